@@ -1,0 +1,95 @@
+package pki_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/pki"
+)
+
+func leaf(t *testing.T, certPEM, keyPEM []byte) *x509.Certificate {
+	t.Helper()
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair.Leaf
+}
+
+func TestCA(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "pki")
+	ca, err := pki.LoadOrMake(dir, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := pki.LoadOrMake(dir, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(ca.PEM(), again.PEM()) {
+		t.Error("the CA was made anew")
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca.PEM())
+
+	certPEM, keyPEM, err := again.IssueServer("server", []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"localhost", "127.0.0.1"} {
+		if _, err := leaf(t, certPEM, keyPEM).Verify(x509.VerifyOptions{Roots: roots, DNSName: name}); err != nil {
+			t.Errorf("server certificate for %s: %v", name, err)
+		}
+	}
+
+	certPEM, keyPEM, err = again.IssueClient("admin", "system:masters")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := leaf(t, certPEM, keyPEM)
+	if _, err := client.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+		t.Errorf("client certificate: %v", err)
+	}
+	if _, err := client.Verify(x509.VerifyOptions{Roots: roots}); err == nil {
+		t.Error("a client certificate can be used by a server")
+	}
+	if client.Subject.CommonName != "admin" || len(client.Subject.Organization) != 1 {
+		t.Errorf("subject %v", client.Subject)
+	}
+
+	info, err := os.Stat(filepath.Join(dir, "ca.key"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("ca.key: %v, %v", info.Mode(), err)
+	}
+}
+
+func TestMakeAgainAfterDyingHalfway(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "ca.crt"), []byte("left behind"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pki.LoadOrMake(dir, "test"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDamaged(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, err := pki.LoadOrMake(dir, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ca.key"), []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pki.LoadOrMake(dir, "test"); err == nil {
+		t.Error("a damaged key was replaced or accepted")
+	}
+}
