@@ -1,0 +1,122 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// appProtocols are the values of appProtocol that each kind of route can be forwarded with: those of KEP-3726 and the
+// IANA names for the same. gRPC needs HTTP/2, which a port without appProtocol is asked to speak if a GRPCRoute refers
+// to it.
+var appProtocols = map[Kind][]string{
+	KindHTTPRoute: {"http", "grpc", "kubernetes.io/h2c", "kubernetes.io/ws", "kubernetes.io/wss"},
+	KindGRPCRoute: {"grpc", "kubernetes.io/h2c"},
+}
+
+// isService says whether a backendRef is of a kind that is supported: "Defaults to Service when not specified."
+func isService(ref *gwv1.BackendObjectReference) bool {
+	return valueOr(ref.Group, "") == corev1.GroupName && valueOr(ref.Kind, gwv1.Kind(KindService)) == gwv1.Kind(KindService)
+}
+
+// backend resolves a reference to a backend. Its rules are asked in an order that tells nothing about a Service to whom
+// no ReferenceGrant allows to refer to it.
+func (g *Graph) backend(from Key, ref *gwv1.BackendObjectReference, weight int32) BackendFacts {
+	b := BackendFacts{Weight: weight}
+	if b.Problem = invalidKind(ref); b.Problem != nil {
+		return b
+	}
+	target := Key{Kind: KindService, Namespace: namespaceOr(ref.Namespace, from.Namespace), Name: string(ref.Name)}
+	b.Backend = BackendKey{Service: target.NamespacedName(), Port: valueOr(ref.Port, 0)}
+	if !g.permitted(from.Kind, from.Namespace, target) {
+		b.Problem = notPermitted(gwv1.RouteReasonRefNotPermitted, from.Kind, from.Namespace, target)
+		return b
+	}
+	service := g.services[target.NamespacedName()]
+	if b.Problem = externalName(target, service); b.Problem != nil {
+		b.Backend = BackendKey{}
+		return b
+	}
+	if b.Problem = firstProblem(backendNotFound(target, ref.Port, service), notTCP(b.Backend, service)); b.Problem != nil {
+		return b
+	}
+	b.AppProtocol = valueOr(servicePort(service, b.Backend.Port).AppProtocol, "")
+	b.Problem = unsupportedAppProtocol(from.Kind, b)
+	return b
+}
+
+// invalidKind: "It refers to an unknown or unsupported kind of resource. In this case, the Reason must be set to
+// InvalidKind and Message of the Condition must explain which kind of resource is unknown or unsupported."
+func invalidKind(ref *gwv1.BackendObjectReference) *Problem {
+	if isService(ref) {
+		return nil
+	}
+	return newProblem(gwv1.RouteReasonInvalidKind, "kind %s is not supported; refer to a Service",
+		groupKind(valueOr(ref.Group, ""), valueOr(ref.Kind, gwv1.Kind(KindService))))
+}
+
+// externalName: "Implementations SHOULD NOT support ExternalName Services", which "may not be safe to forward to (see
+// CVE-2021-25740)". The Service exists, so its type is what is not supported: InvalidKind.
+func externalName(target Key, service *corev1.Service) *Problem {
+	if service == nil || service.Spec.Type != corev1.ServiceTypeExternalName {
+		return nil
+	}
+	return newProblem(gwv1.RouteReasonInvalidKind, "%s is of type ExternalName, which is not supported", target)
+}
+
+// backendNotFound: "It refers to a resource that does not exist. In this case, the Reason must be set to BackendNotFound
+// and the Message of the Condition must explain which resource does not exist." And: "Port is required when the referent
+// is a Kubernetes Service."
+func backendNotFound(target Key, port *gwv1.PortNumber, service *corev1.Service) *Problem {
+	switch {
+	case service == nil:
+		return newProblem(gwv1.RouteReasonBackendNotFound, "%s does not exist", target)
+	case port == nil:
+		return newProblem(gwv1.RouteReasonBackendNotFound, "the port of %s must be set", target)
+	case !slices.ContainsFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Port == *port }):
+		return newProblem(gwv1.RouteReasonBackendNotFound, "%s has no port %d", target, *port)
+	}
+	return nil
+}
+
+// notTCP: "If a Route is not able to send traffic to the backend using the specified protocol then the backend is
+// considered invalid." HTTP and gRPC are carried over TCP.
+func notTCP(key BackendKey, service *corev1.Service) *Problem {
+	if servicePort(service, key.Port) != nil {
+		return nil
+	}
+	return newProblem(gwv1.RouteReasonUnsupportedProtocol, "port %d of Service %s is not a TCP port", key.Port, key.Service)
+}
+
+// unsupportedAppProtocol: "It refers to a Kubernetes Service that has an incompatible appProtocol for the given Route
+// type." "Implementations MUST set the ResolvedRefs condition to False with the UnsupportedProtocol reason."
+func unsupportedAppProtocol(route Kind, b BackendFacts) *Problem {
+	supported := appProtocols[route]
+	if b.AppProtocol == "" || slices.Contains(supported, b.AppProtocol) {
+		return nil
+	}
+	return newProblem(gwv1.RouteReasonUnsupportedProtocol, "port %d of Service %s has appProtocol %s, which a %s does not support; it supports %s",
+		b.Backend.Port, b.Backend.Service, b.AppProtocol, route, strings.Join(supported, ", "))
+}
+
+// ruleBackend resolves the i-th of a rule's backendRefs. A weight that isn't set "defaults to 1".
+func (g *Graph) ruleBackend(from Key, rule ruleID, i int, ref *gwv1.BackendRef) BackendFacts {
+	b := g.backend(from, &ref.BackendObjectReference, valueOr(ref.Weight, 1))
+	if b.Problem != nil {
+		b.Problem = b.Problem.in(rule.field(fmt.Sprintf("backendRefs[%d]", i)))
+	}
+	return b
+}
+
+// ruleMirror resolves the RequestMirror filter that is the i-th of a rule's filters: "If the referent cannot be found,
+// this BackendRef is invalid and must be dropped from the Gateway."
+func (g *Graph) ruleMirror(from Key, rule ruleID, i int, mirror *gwv1.HTTPRequestMirrorFilter) MirrorFacts {
+	b := g.backend(from, &mirror.BackendRef, 1)
+	if b.Problem != nil {
+		b.Problem = b.Problem.in(rule.field(fmt.Sprintf("filters[%d].requestMirror.backendRef", i)))
+	}
+	return MirrorFacts{Filter: i, BackendFacts: b}
+}

@@ -1,0 +1,44 @@
+package graph
+
+import (
+	"maps"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Merge adds what is dirty in other to d.
+func (d *Dirty) Merge(other Dirty) {
+	merge(&d.Statuses, other.Statuses)
+	merge(&d.Gateways, other.Gateways)
+	merge(&d.VirtualHosts, other.VirtualHosts)
+	merge(&d.MeshHosts, other.MeshHosts)
+	merge(&d.Backends, other.Backends)
+}
+
+func merge[K comparable](into *map[K]struct{}, from map[K]struct{}) {
+	if len(from) == 0 {
+		return
+	}
+	if *into == nil {
+		*into = make(map[K]struct{}, len(from))
+	}
+	maps.Copy(*into, from)
+}
+
+func mark[K comparable](set *map[K]struct{}, key K) {
+	if *set == nil {
+		*set = map[K]struct{}{}
+	}
+	(*set)[key] = struct{}{}
+}
+
+func (d *Dirty) status(key Key)                       { mark(&d.Statuses, key) }
+func (d *Dirty) gateway(name types.NamespacedName)    { mark(&d.Gateways, name) }
+func (d *Dirty) virtualHost(key VirtualHostKey)       { mark(&d.VirtualHosts, key) }
+func (d *Dirty) meshHost(key BackendKey)              { mark(&d.MeshHosts, key) }
+func (d *Dirty) backend(key BackendKey)               { mark(&d.Backends, key) }
+func (d *Dirty) gatewayStatus(n types.NamespacedName) { d.status(gatewayKey(n)) }
+
+func gatewayKey(name types.NamespacedName) Key {
+	return Key{Kind: KindGateway, Namespace: name.Namespace, Name: name.Name}
+}

@@ -1,0 +1,195 @@
+package graph
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// ControllerName is the value of GatewayClass.spec.controllerName by which a class chooses this implementation.
+const ControllerName gwv1.GatewayController = "gateway-apiserver.dev/controller"
+
+// A Problem is a rule of the specification that does not hold, with the reason that the specification gives it. A nil
+// *Problem means that the rule holds.
+type Problem struct {
+	Reason  string // a condition reason of the Gateway API, e.g. "BackendNotFound"
+	Message string // for the user: names the field, what is wrong and what would mend it
+}
+
+// GatewayClassFacts is what is true of a GatewayClass.
+type GatewayClassFacts struct {
+	Object *gwv1.GatewayClass
+	// Managed says that the class names our controller. Nothing else is true of a class that doesn't.
+	Managed bool
+	// Unaccepted: InvalidParameters (spec.parametersRef names a kind that isn't supported or doesn't exist).
+	Unaccepted *Problem
+	// Warnings name fields that have no effect, and why.
+	Warnings []string
+}
+
+// GatewayFacts is what is true of a Gateway.
+type GatewayFacts struct {
+	Object *gwv1.Gateway
+	// Managed says that the class exists, names our controller and is accepted. Nothing else is said about a Gateway of another controller.
+	Managed bool
+	// Listeners are in the order of spec.listeners.
+	Listeners []*ListenerFacts
+	// AttachedRoutes counts, for each of Listeners, the routes that are accepted there.
+	AttachedRoutes []int32
+	// Unaccepted: Invalid, InvalidParameters, UnsupportedAddress; ListenersNotValid when no listener is valid.
+	Unaccepted *Problem
+	// SomeListenersInvalid: the Gateway is accepted, with reason ListenersNotValid.
+	SomeListenersInvalid *Problem
+	// Unprogrammed: Invalid, AddressNotAssigned, AddressNotUsable.
+	Unprogrammed *Problem
+	// Unresolved: RefNotPermitted, InvalidClientCertificateRef, ListenersNotResolved.
+	Unresolved *Problem
+	// Addresses are the addresses that the Envoy listeners bind, from spec.addresses; empty means every address.
+	Addresses []string
+	// Warnings name fields that have no effect, and why.
+	Warnings []string
+}
+
+// ListenerFacts is what is true of a listener whatever routes there are.
+type ListenerFacts struct {
+	Spec  *gwv1.Listener
+	Index int // in spec.listeners
+	// Hostname is spec.hostname in lower case; empty matches every host.
+	Hostname string
+	// SupportedKinds are the route kinds that may attach: those of allowedRoutes.kinds that the protocol supports.
+	SupportedKinds []gwv1.RouteGroupKind
+	// Conflict: HostnameConflict or ProtocolConflict with another listener of the Gateway.
+	Conflict *Problem
+	// Unaccepted: UnsupportedProtocol, UnsupportedValue, PortUnavailable (a conflict counts too: Accepted takes its reason).
+	Unaccepted *Problem
+	// Unresolved: InvalidCertificateRef, InvalidRouteKinds, RefNotPermitted. The first that was found.
+	Unresolved *Problem
+	// Unprogrammed: Invalid or Pending; set when Unaccepted is, and when nothing is left that could be served.
+	Unprogrammed *Problem
+	// Overlapping: OverlappingHostnames, the positive finding behind the OverlappingTLSConfig condition.
+	Overlapping *Problem
+	// Certificates are the resolved certificateRefs of an HTTPS listener that terminates TLS, in their order.
+	Certificates []CertificateFacts
+}
+
+// CertificateFacts is a resolved reference to a Secret of type kubernetes.io/tls whose key and certificate match.
+type CertificateFacts struct {
+	Secret types.NamespacedName
+	Chain  []byte // PEM, from tls.crt
+	Key    []byte // PEM, from tls.key
+}
+
+// RouteFacts is what is true of an HTTPRoute or a GRPCRoute.
+type RouteFacts struct {
+	Key Key
+	// HTTP or GRPC: exactly one is set.
+	HTTP *gwv1.HTTPRoute
+	GRPC *gwv1.GRPCRoute
+	// Parents are in the order of spec.parentRefs, unmanaged ones included.
+	Parents []ParentFacts
+	// Rules are in the order of spec.rules.
+	Rules []RuleFacts
+	// Unresolved: InvalidKind, BackendNotFound, RefNotPermitted, UnsupportedProtocol. The first over all rules.
+	Unresolved *Problem
+	// PartiallyInvalid: UnsupportedValue, when some but not all rules are dropped or failing.
+	// Its message starts with "Dropped Rule", as the specification asks.
+	PartiallyInvalid *Problem
+	// Warnings name fields that have no effect, and why.
+	Warnings []string
+}
+
+// ParentFacts is what is true between a route and one of its parentRefs.
+type ParentFacts struct {
+	Ref gwv1.ParentReference
+	// Managed says that the parent exists and is ours: a Gateway of a class of ours, or a Service. We write no status for other parents.
+	Managed bool
+	// Missing says that the parent does not exist, so that nobody can say anything about it in status.
+	Missing bool
+	// Gateway or Service: the target of the reference, by kind; at most one is set.
+	Gateway *types.NamespacedName
+	Service *types.NamespacedName
+	// Unaccepted: NotAllowedByListeners, NoMatchingListenerHostname, NoMatchingParent, UnsupportedValue, IncompatibleFilters.
+	Unaccepted *Problem
+	// Attachments are the listeners of the Gateway that accept the route; empty if Unaccepted.
+	Attachments []Attachment
+	// ServicePorts are the ports of the parent Service that the route governs; empty if Unaccepted.
+	ServicePorts []int32
+}
+
+// Attachment is a listener that accepts a route.
+type Attachment struct {
+	Listener gwv1.SectionName
+	// Hostnames are the intersections of the route's hostnames with the listener's, "*" when both match everything.
+	Hostnames []string
+}
+
+// RuleFacts is what is true of a rule of a route.
+type RuleFacts struct {
+	// Name is spec.rules[].name, or empty.
+	Name string
+	// Dropped says why the rule is not served at all, e.g. a regular expression that does not compile (UnsupportedValue).
+	Dropped *Problem
+	// Failing says why every request that the rule matches is answered with 500: a filter that is not supported or
+	// cannot be resolved must not be skipped (UnsupportedValue, IncompatibleFilters).
+	Failing *Problem
+	// Backends are in the order of backendRefs.
+	Backends []BackendFacts
+	// Mirrors are the targets of the rule's RequestMirror filters, in their order.
+	Mirrors []MirrorFacts
+}
+
+// BackendFacts is what is true of a backendRef.
+type BackendFacts struct {
+	Weight int32 // at least 0; 1 by default
+	// Backend is the port of the Service that is referred to; zero if Problem is InvalidKind.
+	Backend BackendKey
+	// AppProtocol is that port's appProtocol, e.g. "kubernetes.io/h2c", or empty.
+	AppProtocol string
+	// Problem: InvalidKind, BackendNotFound, RefNotPermitted, UnsupportedProtocol. The backend's share of requests is answered with 500.
+	Problem *Problem
+}
+
+// MirrorFacts is what is true of a RequestMirror filter. A mirror with a Problem is left out.
+type MirrorFacts struct {
+	Filter int // index in the rule's filters
+	BackendFacts
+}
+
+// VirtualHostFacts is a virtual host and the routes that may answer there, the oldest first (creationTimestamp, then
+// namespace/name). A virtual host without routes answers 404: it keeps a listener's hostname from less specific listeners.
+//
+// Dirty.VirtualHosts and Dirty.MeshHosts follow the specs and Rules of the routes, not their other facts.
+type VirtualHostFacts struct {
+	Key VirtualHostKey
+	// Misdirected says that another HTTPS listener of the port is the one for the domain, so that a client can only get
+	// here by reusing a connection: "the Gateway SHOULD return a 421" (Listener.Hostname). There are no Routes then.
+	Misdirected bool
+	Routes      []*RouteFacts
+}
+
+// MeshHostFacts is a port of a Service as mesh clients see it: the routes that name the Service as their parent, the
+// oldest first. Without routes, requests go to the Service itself.
+type MeshHostFacts struct {
+	Key    BackendKey
+	Routes []*RouteFacts
+}
+
+// ServicePortFacts is a port of a Service with what backs it.
+type ServicePortFacts struct {
+	Key     BackendKey
+	Service *corev1.Service
+	Port    *corev1.ServicePort
+	// Slices are the EndpointSlices of the Service, ordered by name.
+	Slices []*discoveryv1.EndpointSlice
+}
+
+// Dirty is what may have changed through a change to the graph. Readers look each entry up again; one that is gone by
+// then has to be removed from what they keep.
+type Dirty struct {
+	Statuses     map[Key]struct{}                  // GatewayClasses, Gateways and routes whose facts may be others
+	Gateways     map[types.NamespacedName]struct{} // Gateways whose Envoy listeners, secrets or set of virtual hosts may be others
+	VirtualHosts map[VirtualHostKey]struct{}
+	MeshHosts    map[BackendKey]struct{}
+	Backends     map[BackendKey]struct{} // ports of Services whose protocol or endpoints may be others
+}

@@ -1,0 +1,64 @@
+package graph
+
+import (
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// GatewayClass returns what is true of the class, or nil if there is no such class.
+func (g *Graph) GatewayClass(name string) *GatewayClassFacts {
+	class := g.classes[name]
+	if class == nil {
+		return nil
+	}
+	return evalGatewayClass(class)
+}
+
+// PreviewGatewayClass returns what would be true of class if it were written now. Nothing changes.
+func (g *Graph) PreviewGatewayClass(class *gwv1.GatewayClass) *GatewayClassFacts {
+	return evalGatewayClass(class)
+}
+
+func (g *Graph) setClass(name string, class *gwv1.GatewayClass, d *Dirty) {
+	before := g.provides(name)
+	put(g.classes, name, class)
+	d.status(Key{Kind: KindGatewayClass, Name: name})
+	if g.provides(name) != before {
+		for gateway := range g.gatewaysByClass[name] {
+			g.refreshGateway(gateway, d)
+		}
+	}
+}
+
+// provides says whether Gateways of the class are ours to serve: "True if the controller will support provisioning
+// Gateways using this class" (GatewayClassConditionStatusAccepted).
+//
+// A class that stops being accepted takes its Gateways along. The specification leaves it open whether changes of a
+// class reach existing Gateways; if they did not, what is served would depend on the order of the writes.
+func (g *Graph) provides(name string) bool {
+	class := g.classes[name]
+	if class == nil {
+		return false
+	}
+	facts := evalGatewayClass(class)
+	return facts.Managed && facts.Unaccepted == nil
+}
+
+func evalGatewayClass(class *gwv1.GatewayClass) *GatewayClassFacts {
+	facts := &GatewayClassFacts{Object: class, Managed: class.Spec.ControllerName == ControllerName}
+	if facts.Managed {
+		facts.Unaccepted = classParameters(class)
+	}
+	return facts
+}
+
+// classParameters: "If the referent cannot be found, refers to an unsupported kind, or when the data within that
+// resource is malformed, the GatewayClass SHOULD be rejected with the Accepted status condition set to False and an
+// InvalidParameters reason." No kind of parameters is supported.
+func classParameters(class *gwv1.GatewayClass) *Problem {
+	ref := class.Spec.ParametersRef
+	if ref == nil {
+		return nil
+	}
+	return newProblem(gwv1.GatewayClassReasonInvalidParameters,
+		"spec.parametersRef: kind %s is not supported; no parameters are, so remove the reference", groupKind(ref.Group, ref.Kind))
+}

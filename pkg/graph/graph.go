@@ -1,0 +1,177 @@
+package graph
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// Graph holds the objects, the edges between them and what has been found out about them.
+//
+// A fact about an object is a function of that object and of the objects that it refers to, never of the order in which
+// they came. What is stored beside the objects are the facts of Gateways and routes, the reverse indexes that say whose
+// facts to look at again, and where each route has been placed.
+type Graph struct {
+	classes    map[string]*gwv1.GatewayClass
+	gateways   map[types.NamespacedName]*gatewayNode
+	routes     map[Key]*routeNode
+	grants     map[types.NamespacedName]*gwv1.ReferenceGrant
+	namespaces map[string]*corev1.Namespace
+	services   map[types.NamespacedName]*corev1.Service
+	secrets    map[types.NamespacedName]*corev1.Secret
+	slices     map[types.NamespacedName]*discoveryv1.EndpointSlice
+
+	gatewaysByClass   index[string, types.NamespacedName]
+	gatewaysBySecret  index[types.NamespacedName, types.NamespacedName]
+	gatewaysAcross    index[crossing, types.NamespacedName]
+	routesByGateway   index[types.NamespacedName, *routeNode]
+	routesByService   index[types.NamespacedName, *routeNode] // as a backend, a mirror or a parent
+	routesByNamespace index[string, *routeNode]
+	routesAcross      index[crossing, *routeNode]
+	slicesByService   index[types.NamespacedName, types.NamespacedName]
+
+	permissions map[permission]int // how often the ReferenceGrants give each permission
+
+	attached   map[listenerKey]int32 // routes accepted by each listener
+	hostRoutes map[types.NamespacedName]index[VirtualHostKey, *routeNode]
+	meshRoutes index[BackendKey, *routeNode]
+}
+
+// New returns an empty graph.
+func New() *Graph {
+	return &Graph{
+		classes:    map[string]*gwv1.GatewayClass{},
+		gateways:   map[types.NamespacedName]*gatewayNode{},
+		routes:     map[Key]*routeNode{},
+		grants:     map[types.NamespacedName]*gwv1.ReferenceGrant{},
+		namespaces: map[string]*corev1.Namespace{},
+		services:   map[types.NamespacedName]*corev1.Service{},
+		secrets:    map[types.NamespacedName]*corev1.Secret{},
+		slices:     map[types.NamespacedName]*discoveryv1.EndpointSlice{},
+
+		gatewaysByClass:   index[string, types.NamespacedName]{},
+		gatewaysBySecret:  index[types.NamespacedName, types.NamespacedName]{},
+		gatewaysAcross:    index[crossing, types.NamespacedName]{},
+		routesByGateway:   index[types.NamespacedName, *routeNode]{},
+		routesByService:   index[types.NamespacedName, *routeNode]{},
+		routesByNamespace: index[string, *routeNode]{},
+		routesAcross:      index[crossing, *routeNode]{},
+		slicesByService:   index[types.NamespacedName, types.NamespacedName]{},
+
+		permissions: map[permission]int{},
+
+		attached:   map[listenerKey]int32{},
+		hostRoutes: map[types.NamespacedName]index[VirtualHostKey, *routeNode]{},
+		meshRoutes: index[BackendKey, *routeNode]{},
+	}
+}
+
+// Apply adds obj or puts it in place of the object of its kind and name, and returns what may have changed through it.
+// The graph keeps obj: nobody may write to it any more. Apply panics if obj is of a kind that has no Key.
+func (g *Graph) Apply(obj metav1.Object) Dirty {
+	var d Dirty
+	name := types.NamespacedName{Namespace: obj.GetNamespace(), Name: obj.GetName()}
+	switch o := obj.(type) {
+	case *gwv1.GatewayClass:
+		g.setClass(o.Name, o, &d)
+	case *gwv1.Gateway:
+		g.setGateway(name, o, &d)
+	case *gwv1.HTTPRoute:
+		facts := bareHTTPRoute(o)
+		g.setRoute(facts.Key, facts, &d)
+	case *gwv1.GRPCRoute:
+		facts := bareGRPCRoute(o)
+		g.setRoute(facts.Key, facts, &d)
+	case *gwv1.ReferenceGrant:
+		g.setGrant(name, o, &d)
+	case *corev1.Namespace:
+		g.setNamespace(o.Name, o, &d)
+	case *corev1.Service:
+		g.setService(name, o, &d)
+	case *corev1.Secret:
+		g.setSecret(name, o, &d)
+	case *discoveryv1.EndpointSlice:
+		g.setSlice(name, o, &d)
+	default:
+		panic(fmt.Sprintf("graph: Apply of a %T", obj))
+	}
+	return d
+}
+
+// Delete removes the object with that key, if there is one, and returns what may have changed through it.
+func (g *Graph) Delete(key Key) Dirty {
+	var d Dirty
+	if g.Object(key) == nil {
+		return d
+	}
+	switch name := key.NamespacedName(); key.Kind {
+	case KindGatewayClass:
+		g.setClass(key.Name, nil, &d)
+	case KindGateway:
+		g.setGateway(name, nil, &d)
+	case KindHTTPRoute, KindGRPCRoute:
+		g.setRoute(key, nil, &d)
+	case KindReferenceGrant:
+		g.setGrant(name, nil, &d)
+	case KindNamespace:
+		g.setNamespace(key.Name, nil, &d)
+	case KindService:
+		g.setService(name, nil, &d)
+	case KindSecret:
+		g.setSecret(name, nil, &d)
+	case KindEndpointSlice:
+		g.setSlice(name, nil, &d)
+	}
+	return d
+}
+
+// Object returns the object with that key as it was given to Apply, or nil.
+func (g *Graph) Object(key Key) metav1.Object {
+	switch name := key.NamespacedName(); key.Kind {
+	case KindGatewayClass:
+		return objectOrNil(g.classes[key.Name])
+	case KindGateway:
+		if node := g.gateways[name]; node != nil {
+			return node.facts.Object
+		}
+	case KindHTTPRoute, KindGRPCRoute:
+		if node := g.routes[key]; node != nil {
+			return node.facts.object()
+		}
+	case KindReferenceGrant:
+		return objectOrNil(g.grants[name])
+	case KindNamespace:
+		return objectOrNil(g.namespaces[key.Name])
+	case KindService:
+		return objectOrNil(g.services[name])
+	case KindSecret:
+		return objectOrNil(g.secrets[name])
+	case KindEndpointSlice:
+		return objectOrNil(g.slices[name])
+	}
+	return nil
+}
+
+// objectOrNil keeps a nil pointer from becoming an interface that isn't nil.
+func objectOrNil[T any, P interface {
+	*T
+	metav1.Object
+}](obj P) metav1.Object {
+	if obj == nil {
+		return nil
+	}
+	return obj
+}
+
+// put stores value under key, or removes the key if value is nil.
+func put[K comparable, T any](m map[K]*T, key K, value *T) {
+	if value == nil {
+		delete(m, key)
+	} else {
+		m[key] = value
+	}
+}

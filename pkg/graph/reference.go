@@ -1,0 +1,45 @@
+package graph
+
+import (
+	"cmp"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// groupKind is how messages write a kind: "ConfigMap", or "Foo.example.com" for a kind outside the core group.
+func groupKind(group gwv1.Group, kind gwv1.Kind) string {
+	if group == "" {
+		return string(kind)
+	}
+	return string(kind) + "." + string(group)
+}
+
+// valueOr returns the value of an optional field, or its default.
+func valueOr[T any](p *T, otherwise T) T {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}
+
+// namespaceOr: "When unspecified, the local namespace is inferred."
+func namespaceOr(p *gwv1.Namespace, otherwise string) string {
+	if p == nil || *p == "" {
+		return otherwise
+	}
+	return string(*p)
+}
+
+func namespacedName(obj metav1.Object) types.NamespacedName {
+	return types.NamespacedName{Namespace: obj.GetNamespace(), Name: obj.GetName()}
+}
+
+func compareNames(a, b types.NamespacedName) int {
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}
+
+func compareBackends(a, b BackendKey) int {
+	return cmp.Or(compareNames(a.Service, b.Service), cmp.Compare(a.Port, b.Port))
+}

@@ -1,0 +1,88 @@
+package graph
+
+import (
+	"fmt"
+	"regexp/syntax"
+	"strings"
+
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// A ruleID names a rule in messages.
+type ruleID struct {
+	index int
+	name  string // may be empty
+}
+
+func ruleName(i int, name *gwv1.SectionName) ruleID {
+	return ruleID{i, string(valueOr(name, ""))}
+}
+
+// field names a field of the rule: `rule "center-rule" filters[0]`, or spec.rules[2].filters[0] if the rule has no name.
+func (r ruleID) field(path string) string {
+	if r.name != "" {
+		return fmt.Sprintf("rule %q %s", r.name, path)
+	}
+	return fmt.Sprintf("spec.rules[%d].%s", r.index, path)
+}
+
+func unsupportedValue(format string, args ...any) *Problem {
+	return newProblem(gwv1.RouteReasonUnsupportedValue, format, args...)
+}
+
+// failing says that a rule's requests are answered with an error because of a filter: "the filter MUST NOT be skipped.
+// Instead, requests that would have been processed by that filter MUST receive a HTTP error response."
+func failing(reason gwv1.RouteConditionReason, format string, args ...any) *Problem {
+	p := newProblem(reason, format, args...)
+	p.Message += "; requests that match the rule are answered with an error"
+	return p
+}
+
+// invalidRegex: a regular expression has to be one that Envoy takes, which is RE2. Go's package regexp accepts the same.
+func invalidRegex(expression string) *Problem {
+	if _, err := syntax.Parse(expression, syntax.Perl); err != nil {
+		return unsupportedValue("%q is not a regular expression of RE2: %v", expression, err)
+	}
+	return nil
+}
+
+// invalidMatchType checks a type of Exact or RegularExpression, as headers, query parameters and gRPC methods have it,
+// and the values that it is about: "Unknown values here must result in the implementation setting the Accepted Condition
+// for the Route to status: False, with a Reason of UnsupportedValue."
+func invalidMatchType[T ~string](matchType *T, values ...string) *Problem {
+	switch t := valueOr(matchType, "Exact"); t {
+	case "Exact":
+		return nil
+	case "RegularExpression":
+		for _, v := range values {
+			if p := invalidRegex(v); p != nil {
+				return p
+			}
+		}
+		return nil
+	default:
+		return unsupportedValue("type %s is not known", t)
+	}
+}
+
+// repeatedFilter: "Specifying the same filter multiple times is not supported unless explicitly indicated in the filter."
+func repeatedFilter[T ~string](seen map[T]int, filter T, i int) *Problem {
+	first, repeated := seen[filter]
+	if !repeated {
+		seen[filter] = i
+		return nil
+	}
+	return failing(gwv1.RouteReasonIncompatibleFilters, "%s is already in filters[%d]", filter, first)
+}
+
+func unsupportedFilter[T ~string](filter T, supported ...T) *Problem {
+	names := make([]string, len(supported))
+	for i, s := range supported {
+		names[i] = string(s)
+	}
+	return failing(gwv1.RouteReasonUnsupportedValue, "filter %s is not supported here; supported are %s", filter, strings.Join(names, ", "))
+}
+
+func filterWithoutConfig(field string) *Problem {
+	return failing(gwv1.RouteReasonUnsupportedValue, "%s must be set", field)
+}

@@ -1,0 +1,218 @@
+package graph
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// A ruleTest says what becomes of a rule.
+type ruleTest struct {
+	name, rule       string
+	dropped, failing string // reasons
+	field            string // of the problem, in the rule
+	warning          string // the field it names
+}
+
+func TestHTTPRules(t *testing.T) {
+	t.Parallel()
+	const us, in = "UnsupportedValue", "IncompatibleFilters"
+	tests := []ruleTest{
+		{name: "nothing", rule: "{}"},
+		{name: "paths", rule: "{matches: [{path: {value: /a}}, {path: {type: Exact, value: '/('}}, {path: {type: RegularExpression, value: '/a+'}}, {path: {type: RegularExpression}}]}"},
+		{name: "path regex", rule: "{matches: [{}, {path: {type: RegularExpression, value: '/('}}]}", dropped: us, field: "matches[1].path"},
+		{name: "regex of Perl, not RE2", rule: "{matches: [{path: {type: RegularExpression, value: '/(?!a)'}}]}", dropped: us, field: "matches[0].path"},
+		{name: "empty path regex", rule: "{matches: [{path: {type: RegularExpression, value: ''}}]}", dropped: us, field: "matches[0].path"},
+		{name: "path type", rule: "{matches: [{path: {type: Glob, value: /}}]}", dropped: us, field: "matches[0].path"},
+		{name: "headers", rule: "{matches: [{headers: [{name: a, value: '('}, {name: b, type: RegularExpression, value: a+}]}]}"},
+		{name: "header regex", rule: "{matches: [{headers: [{name: a, value: b}, {name: b, type: RegularExpression, value: '('}]}]}", dropped: us, field: "matches[0].headers[1]"},
+		{name: "header type", rule: "{matches: [{headers: [{name: a, type: Prefix, value: b}]}]}", dropped: us, field: "matches[0].headers[0]"},
+		{name: "query regex", rule: "{matches: [{queryParams: [{name: a, type: RegularExpression, value: '('}]}]}", dropped: us, field: "matches[0].queryParams[0]"},
+		{name: "query type", rule: "{matches: [{queryParams: [{name: a, type: Prefix, value: b}]}]}", dropped: us, field: "matches[0].queryParams[0]"},
+		{name: "method", rule: "{matches: [{method: GET}, {method: BREW}]}", dropped: us, field: "matches[1].method"},
+		{name: "timeouts", rule: "{timeouts: {request: 10s, backendRequest: 500ms}}"},
+		{name: "request timeout", rule: "{timeouts: {request: soon}}", dropped: us, field: "timeouts.request"},
+		{name: "backendRequest timeout", rule: "{timeouts: {request: 1s, backendRequest: soon}}", dropped: us, field: "timeouts.backendRequest"},
+
+		{name: "all filters", rule: `{filters: [
+			{type: RequestHeaderModifier, requestHeaderModifier: {remove: [a]}}, {type: ResponseHeaderModifier, responseHeaderModifier: {remove: [a]}},
+			{type: URLRewrite, urlRewrite: {hostname: a.b, path: {type: ReplaceFullPath, replaceFullPath: /}}},
+			{type: RequestMirror, requestMirror: {backendRef: {name: s}}}, {type: RequestMirror, requestMirror: {backendRef: {name: s}}}]}`},
+		{name: "redirect", rule: "{filters: [{type: RequestRedirect, requestRedirect: {scheme: https, statusCode: 308, path: {type: ReplacePrefixMatch, replacePrefixMatch: /a}}}]}"},
+		{name: "redirect scheme", rule: "{filters: [{type: RequestRedirect, requestRedirect: {scheme: ftp}}]}", failing: us, field: "filters[0]"},
+		{name: "redirect status", rule: "{filters: [{type: RequestRedirect, requestRedirect: {statusCode: 200}}]}", failing: us, field: "filters[0]"},
+		{name: "redirect path", rule: "{filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplaceSome}}}]}", failing: us, field: "filters[0]"},
+		{name: "rewrite path", rule: "{filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplaceSome}}}]}", failing: us, field: "filters[0]"},
+		{name: "rewrite without a path", rule: "{filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath}}}]}", failing: us, field: "filters[0]"},
+		{name: "rewrite without a prefix", rule: "{filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch}}}]}", failing: us, field: "filters[0]"},
+		{name: "rewrite and redirect", rule: "{filters: [{type: URLRewrite, urlRewrite: {}}, {type: RequestRedirect, requestRedirect: {}}]}", failing: in, field: "filters"},
+		{name: "CORS", rule: "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {}}, {type: CORS, cors: {}}]}", failing: us, field: "filters[1]"},
+		{name: "ExternalAuth", rule: "{filters: [{type: ExternalAuth, externalAuth: {backendRef: {name: s}}}]}", failing: us, field: "filters[0]"},
+		{name: "ExtensionRef", rule: "{filters: [{type: ExtensionRef, extensionRef: {group: example.com, kind: Filter, name: f}}]}", failing: us, field: "filters[0]"},
+		{name: "twice", rule: "{filters: [{type: URLRewrite, urlRewrite: {}}, {type: URLRewrite, urlRewrite: {}}]}", failing: in, field: "filters[1]"},
+		{name: "without request headers", rule: "{filters: [{type: RequestHeaderModifier}]}", failing: us, field: "filters[0]"},
+		{name: "without response headers", rule: "{filters: [{type: ResponseHeaderModifier}]}", failing: us, field: "filters[0]"},
+		{name: "without mirror", rule: "{filters: [{type: RequestMirror}]}", failing: us, field: "filters[0]"},
+		{name: "without redirect", rule: "{filters: [{type: RequestRedirect}]}", failing: us, field: "filters[0]"},
+		{name: "without rewrite", rule: "{filters: [{type: URLRewrite}]}", failing: us, field: "filters[0]"},
+
+		{name: "prefixes", rule: "{matches: [{path: {value: /a}}, {}], filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}]}"},
+		{name: "prefix of an exact match", rule: "{matches: [{path: {type: Exact, value: /a}}], filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}]}",
+			dropped: us, field: "filters[0]"},
+		{name: "redirected prefix of an exact match", rule: "{matches: [{}, {path: {type: Exact, value: /a}}], filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}]}",
+			dropped: us, field: "filters[0]"},
+
+		{name: "filters of a backend", rule: "{backendRefs: [{name: s, port: 80, filters: [{type: RequestHeaderModifier, requestHeaderModifier: {}}, {type: ResponseHeaderModifier, responseHeaderModifier: {}}]}]}"},
+		{name: "mirror of a backend", rule: "{backendRefs: [{name: s}, {name: s, filters: [{type: RequestMirror, requestMirror: {backendRef: {name: s}}}]}]}", failing: us, field: "backendRefs[1].filters[0]"},
+		{name: "filter of a backend twice", rule: "{backendRefs: [{name: s, filters: [{type: RequestHeaderModifier, requestHeaderModifier: {}}, {type: RequestHeaderModifier, requestHeaderModifier: {}}]}]}",
+			failing: in, field: "backendRefs[0].filters[1]"},
+
+		{name: "dropped and failing", rule: "{matches: [{method: BREW}], filters: [{type: CORS, cors: {}}]}", dropped: us, failing: us, field: "matches[0].method"},
+		{name: "retry", rule: "{retry: {attempts: 3}}", warning: "retry"},
+		{name: "session persistence", rule: "{sessionPersistence: {sessionName: s}}", warning: "sessionPersistence"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			testRule(t, KindHTTPRoute, test)
+		})
+	}
+}
+
+func TestGRPCRules(t *testing.T) {
+	t.Parallel()
+	const us, in = "UnsupportedValue", "IncompatibleFilters"
+	tests := []ruleTest{
+		{name: "nothing", rule: "{}"},
+		{name: "methods", rule: "{matches: [{method: {service: a.B, method: C}}, {method: {type: RegularExpression, service: 'a\\..*'}}, {}]}"},
+		{name: "service regex", rule: "{matches: [{}, {method: {type: RegularExpression, service: '(', method: a}}]}", dropped: us, field: "matches[1].method"},
+		{name: "method regex", rule: "{matches: [{method: {type: RegularExpression, service: a, method: '('}}]}", dropped: us, field: "matches[0].method"},
+		{name: "method type", rule: "{matches: [{method: {type: Prefix, service: a}}]}", dropped: us, field: "matches[0].method"},
+		{name: "header regex", rule: "{matches: [{headers: [{name: a, type: RegularExpression, value: '('}]}]}", dropped: us, field: "matches[0].headers[0]"},
+		{name: "header type", rule: "{matches: [{headers: [{name: a, type: Prefix, value: b}]}]}", dropped: us, field: "matches[0].headers[0]"},
+		{name: "all filters", rule: `{filters: [
+			{type: RequestHeaderModifier, requestHeaderModifier: {remove: [a]}}, {type: ResponseHeaderModifier, responseHeaderModifier: {remove: [a]}},
+			{type: RequestMirror, requestMirror: {backendRef: {name: s}}}, {type: RequestMirror, requestMirror: {backendRef: {name: s}}}]}`},
+		{name: "ExtensionRef", rule: "{filters: [{type: ExtensionRef, extensionRef: {group: example.com, kind: Filter, name: f}}]}", failing: us, field: "filters[0]"},
+		{name: "twice", rule: "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {}}, {type: RequestHeaderModifier, requestHeaderModifier: {}}]}", failing: in, field: "filters[1]"},
+		{name: "without request headers", rule: "{filters: [{type: RequestHeaderModifier}]}", failing: us, field: "filters[0]"},
+		{name: "without response headers", rule: "{filters: [{type: ResponseHeaderModifier}]}", failing: us, field: "filters[0]"},
+		{name: "without mirror", rule: "{filters: [{type: RequestMirror}]}", failing: us, field: "filters[0]"},
+		{name: "filter of a backend", rule: "{backendRefs: [{name: s, filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {}}]}]}"},
+		{name: "mirror of a backend", rule: "{backendRefs: [{name: s, filters: [{type: RequestMirror, requestMirror: {backendRef: {name: s}}}]}]}", failing: us, field: "backendRefs[0].filters[0]"},
+		{name: "session persistence", rule: "{sessionPersistence: {sessionName: s}}", warning: "sessionPersistence"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			testRule(t, KindGRPCRoute, test)
+		})
+	}
+}
+
+// testRule puts a rule into routes: alone, beside a rule that is valid, and beside it with a name.
+func testRule(t *testing.T, kind Kind, test ruleTest) {
+	g := graphOf(t, ourClass, `
+kind: Gateway
+metadata: {name: gw}
+spec: {gatewayClassName: ours, listeners: [{name: http, port: 80, protocol: HTTP}]}
+`)
+	rule := strings.ReplaceAll(test.rule, "\t", " ")
+	named := strings.Replace(strings.Replace(rule, "{", "{name: it, ", 1), "name: it, }", "name: it}", 1)
+	apply(t, g, strings.NewReplacer("KIND", string(kind), "NAMED", named, "RULE", rule).Replace(`
+kind: KIND
+metadata: {name: alone}
+spec: {parentRefs: [{name: gw}], rules: [RULE]}
+---
+kind: KIND
+metadata: {name: second}
+spec: {parentRefs: [{name: gw}], rules: [{}, RULE]}
+---
+kind: KIND
+metadata: {name: named}
+spec: {parentRefs: [{name: gw}], rules: [NAMED, {}]}
+`))
+	invalid := test.dropped
+	if invalid == "" {
+		invalid = test.failing
+	}
+	for _, c := range []struct {
+		route                 string
+		rule                  int
+		prefix                string
+		unaccepted, partially string
+	}{
+		{"alone", 0, "spec.rules[0].", invalid, ""},
+		{"second", 1, "spec.rules[1].", "", "UnsupportedValue"},
+		{"named", 0, `rule "it" `, "", "UnsupportedValue"},
+	} {
+		if invalid == "" {
+			c.partially = ""
+		}
+		f := g.Route(key(kind, "default/"+c.route))
+		r := f.Rules[c.rule]
+		if reason(r.Dropped) != test.dropped || reason(r.Failing) != test.failing {
+			t.Errorf("%s: Dropped %+v, Failing %+v; want %q, %q", c.route, r.Dropped, r.Failing, test.dropped, test.failing)
+		}
+		if reason(f.Parents[0].Unaccepted) != c.unaccepted {
+			t.Errorf("%s: Unaccepted %+v, want %q", c.route, f.Parents[0].Unaccepted, c.unaccepted)
+		}
+		if reason(f.PartiallyInvalid) != c.partially {
+			t.Errorf("%s: PartiallyInvalid %+v, want %q", c.route, f.PartiallyInvalid, c.partially)
+		}
+		if p := f.PartiallyInvalid; p != nil && !strings.HasPrefix(p.Message, "Dropped Rule: "+c.prefix+test.field+": ") {
+			t.Errorf("%s: PartiallyInvalid does not name %s: %q", c.route, c.prefix+test.field, p.Message)
+		}
+		var warnings []string
+		for _, w := range f.Warnings {
+			field, _, _ := strings.Cut(w, " has no effect: ")
+			warnings = append(warnings, field)
+		}
+		var want []string
+		if test.warning != "" {
+			want = []string{c.prefix + test.warning}
+		}
+		if diff := cmp.Diff(want, warnings); diff != "" {
+			t.Errorf("%s: fields of Warnings (-want +got):\n%s", c.route, diff)
+		}
+	}
+}
+
+func TestInvalidRules(t *testing.T) {
+	t.Parallel()
+	f := New().PreviewHTTPRoute(parseOne[*gwv1.HTTPRoute](t, `
+kind: HTTPRoute
+metadata: {name: r}
+spec:
+  rules:
+  - {}
+  - {name: redirecting, filters: [{type: URLRewrite, urlRewrite: {}}, {type: RequestRedirect, requestRedirect: {}}]}
+  - {matches: [{method: BREW}]}
+`))
+	want := &Problem{"UnsupportedValue", `Dropped Rules: rule "redirecting" filters: RequestRedirect and URLRewrite can't be combined; ` +
+		`requests that match the rule are answered with an error; spec.rules[2].matches[0].method: BREW is not known`}
+	if diff := cmp.Diff(want, f.PartiallyInvalid); diff != "" {
+		t.Errorf("PartiallyInvalid (-want +got):\n%s", diff)
+	}
+}
+
+func TestRouteWarnings(t *testing.T) {
+	t.Parallel()
+	f := New().PreviewGRPCRoute(parseOne[*gwv1.GRPCRoute](t, `
+kind: GRPCRoute
+metadata: {name: r}
+spec:
+  useDefaultGateways: All
+  hostnames: [a.example.com]
+  parentRefs: [{name: gw}, {group: "", kind: Service, name: s}]
+`))
+	want := []string{
+		"spec.useDefaultGateways has no effect: default Gateways are not supported",
+		"spec.hostnames has no effect: for spec.parentRefs[1], because a Service is reached by its own names",
+	}
+	if diff := cmp.Diff(want, f.Warnings); diff != "" {
+		t.Errorf("Warnings (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,113 @@
+package graph
+
+import (
+	"cmp"
+	"iter"
+	"reflect"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// ServicePort returns a TCP port of a Service that isn't an ExternalName, with what backs it, or nil if there is none.
+func (g *Graph) ServicePort(key BackendKey) *ServicePortFacts {
+	service := g.services[key.Service]
+	port := servicePort(service, key.Port)
+	if port == nil {
+		return nil
+	}
+	f := &ServicePortFacts{Key: key, Service: service, Port: port}
+	for name := range g.slicesByService[key.Service] {
+		f.Slices = append(f.Slices, g.slices[name])
+	}
+	slices.SortFunc(f.Slices, func(a, b *discoveryv1.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) })
+	return f
+}
+
+// servicePorts yields the ports of a Service that can be served: those of TCP. A Service of type ExternalName has none:
+// "Implementations SHOULD NOT support ExternalName Services" (CVE-2021-25740).
+func servicePorts(service *corev1.Service) iter.Seq[*corev1.ServicePort] {
+	return func(yield func(*corev1.ServicePort) bool) {
+		if service == nil || service.Spec.Type == corev1.ServiceTypeExternalName {
+			return
+		}
+		for i := range service.Spec.Ports {
+			port := &service.Spec.Ports[i]
+			if (port.Protocol == "" || port.Protocol == corev1.ProtocolTCP) && !yield(port) {
+				return
+			}
+		}
+	}
+}
+
+func servicePort(service *corev1.Service, number int32) *corev1.ServicePort {
+	for port := range servicePorts(service) {
+		if port.Port == number {
+			return port
+		}
+	}
+	return nil
+}
+
+func (g *Graph) setService(name types.NamespacedName, service *corev1.Service, d *Dirty) {
+	old := g.services[name]
+	put(g.services, name, service)
+	if old != nil && service != nil && reflect.DeepEqual(old.Spec, service.Spec) {
+		return
+	}
+	for port := range servicePorts(old) {
+		g.portChanged(BackendKey{name, port.Port}, service, d)
+	}
+	for port := range servicePorts(service) {
+		g.portChanged(BackendKey{name, port.Port}, old, d)
+	}
+	for route := range g.routesByService[name] {
+		g.refreshRoute(route, d)
+	}
+}
+
+// portChanged marks a port that one of two states of a Service has; other is the other state.
+func (g *Graph) portChanged(key BackendKey, other *corev1.Service, d *Dirty) {
+	d.backend(key)
+	if servicePort(other, key.Port) == nil {
+		d.meshHost(key)
+	}
+}
+
+func (g *Graph) setSlice(name types.NamespacedName, slice *discoveryv1.EndpointSlice, d *Dirty) {
+	old := g.slices[name]
+	put(g.slices, name, slice)
+	before, after := sliceService(old), sliceService(slice)
+	if before != after {
+		if before.Name != "" {
+			g.slicesByService.remove(before, name)
+		}
+		if after.Name != "" {
+			g.slicesByService.add(after, name)
+		}
+	} else if old != nil && slice != nil && sameEndpoints(old, slice) {
+		return
+	}
+	g.endpointsChanged(before, d)
+	g.endpointsChanged(after, d)
+}
+
+func (g *Graph) endpointsChanged(service types.NamespacedName, d *Dirty) {
+	for port := range servicePorts(g.services[service]) {
+		d.backend(BackendKey{service, port.Port})
+	}
+}
+
+// sliceService returns the Service that an EndpointSlice backs, by its label; without a name if there is none.
+func sliceService(slice *discoveryv1.EndpointSlice) types.NamespacedName {
+	if slice == nil || slice.Labels[discoveryv1.LabelServiceName] == "" {
+		return types.NamespacedName{}
+	}
+	return types.NamespacedName{Namespace: slice.Namespace, Name: slice.Labels[discoveryv1.LabelServiceName]}
+}
+
+func sameEndpoints(a, b *discoveryv1.EndpointSlice) bool {
+	return a.AddressType == b.AddressType && reflect.DeepEqual(a.Endpoints, b.Endpoints) && reflect.DeepEqual(a.Ports, b.Ports)
+}

@@ -1,0 +1,65 @@
+package status
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+)
+
+// maxConditions is the maxItems of every list of conditions in the Gateway API's CRDs. A list that others have filled
+// takes no more of ours: theirs must not be removed, and a longer list would be refused by the schema.
+const maxConditions = 8
+
+// A verdict is what a condition has to say, or with an empty status, that there must be no such condition.
+type verdict struct {
+	conditionType   string
+	status          metav1.ConditionStatus
+	reason, message string
+}
+
+// positive is the verdict of a condition that says that a rule holds: True for the given reason, or False for that of
+// the problem.
+func positive[T, R ~string](conditionType T, p *graph.Problem, reason R, message string) verdict {
+	if p != nil {
+		return verdict{string(conditionType), metav1.ConditionFalse, p.Reason, p.Message}
+	}
+	return verdict{string(conditionType), metav1.ConditionTrue, string(reason), message}
+}
+
+// negative is the verdict of a condition that says that there is a problem, and isn't there when there is none.
+func negative[T ~string](conditionType T, p *graph.Problem) verdict {
+	if p == nil {
+		return verdict{conditionType: string(conditionType)}
+	}
+	return verdict{string(conditionType), metav1.ConditionTrue, p.Reason, p.Message}
+}
+
+// merge writes verdicts into a list of conditions that is the caller's, with the semantics of meta.SetStatusCondition
+// (which reads the clock, and knows no limit): a condition keeps its place, and its lastTransitionTime unless its
+// status changes. New ones go to the end, as far as there is room, in the order of the verdicts.
+func merge(conditions *[]metav1.Condition, generation int64, now metav1.Time, verdicts ...verdict) {
+	// Removing comes first, because it makes room.
+	*conditions = slices.DeleteFunc(*conditions, func(c metav1.Condition) bool {
+		return slices.Contains(verdicts, verdict{conditionType: c.Type})
+	})
+	for _, v := range verdicts {
+		if v.status == "" {
+			continue
+		}
+		c := meta.FindStatusCondition(*conditions, v.conditionType)
+		if c == nil {
+			if len(*conditions) >= maxConditions {
+				continue
+			}
+			*conditions = append(*conditions, metav1.Condition{Type: v.conditionType})
+			c = &(*conditions)[len(*conditions)-1]
+		}
+		if c.Status != v.status {
+			c.Status, c.LastTransitionTime = v.status, now
+		}
+		c.Reason, c.Message, c.ObservedGeneration = v.reason, v.message, generation
+	}
+}

@@ -1,0 +1,63 @@
+package status
+
+import (
+	"slices"
+
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/gateway-api/pkg/features"
+)
+
+// supported are the features of the Gateway API that hold here as package features and the conformance tests define
+// them. A feature that is served in part is not claimed:
+//
+//   - GatewayStaticAddresses: listeners bind spec.addresses, but whether an address is usable is known to the host of the
+//     Envoy only, so an unusable one can't be reported as AddressNotUsable.
+//   - GatewayAddressEmpty: there is nobody who would assign an address.
+//   - GatewayHTTPSListenerDetectMisdirectedRequests: a request whose Host belongs to another listener than its server
+//     name is answered with 404, not 421.
+//   - Mesh and its kin: a claim about sidecars or their like, made in the status of an XMesh; a route whose parent is a
+//     Service is served to proxyless gRPC clients only.
+var supported = []features.FeatureName{
+	features.SupportGateway,
+	features.SupportGatewayHTTPListenerIsolation,
+	features.SupportGatewayPort8080,
+
+	features.SupportReferenceGrant,
+
+	features.SupportHTTPRoute,
+	features.SupportHTTPRoute303RedirectStatusCode,
+	features.SupportHTTPRoute307RedirectStatusCode,
+	features.SupportHTTPRoute308RedirectStatusCode,
+	features.SupportHTTPRouteBackendProtocolH2C,
+	features.SupportHTTPRouteBackendProtocolWebSocket,
+	features.SupportHTTPRouteBackendRequestHeaderModification,
+	features.SupportHTTPRouteBackendTimeout,
+	features.SupportHTTPRouteDestinationPortMatching, // parentRefs[].port, the older name (GEP-957)
+	features.SupportHTTPRouteHostRewrite,
+	features.SupportHTTPRouteMethodMatching,
+	features.SupportHTTPRouteNamedRouteRule,
+	features.SupportHTTPRouteParentRefPort,
+	features.SupportHTTPRoutePathRedirect,
+	features.SupportHTTPRoutePathRewrite,
+	features.SupportHTTPRoutePortRedirect,
+	features.SupportHTTPRouteQueryParamMatching,
+	features.SupportHTTPRouteRequestMirror,
+	features.SupportHTTPRouteRequestMultipleMirrors,
+	features.SupportHTTPRouteRequestPercentageMirror,
+	features.SupportHTTPRouteRequestTimeout,
+	features.SupportHTTPRouteResponseHeaderModification,
+	features.SupportHTTPRouteSchemeRedirect,
+
+	features.SupportGRPCRoute,
+	features.SupportGRPCRouteNamedRouteRule,
+}
+
+// SupportedFeatures returns status.supportedFeatures of a GatewayClass, "sorted in ascending alphabetical order by the
+// Name key". The slice is the caller's.
+func SupportedFeatures() []gwv1.SupportedFeature {
+	list := make([]gwv1.SupportedFeature, 0, len(supported))
+	for _, name := range slices.Sorted(slices.Values(supported)) {
+		list = append(list, gwv1.SupportedFeature{Name: gwv1.FeatureName(name)})
+	}
+	return list
+}

@@ -1,0 +1,201 @@
+package status_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/status"
+)
+
+// FuzzMerge renders random facts into random statuses, which hold conditions and entries of ours and of others, and
+// checks what must hold of every merge: what belongs to others stays, in its order; a second rendering changes nothing;
+// neither argument is written to; the limits of the schema hold.
+func FuzzMerge(f *testing.F) {
+	for seed := range uint64(500) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		g := generator{rand.New(rand.NewPCG(seed, 0))}
+		g.checkGatewayClass(t)
+		g.checkGateway(t)
+		g.checkRoute(t)
+	})
+}
+
+func (g generator) checkGatewayClass(t *testing.T) {
+	old := gwv1.GatewayClassStatus{Conditions: g.conditions(classTypes)}
+	facts := &graph.GatewayClassFacts{Managed: true, Unaccepted: g.problem()}
+	input := *old.DeepCopy()
+	got := status.GatewayClass(facts, old, 5, now)
+	same(t, "old", old, input)
+	checkConditions(t, classTypes, got.Conditions, old.Conditions)
+	same(t, "second rendering", status.GatewayClass(facts, *got.DeepCopy(), 5, later), got)
+}
+
+func (g generator) checkGateway(t *testing.T) {
+	old := gwv1.GatewayStatus{Conditions: g.conditions(gatewayTypes)}
+	facts := &graph.GatewayFacts{
+		Managed: true, Unaccepted: g.problem(), SomeListenersInvalid: g.problem(), Unprogrammed: g.problem(), Unresolved: g.problem(),
+	}
+	for i := range 4 {
+		name := gwv1.SectionName(fmt.Sprint("l", i))
+		if g.IntN(2) == 0 {
+			old.Listeners = append(old.Listeners, gwv1.ListenerStatus{Name: name, Conditions: g.conditions(listenerTypes)})
+		}
+		if g.IntN(2) == 0 {
+			facts.Listeners = append(facts.Listeners, &graph.ListenerFacts{
+				Spec: &gwv1.Listener{Name: name}, Conflict: g.problem(), Unaccepted: g.problem(), Unresolved: g.problem(),
+				Unprogrammed: g.problem(), Overlapping: g.problem(),
+			})
+			facts.AttachedRoutes = append(facts.AttachedRoutes, g.Int32N(9))
+		}
+	}
+	input := *old.DeepCopy()
+	got := status.Gateway(facts, old, 5, now)
+	same(t, "old", old, input)
+	checkConditions(t, gatewayTypes, got.Conditions, old.Conditions)
+	for i, l := range facts.Listeners {
+		same(t, "listener", got.Listeners[i].Name, l.Spec.Name)
+		for _, o := range old.Listeners {
+			if o.Name == l.Spec.Name {
+				checkConditions(t, listenerTypes, got.Listeners[i].Conditions, o.Conditions)
+			}
+		}
+	}
+	same(t, "number of listeners", len(got.Listeners), len(facts.Listeners))
+	same(t, "second rendering", status.Gateway(facts, *got.DeepCopy(), 5, later), got)
+}
+
+func (g generator) checkRoute(t *testing.T) {
+	refs := []gwv1.ParentReference{ref("a"), section("a", "s"), ref("b"), section("b", "s"), section("b", "t")}
+	controllers := []gwv1.GatewayController{graph.ControllerName, "example.com/a", "example.com/b"}
+	facts := &graph.RouteFacts{Unresolved: g.problem(), PartiallyInvalid: g.problem()}
+	for _, r := range refs {
+		if g.IntN(2) == 0 {
+			facts.Parents = append(facts.Parents, graph.ParentFacts{Ref: r, Managed: g.IntN(4) > 0, Unaccepted: g.problem()})
+		}
+	}
+	g.Shuffle(len(facts.Parents), func(i, j int) { facts.Parents[i], facts.Parents[j] = facts.Parents[j], facts.Parents[i] })
+
+	var old gwv1.RouteStatus
+	for i := range g.IntN(33) {
+		c, r := controllers[g.IntN(len(controllers))], refs[g.IntN(len(refs))]
+		if c != graph.ControllerName {
+			r.Name = gwv1.ObjectName(fmt.Sprint("theirs", i))
+		}
+		old.Parents = append(old.Parents, gwv1.RouteParentStatus{ControllerName: c, ParentRef: r, Conditions: g.conditions(routeTypes)})
+	}
+	input := *old.DeepCopy()
+	got := status.Route(facts, old, 5, now)
+	same(t, "old", old, input)
+	same(t, "entries of others", entriesOfOthers(got), entriesOfOthers(old))
+
+	ours := 0
+	for _, p := range facts.Parents {
+		if !p.Managed {
+			continue
+		}
+		ours++
+		if e := find(got, p.Ref); e == nil {
+			same(t, "number of entries, without one for a parent of ours", len(got.Parents), 32)
+		} else if o := find(old, p.Ref); o != nil {
+			checkConditions(t, routeTypes, e.Conditions, o.Conditions)
+		}
+	}
+	same(t, "number of entries", len(got.Parents), min(32, ours+len(entriesOfOthers(old))))
+	same(t, "second rendering", status.Route(facts, *got.DeepCopy(), 5, later), got)
+}
+
+// checkConditions checks a merge of conditions of ours, which are of the given types, into old.
+func checkConditions(t *testing.T, ours []string, got, old []metav1.Condition) {
+	t.Helper()
+	of := func(list []metav1.Condition) (theirs []metav1.Condition) {
+		for _, c := range list {
+			if !slices.Contains(ours, c.Type) {
+				theirs = append(theirs, c)
+			}
+		}
+		return theirs
+	}
+	same(t, "conditions of others", of(got), of(old))
+	seen := map[string]bool{}
+	for _, c := range got {
+		if seen[c.Type] {
+			t.Errorf("two conditions of type %s", c.Type)
+		}
+		seen[c.Type] = true
+		if slices.Contains(ours, c.Type) && c.ObservedGeneration != 5 {
+			t.Errorf("%s has observed generation %d", c.Type, c.ObservedGeneration)
+		}
+	}
+	if len(got) > 8 {
+		t.Errorf("%d conditions, the schema allows 8", len(got))
+	}
+}
+
+func entriesOfOthers(s gwv1.RouteStatus) (list []gwv1.RouteParentStatus) {
+	for _, p := range s.Parents {
+		if p.ControllerName != graph.ControllerName {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+func find(s gwv1.RouteStatus, r gwv1.ParentReference) *gwv1.RouteParentStatus {
+	for i, p := range s.Parents {
+		if p.ControllerName == graph.ControllerName && reflect.DeepEqual(p.ParentRef, r) {
+			return &s.Parents[i]
+		}
+	}
+	return nil
+}
+
+func same(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		equal(t, what, got, want)
+		t.Errorf("%s: not deeply equal", what)
+	}
+}
+
+// The types of conditions that are ours.
+var (
+	classTypes    = []string{"Accepted", "SupportedVersion"}
+	gatewayTypes  = []string{"Accepted", "Programmed", "ResolvedRefs"}
+	listenerTypes = []string{"Accepted", "Programmed", "ResolvedRefs", "Conflicted", "OverlappingTLSConfig"}
+	routeTypes    = []string{"Accepted", "ResolvedRefs", "PartiallyInvalid"}
+)
+
+type generator struct{ *rand.Rand }
+
+// problem returns a problem or, as often, none.
+func (g generator) problem() *graph.Problem {
+	if g.IntN(2) == 0 {
+		return nil
+	}
+	return problem(fmt.Sprint("Reason", g.IntN(2)), fmt.Sprint("message ", g.IntN(2)))
+}
+
+// conditions returns up to 8 conditions of the given types and others, each type once, in any order.
+func (g generator) conditions(ours []string) []metav1.Condition {
+	types := append([]string{"Ready", "gateway-apiserver.dev/Delivered"}, ours...)
+	for i := range 8 {
+		types = append(types, fmt.Sprint("example.com/C", i))
+	}
+	var list []metav1.Condition
+	for _, i := range g.Perm(len(types))[:g.IntN(9)] {
+		list = append(list, metav1.Condition{
+			Type: types[i], Status: []metav1.ConditionStatus{"True", "False", "Unknown"}[g.IntN(3)], ObservedGeneration: g.Int64N(9),
+			LastTransitionTime: before, Reason: fmt.Sprint("Reason", g.IntN(2)), Message: fmt.Sprint("message ", g.IntN(2)),
+		})
+	}
+	return list
+}

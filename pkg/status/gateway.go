@@ -1,0 +1,97 @@
+package status
+
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+)
+
+const (
+	messageResolved   = "All references are resolved"
+	messageProgrammed = "Configuration is generated and published to xDS"
+)
+
+// Gateway returns the status of a Gateway of the given metadata.generation: the conditions Accepted, Programmed and
+// ResolvedRefs, merged into old, the addresses and one entry per listener, in the order of the spec. The status of a
+// Gateway that isn't ours, or no longer, is returned as it is: it is for the controller of its class to write.
+func Gateway(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, now metav1.Time) gwv1.GatewayStatus {
+	if !f.Managed {
+		return old
+	}
+	status := *old.DeepCopy()
+	merge(&status.Conditions, generation, now,
+		gatewayAccepted(f),
+		positive(gwv1.GatewayConditionProgrammed, gatewayUnprogrammed(f), gwv1.GatewayReasonProgrammed, messageProgrammed),
+		positive(gwv1.GatewayConditionResolvedRefs, f.Unresolved, gwv1.GatewayReasonResolvedRefs, messageResolved),
+	)
+	status.Addresses = addresses(f.Addresses)
+
+	// An entry whose listener is gone from the spec goes too: its name is all that it was about.
+	listeners := make([]gwv1.ListenerStatus, 0, len(f.Listeners))
+	for i, l := range f.Listeners {
+		entry := gwv1.ListenerStatus{Name: l.Spec.Name}
+		if j := slices.IndexFunc(status.Listeners, func(s gwv1.ListenerStatus) bool { return s.Name == l.Spec.Name }); j >= 0 {
+			entry.Conditions = status.Listeners[j].Conditions
+		}
+		entry.SupportedKinds = supportedKinds(l.SupportedKinds)
+		entry.AttachedRoutes = f.AttachedRoutes[i]
+		merge(&entry.Conditions, generation, now, listenerVerdicts(l)...)
+		listeners = append(listeners, entry)
+	}
+	status.Listeners = listeners
+	return status
+}
+
+// gatewayAccepted says whether the Gateway is accepted. The reason ListenersNotValid goes with True as long as one
+// listener is valid: "This can be the reason when Accepted is True or False, depending on whether the listener being
+// invalid causes the entire Gateway to not be accepted."
+func gatewayAccepted(f *graph.GatewayFacts) verdict {
+	reason, message := string(gwv1.GatewayReasonAccepted), "All listeners are valid"
+	if f.SomeListenersInvalid != nil {
+		reason, message = f.SomeListenersInvalid.Reason, f.SomeListenersInvalid.Message
+	}
+	return positive(gwv1.GatewayConditionAccepted, f.Unaccepted, reason, message)
+}
+
+// gatewayUnprogrammed says why there is no configuration for the Gateway, which is so too when it isn't accepted.
+func gatewayUnprogrammed(f *graph.GatewayFacts) *graph.Problem {
+	if f.Unprogrammed == nil && f.Unaccepted != nil {
+		return &graph.Problem{Reason: string(gwv1.GatewayReasonInvalid), Message: f.Unaccepted.Message}
+	}
+	return f.Unprogrammed
+}
+
+// listenerVerdicts are the conditions of an entry of status.listeners. Conflicted and OverlappingTLSConfig are there
+// only when they are True: "If this condition is not set, it is assumed that there are no conflicts", and "This is a
+// negative polarity condition and MUST NOT be set when it is False".
+func listenerVerdicts(l *graph.ListenerFacts) []verdict {
+	return []verdict{
+		positive(gwv1.ListenerConditionAccepted, l.Unaccepted, gwv1.ListenerReasonAccepted, "The listener is valid"),
+		positive(gwv1.ListenerConditionProgrammed, l.Unprogrammed, gwv1.ListenerReasonProgrammed, messageProgrammed),
+		positive(gwv1.ListenerConditionResolvedRefs, l.Unresolved, gwv1.ListenerReasonResolvedRefs, messageResolved),
+		negative(gwv1.ListenerConditionConflicted, l.Conflict),
+		negative(gwv1.ListenerConditionOverlappingTLSConfig, l.Overlapping),
+	}
+}
+
+// addresses returns status.addresses. It is empty when the spec asks for none: which addresses an Envoy that binds
+// every address can be reached at is known only where it runs.
+func addresses(bound []string) []gwv1.GatewayStatusAddress {
+	var list []gwv1.GatewayStatusAddress
+	for _, a := range bound {
+		list = append(list, gwv1.GatewayStatusAddress{Type: new(gwv1.IPAddressType), Value: a})
+	}
+	return list
+}
+
+// supportedKinds returns a copy that isn't nil, because an empty list says something: no kind of route can attach.
+func supportedKinds(kinds []gwv1.RouteGroupKind) []gwv1.RouteGroupKind {
+	list := make([]gwv1.RouteGroupKind, 0, len(kinds))
+	for i := range kinds {
+		list = append(list, *kinds[i].DeepCopy())
+	}
+	return list
+}

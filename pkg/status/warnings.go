@@ -1,0 +1,116 @@
+package status
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+)
+
+// warnings are texts for the Warning headers of the answer to a write, which kubectl prints. They tell the writer at
+// once what the conditions tell whoever looks.
+type warnings []string
+
+// add adds lines that aren't there yet. Control characters, which get into a message with a value that it quotes, become
+// spaces: a header can't carry them, and the API server would leave the whole warning out.
+func (w *warnings) add(lines ...string) {
+	for _, line := range lines {
+		line = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return ' '
+			}
+			return r
+		}, line)
+		if !slices.Contains(*w, line) {
+			*w = append(*w, line)
+		}
+	}
+}
+
+// problem adds "WHAT (REASON): MESSAGE".
+func (w *warnings) problem(what string, p *graph.Problem) {
+	if p != nil {
+		w.add(fmt.Sprintf("%s (%s): %s", what, p.Reason, p.Message))
+	}
+}
+
+// GatewayClassWarnings returns what the writer of a GatewayClass should know.
+func GatewayClassWarnings(f *graph.GatewayClassFacts) []string {
+	var w warnings
+	w.problem("the GatewayClass is not accepted", f.Unaccepted)
+	w.add(f.Warnings...)
+	return w
+}
+
+// GatewayWarnings returns what the writer of a Gateway should know. Overlapping hostnames are not among it: they are
+// common, and wanted.
+func GatewayWarnings(f *graph.GatewayFacts) []string {
+	var w warnings
+	w.problem("the Gateway is not accepted", f.Unaccepted)
+	if f.Unaccepted == nil {
+		w.problem("the Gateway is not programmed", f.Unprogrammed)
+	}
+	for _, l := range f.Listeners {
+		name := fmt.Sprintf("listener %q ", l.Spec.Name)
+		w.problem(name+"is not accepted", l.Unaccepted)
+		w.problem(name+"has a reference that is not resolved", l.Unresolved)
+		if l.Unaccepted == nil && l.Unresolved == nil {
+			w.problem(name+"is not programmed", l.Unprogrammed)
+		}
+	}
+	if f.Unresolved != nil && f.Unresolved.Reason != string(gwv1.GatewayReasonListenersNotResolved) {
+		w.problem("the Gateway has a reference that is not resolved", f.Unresolved)
+	}
+	w.add(f.Warnings...)
+	return w
+}
+
+// RouteWarnings returns what the writer of an HTTPRoute or a GRPCRoute should know: parents that do not exist or do not
+// accept it, rules that are not served, backends that are not resolved. A route for gateways of other controllers only
+// gets none, since they may read it otherwise.
+func RouteWarnings(f *graph.RouteFacts) []string {
+	var w warnings
+	if len(f.Parents) == 0 {
+		w.add("spec.parentRefs is empty: the route is attached to nothing and serves no requests")
+	} else if !slices.ContainsFunc(f.Parents, func(p graph.ParentFacts) bool { return p.Managed || p.Missing }) {
+		return nil
+	}
+	for i := range f.Parents {
+		p := &f.Parents[i]
+		if p.Missing {
+			w.add(fmt.Sprintf("spec.parentRefs[%d]: %s does not exist; the route is attached as soon as it does", i, parentName(p)))
+		} else if p.Managed {
+			w.problem(fmt.Sprintf("spec.parentRefs[%d]: not accepted by %s", i, parentName(p)), p.Unaccepted)
+		}
+	}
+	for _, r := range f.Rules {
+		w.problem("a rule is not served", r.Dropped)
+		w.problem("a rule answers every request with 500", r.Failing)
+		for _, b := range r.Backends {
+			w.problem("a backend is not resolved, its share of the requests is answered with 500", b.Problem)
+		}
+		for _, m := range r.Mirrors {
+			w.problem("a mirror is left out", m.Problem)
+		}
+	}
+	w.add(f.Warnings...)
+	return w
+}
+
+// parentName returns "Kind namespace/name" of what a parentRef refers to.
+func parentName(p *graph.ParentFacts) string {
+	switch {
+	case p.Gateway != nil:
+		return "Gateway " + p.Gateway.String()
+	case p.Service != nil:
+		return "Service " + p.Service.String()
+	case p.Ref.Kind != nil:
+		return string(*p.Ref.Kind) + " " + string(p.Ref.Name)
+	default:
+		return "Gateway " + string(p.Ref.Name)
+	}
+}
