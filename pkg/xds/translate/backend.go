@@ -1,0 +1,82 @@
+package translate
+
+import (
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+)
+
+// backendSplit is how a rule's requests are shared among its backends.
+type backendSplit struct {
+	valid      []backend // those that get requests
+	weight     uint32    // of all valid
+	invalid    uint32    // the weight of the backends that are invalid, whose share fails
+	ownEffects bool      // a valid backend has filters of its own
+}
+
+func split(r *rule) backendSplit {
+	var s backendSplit
+	for _, b := range r.backends {
+		switch {
+		case b.Weight == 0:
+		case b.Problem != nil:
+			s.invalid += uint32(b.Weight)
+		default:
+			s.valid = append(s.valid, b)
+			s.weight += uint32(b.Weight)
+			s.ownEffects = s.ownEffects || b.effects.host != "" || !b.effects.request.empty() || !b.effects.response.empty()
+		}
+	}
+	return s
+}
+
+// backendCluster returns the cluster by which a route reaches a backend. gRPC needs HTTP/2, said or not.
+func backendCluster(b *graph.BackendFacts, grpc bool) ClusterKey {
+	return ClusterKey{BackendKey: b.Backend, HTTP2: grpc && b.AppProtocol != appProtocolH2C}
+}
+
+// weighted makes an action forward to the backends.
+func (s backendSplit) weighted(action *routev3.RouteAction, grpc bool, clusters clusterSet) {
+	if len(s.valid) == 1 && s.invalid == 0 {
+		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: clusters.use(backendCluster(s.valid[0].BackendFacts, grpc))}
+		return
+	}
+	s.setWeights(action, grpc, clusters)
+}
+
+// weightedWithEffects makes an action forward to the backends, with the rule's filters and then the backend's own applied.
+func (s backendSplit) weightedWithEffects(action *routev3.RouteAction, r *rule, clusters clusterSet) {
+	weights := s.setWeights(action, r.grpc, clusters)
+	for i, b := range s.valid {
+		w := weights[i]
+		request, response := r.effects.request.then(b.effects.request), r.effects.response.then(b.effects.response)
+		w.RequestHeadersToAdd, w.RequestHeadersToRemove = request.options(), request.remove
+		w.ResponseHeadersToAdd, w.ResponseHeadersToRemove = response.options(), response.remove
+		if b.effects.host != "" {
+			w.HostRewriteSpecifier = &routev3.WeightedCluster_ClusterWeight_HostRewriteLiteral{HostRewriteLiteral: b.effects.host}
+		}
+	}
+}
+
+// setWeights makes an action forward to the valid backends, in their order, by weight. "If multiple backends are
+// specified, and some are invalid, the proportion of requests that would otherwise have been routed to an invalid
+// backend MUST receive a 500 status code": their share goes to a cluster that doesn't exist.
+func (s backendSplit) setWeights(action *routev3.RouteAction, grpc bool, clusters clusterSet) []*routev3.WeightedCluster_ClusterWeight {
+	var weights []*routev3.WeightedCluster_ClusterWeight
+	for _, b := range s.valid {
+		weights = append(weights, clusterWeight(clusters.use(backendCluster(b.BackendFacts, grpc)), uint32(b.Weight)))
+	}
+	if s.invalid > 0 {
+		weights = append(weights, clusterWeight(unresolvedCluster, s.invalid))
+		if !grpc { // else 503, Envoy's default, is right: see failureStatus
+			action.ClusterNotFoundResponseCode = routev3.RouteAction_INTERNAL_SERVER_ERROR
+		}
+	}
+	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: &routev3.WeightedCluster{Clusters: weights}}
+	return weights
+}
+
+func clusterWeight(name string, weight uint32) *routev3.WeightedCluster_ClusterWeight {
+	return &routev3.WeightedCluster_ClusterWeight{Name: name, Weight: wrapperspb.UInt32(weight)}
+}

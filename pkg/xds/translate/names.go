@@ -1,0 +1,81 @@
+package translate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+)
+
+// ClusterKey identifies a cluster: a port of a Service, and how it is spoken to.
+type ClusterKey struct {
+	graph.BackendKey
+	// HTTP2 says that a route needs HTTP/2 of a port whose appProtocol doesn't promise it: gRPC is HTTP/2 always. It is
+	// false for a port with appProtocol kubernetes.io/h2c, so that all routes share that port's one cluster.
+	HTTP2 bool
+}
+
+// String returns the cluster's name: "namespace/service:port", with the suffix "/http2" if HTTP2 is set.
+func (k ClusterKey) String() string {
+	if k.HTTP2 {
+		return k.BackendKey.String() + "/http2"
+	}
+	return k.BackendKey.String()
+}
+
+// unresolvedCluster is the name of a cluster that never exists. It cannot be a ClusterKey's: those contain a slash.
+const unresolvedCluster = "unresolved-backend"
+
+// clusterSet collects the clusters that routes use.
+type clusterSet map[ClusterKey]struct{}
+
+// use adds a cluster and returns its name.
+func (s clusterSet) use(key ClusterKey) string {
+	s[key] = struct{}{}
+	return key.String()
+}
+
+// sorted returns the clusters by namespace, name, port and protocol.
+func (s clusterSet) sorted() []ClusterKey {
+	keys := make([]ClusterKey, 0, len(s))
+	for key := range s {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b ClusterKey) int {
+		return cmp.Or(
+			cmp.Compare(a.Service.Namespace, b.Service.Namespace),
+			cmp.Compare(a.Service.Name, b.Service.Name),
+			cmp.Compare(a.Port, b.Port),
+			cmp.Compare(a.String(), b.String()),
+		)
+	})
+	return keys
+}
+
+// RouteConfigurationName names a table: "namespace/gateway:port" for the HTTP listeners of a port,
+// "namespace/gateway:port/listener" for an HTTPS listener.
+func RouteConfigurationName(t graph.TableKey) string {
+	name := listenerName(t.Gateway, t.Port)
+	if t.Listener != "" {
+		name += "/" + t.Listener
+	}
+	return name
+}
+
+// listenerName names the Envoy listener of a Gateway's port.
+func listenerName(gateway types.NamespacedName, port int32) string {
+	return fmt.Sprintf("%s:%d", gateway, port)
+}
+
+// secretName names the SDS secret of a Kubernetes Secret.
+func secretName(secret types.NamespacedName) string { return secret.String() }
+
+// isHTTPS says whether the virtual hosts of a table are served over TLS; see graph.TableKey.
+func isHTTPS(t graph.TableKey) bool { return t.Listener != "" }
+
+// lowerName is the form in which header names are compared and sent: their case has no meaning.
+func lowerName[T ~string](name T) string { return strings.ToLower(string(name)) }

@@ -1,0 +1,106 @@
+package translate
+
+import (
+	"maps"
+	"net/http"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+)
+
+// VirtualHost returns a virtual host and the clusters that its routes use, sorted. Envoy takes the first route that
+// matches, so they are in the specification's order of precedence.
+func VirtualHost(vh *graph.VirtualHostFacts) (*routev3.VirtualHost, []ClusterKey) {
+	clusters := clusterSet{}
+	out := &routev3.VirtualHost{Name: vh.Key.Domain, Domains: []string{vh.Key.Domain}}
+	for _, c := range candidates(vh.Routes, vh.Key.Domain) {
+		out.Routes = append(out.Routes, gatewayRoutes(c, vh.Key, clusters)...)
+	}
+	return out, clusters.sorted()
+}
+
+// gatewayRoutes returns the Envoy routes of a match: one, or two where a path modifier needs it.
+func gatewayRoutes(c candidate, vh graph.VirtualHostKey, clusters clusterSet) []*routev3.Route {
+	paths, change := changePath(c.match.path, c.effects.path)
+	var out []*routev3.Route
+	for _, path := range paths {
+		route := &routev3.Route{Name: c.name, Match: c.match.envoy(path)}
+		if route.Match.ValidateAll() != nil {
+			continue // an empty expression for the path, which is never empty
+		}
+		uses := clusterSet{}
+		perform(route, c, change, vh, uses)
+		if route.ValidateAll() != nil {
+			// A header, host or path would get a line break or NUL, which the schema doesn't refuse everywhere. The filter
+			// cannot be executed and must not be skipped.
+			route = &routev3.Route{Name: c.name, Match: route.Match, Action: directResponse(c.rule)}
+			clear(uses)
+		}
+		maps.Copy(clusters, uses)
+		out = append(out, route)
+	}
+	return out
+}
+
+// perform makes a route do what the rule says.
+func perform(route *routev3.Route, c candidate, change pathChange, vh graph.VirtualHostKey, clusters clusterSet) {
+	if c.facts.Failing != nil {
+		route.Action = directResponse(c.rule)
+		return
+	}
+	if c.effects.redirect != nil {
+		route.Action = &routev3.Route_Redirect{Redirect: redirect(c.effects.redirect, change, vh)}
+		setRouteHeaders(route, c.effects)
+		return
+	}
+	s := split(c.rule)
+	if len(s.valid) == 0 {
+		route.Action = directResponse(c.rule)
+		return
+	}
+	action := &routev3.RouteAction{}
+	if s.ownEffects {
+		// Envoy changes headers for the cluster first and for the route then. The rule's filters come first, so where a
+		// backend has filters too, both are said with the cluster.
+		s.weightedWithEffects(action, c.rule, clusters)
+	} else {
+		s.weighted(action, c.grpc, clusters)
+		setRouteHeaders(route, c.effects)
+	}
+	rewrite(action, c.effects.host, change)
+	for _, m := range c.effects.mirrors {
+		action.RequestMirrorPolicies = append(action.RequestMirrorPolicies, m.policy(c.grpc, clusters))
+	}
+	setUpgrades(action, s.valid)
+	setTimeouts(action, c.rule)
+	route.Action = &routev3.Route_Route{Route: action}
+}
+
+func setRouteHeaders(route *routev3.Route, e effects) {
+	route.RequestHeadersToAdd, route.RequestHeadersToRemove = e.request.options(), e.request.remove
+	route.ResponseHeadersToAdd, route.ResponseHeadersToRemove = e.response.options(), e.response.remove
+}
+
+// failureStatus is what a client gets from a backend that is invalid. HTTPRoute: "500 status codes MUST be returned".
+// GRPCRoute: "UNAVAILABLE statuses MUST be returned", which is what Envoy makes of 503 for a gRPC request.
+func failureStatus(r *rule) uint32 {
+	if r.grpc {
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+func directResponse(r *rule) *routev3.Route_DirectResponse {
+	return &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: failureStatus(r)}}
+}
+
+// setUpgrades allows a WebSocket handshake to pass if a backend speaks the protocol.
+func setUpgrades(action *routev3.RouteAction, backends []backend) {
+	for _, b := range backends {
+		if b.AppProtocol == appProtocolWebSocket {
+			action.UpgradeConfigs = []*routev3.RouteAction_UpgradeConfig{{UpgradeType: webSocket}}
+			return
+		}
+	}
+}
