@@ -1,0 +1,139 @@
+package crd
+
+import (
+	"context"
+	"reflect"
+
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel/model"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/cel/common"
+)
+
+// part is a part of an object that is validated by itself.
+type part struct {
+	field string // of the Go type
+	key   string // in JSON
+}
+
+var (
+	specPart   = part{"Spec", "spec"}
+	statusPart = part{"Status", "status"}
+)
+
+func (p part) of(obj runtime.Object) reflect.Value {
+	return reflect.ValueOf(obj).Elem().FieldByName(p.field)
+}
+
+// Validate checks the metadata and spec of a new object, which has its defaults: metadata, schema, list types, CEL.
+func (s *Schema) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
+	accessor, err := meta.Accessor(obj)
+	if err != nil {
+		return field.ErrorList{field.InternalError(field.NewPath("metadata"), err)}
+	}
+	content, err := s.content(obj, specPart)
+	if err != nil {
+		return field.ErrorList{field.InternalError(nil, err)}
+	}
+	v := s.compile()
+	errs := apivalidation.ValidateObjectMetaAccessor(accessor, s.Namespaced(), apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	errs = append(errs, validation.ValidateCustomResource(nil, content, v.object)...)
+	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, content)...)
+	if err := blocking(errs); err != nil {
+		return append(errs, err)
+	}
+	celErrs, _ := v.cel.Validate(ctx, nil, s.structural, content, nil, celconfig.RuntimeCELCostBudget)
+	return append(errs, celErrs...)
+}
+
+// ValidateUpdate checks the spec of an object that replaces old. As for custom resources, what was invalid before and
+// has not changed is not an error (ratcheting). Metadata is left to rest.BeforeUpdate, which checks it for every kind.
+func (s *Schema) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	return s.validateUpdate(ctx, obj, old, specPart)
+}
+
+// ValidateStatusUpdate checks the status that a client wrote to the status subresource, with ratcheting.
+func (s *Schema) ValidateStatusUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	return s.validateUpdate(ctx, obj, old, statusPart)
+}
+
+// validateUpdate validates the change of one part of an object; the other part is left out. An unchanged part has no
+// errors that ratcheting would keep, and most writes of metadata leave it unchanged.
+func (s *Schema) validateUpdate(ctx context.Context, obj, old runtime.Object, part part) field.ErrorList {
+	if equality.Semantic.DeepEqual(part.of(obj).Interface(), part.of(old).Interface()) {
+		return nil
+	}
+	content, err := s.content(obj, part)
+	if err != nil {
+		return field.ErrorList{field.InternalError(nil, err)}
+	}
+	oldContent, err := s.content(old, part)
+	if err != nil {
+		return field.ErrorList{field.InternalError(nil, err)}
+	}
+	v := s.compile()
+	correlated := common.NewCorrelatedObject(content, oldContent, &model.Structural{Structural: s.structural})
+	var errs field.ErrorList
+	if part == specPart {
+		errs = validation.ValidateCustomResourceUpdate(nil, content, oldContent, v.object, validation.WithRatcheting(correlated))
+	} else if written, ok := content[part.key]; ok {
+		errs = validation.ValidateCustomResourceUpdate(field.NewPath(part.key), written, oldContent[part.key], v.status,
+			validation.WithRatcheting(correlated.Key(part.key)))
+	}
+	if len(listtype.ValidateListSetsAndMaps(nil, s.structural, oldContent)) == 0 {
+		errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, content)...)
+	}
+	if err := blocking(errs); err != nil {
+		return append(errs, err)
+	}
+	celErrs, _ := v.cel.Validate(ctx, nil, s.structural, content, oldContent, celconfig.RuntimeCELCostBudget, cel.WithRatcheting(correlated))
+	return append(errs, celErrs...)
+}
+
+// content returns obj as a JSON value: its type, the metadata that CEL rules can see, and one part, if that has a value.
+func (s *Schema) content(obj runtime.Object, part part) (map[string]any, error) {
+	accessor, err := meta.Accessor(obj)
+	if err != nil {
+		return nil, err
+	}
+	metadata := map[string]any{"name": accessor.GetName()}
+	if generateName := accessor.GetGenerateName(); generateName != "" {
+		metadata["generateName"] = generateName
+	}
+	content := map[string]any{
+		"apiVersion": s.gvk.GroupVersion().String(),
+		"kind":       s.gvk.Kind,
+		"metadata":   metadata,
+	}
+	value := part.of(obj)
+	if part == statusPart && value.IsZero() {
+		return content, nil
+	}
+	content[part.key], err = runtime.DefaultUnstructuredConverter.ToUnstructured(value.Addr().Interface())
+	if err != nil {
+		return nil, err
+	}
+	// A nil list is null in JSON, which is not a list. Custom resources lose their nulls when they are decoded.
+	defaulting.PruneNonNullableNullsWithoutDefaults(content, s.structural)
+	return content, nil
+}
+
+// blocking returns an error to add if one of errs means that CEL rules, which assume values of the right types and of
+// bounded sizes, may be unable to run. Which errors these are is kube-apiserver's rule for custom resources.
+func blocking(errs field.ErrorList) *field.Error {
+	for _, err := range errs {
+		switch err.Type {
+		case field.ErrorTypeNotSupported, field.ErrorTypeRequired, field.ErrorTypeTooLong, field.ErrorTypeTooMany, field.ErrorTypeTypeInvalid:
+			return field.Invalid(nil, nil, "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,218 @@
+package openapi_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/kube-openapi/pkg/builder"
+	"k8s.io/kube-openapi/pkg/builder3"
+	"k8s.io/kube-openapi/pkg/common"
+	"k8s.io/kube-openapi/pkg/spec3"
+	"k8s.io/kube-openapi/pkg/util"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/openapi"
+)
+
+// objects returns one object of each served kind, by group-version-kind. Lists that merge by key have an entry.
+func objects() map[schema.GroupVersionKind]runtime.Object {
+	gateway := schema.GroupVersion(gatewayv1.GroupVersion)
+	name := metav1.ObjectMeta{Name: "a", Namespace: "default", Labels: map[string]string{"a": "b"}}
+	return map[schema.GroupVersionKind]runtime.Object{
+		gateway.WithKind("GatewayClass"): &gatewayv1.GatewayClass{ObjectMeta: name},
+		gateway.WithKind("Gateway"): &gatewayv1.Gateway{ObjectMeta: name, Spec: gatewayv1.GatewaySpec{
+			Listeners: []gatewayv1.Listener{{Name: "http", Port: 80, Protocol: "HTTP"}},
+		}},
+		gateway.WithKind("HTTPRoute"): &gatewayv1.HTTPRoute{ObjectMeta: name, Spec: gatewayv1.HTTPRouteSpec{
+			Rules: []gatewayv1.HTTPRouteRule{{Matches: []gatewayv1.HTTPRouteMatch{{
+				Headers: []gatewayv1.HTTPHeaderMatch{{Name: "a", Value: "1"}, {Name: "b", Value: "2"}},
+			}}}},
+		}},
+		gateway.WithKind("GRPCRoute"): &gatewayv1.GRPCRoute{ObjectMeta: name},
+		gateway.WithKind("ReferenceGrant"): &gatewayv1.ReferenceGrant{ObjectMeta: name, Spec: gatewayv1.ReferenceGrantSpec{
+			From: []gatewayv1.ReferenceGrantFrom{{Group: gatewayv1.GroupName, Kind: "HTTPRoute", Namespace: "default"}},
+		}},
+		corev1.SchemeGroupVersion.WithKind("Namespace"): &corev1.Namespace{ObjectMeta: name},
+		corev1.SchemeGroupVersion.WithKind("Service"): &corev1.Service{ObjectMeta: name, Spec: corev1.ServiceSpec{
+			Ports: []corev1.ServicePort{{Name: "a", Port: 80, Protocol: "TCP"}, {Name: "b", Port: 80, Protocol: "UDP"}},
+		}},
+		corev1.SchemeGroupVersion.WithKind("Secret"):    &corev1.Secret{ObjectMeta: name, Data: map[string][]byte{"a": {1}}},
+		corev1.SchemeGroupVersion.WithKind("ConfigMap"): &corev1.ConfigMap{ObjectMeta: name, Data: map[string]string{"a": "b"}},
+		corev1.SchemeGroupVersion.WithKind("Event"):     &corev1.Event{ObjectMeta: name, Reason: "Tested"},
+		discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"): &discoveryv1.EndpointSlice{
+			ObjectMeta: name, AddressType: "IPv4",
+			Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}},
+		},
+	}
+}
+
+// typeNames returns the names by which the server asks for the definitions of the served kinds.
+func typeNames(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for gvk := range objects() {
+		obj, err := apis.Scheme.New(gvk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, util.GetCanonicalTypeName(obj))
+	}
+	return names
+}
+
+func buildV3(t *testing.T) map[string]*spec.Schema {
+	t.Helper()
+	name := openapi.DefinitionName(apis.VersionedScheme)
+	schemas, err := builder3.BuildOpenAPIDefinitionsForResources(&common.OpenAPIV3Config{
+		Info:              &spec.Info{},
+		DefaultResponse:   &spec3.Response{},
+		GetDefinitionName: name,
+		Definitions: openapi.GetOpenAPIDefinitions(func(path string) spec.Ref {
+			name, _ := name(path)
+			return spec.MustCreateRef("#/components/schemas/" + common.EscapeJsonPointer(name))
+		}),
+	}, typeNames(t)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schemas
+}
+
+// TestServed holds that the objects of this test are all that is served.
+func TestServed(t *testing.T) {
+	t.Parallel()
+	all := objects()
+	for gvk := range apis.VersionedScheme.AllKnownTypes() {
+		if obj, err := apis.VersionedScheme.New(gvk); err != nil {
+			t.Error(err)
+		} else if _, ok := obj.(metav1.Object); ok && all[gvk] == nil {
+			t.Errorf("%v is not tested", gvk)
+		}
+	}
+}
+
+// TestServerSideApply holds that every kind has a type to merge by: objects convert to it and back unharmed.
+func TestServerSideApply(t *testing.T) {
+	t.Parallel()
+	converter, err := managedfields.NewTypeConverter(buildV3(t), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for gvk, obj := range objects() {
+		t.Run(gvk.Kind, func(t *testing.T) {
+			t.Parallel()
+			obj.GetObjectKind().SetGroupVersionKind(gvk)
+			typed, err := converter.ObjectToTyped(obj)
+			if err != nil {
+				t.Fatal(err)
+			}
+			back, err := converter.TypedToObject(typed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := runtime.DefaultUnstructuredConverter.ToUnstructured(back)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("changed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestListTypes holds that server-side apply merges lists by the keys that the specification gives them.
+func TestListTypes(t *testing.T) {
+	t.Parallel()
+	schemas := buildV3(t)
+	for _, test := range []struct {
+		definition, property string
+		listType             string
+		keys                 []any
+	}{
+		{"io.k8s.sigs.gateway-api.apis.v1.GatewaySpec", "listeners", "map", []any{"name"}},
+		{"io.k8s.sigs.gateway-api.apis.v1.GatewaySpec", "addresses", "atomic", nil},
+		{"io.k8s.sigs.gateway-api.apis.v1.GatewayStatus", "conditions", "map", []any{"type"}},
+		{"io.k8s.sigs.gateway-api.apis.v1.HTTPRouteSpec", "rules", "atomic", nil},
+		{"io.k8s.sigs.gateway-api.apis.v1.HTTPRouteMatch", "headers", "map", []any{"name"}},
+		{"io.k8s.sigs.gateway-api.apis.v1.HTTPHeaderFilter", "remove", "set", nil},
+		{"io.k8s.api.core.v1.ServiceSpec", "ports", "map", []any{"port", "protocol"}},
+		{"io.k8s.api.discovery.v1.EndpointSlice", "endpoints", "atomic", nil},
+	} {
+		property, ok := schemas[test.definition].Properties[test.property]
+		if !ok {
+			t.Errorf("%s has no %s", test.definition, test.property)
+			continue
+		}
+		if got := property.Extensions["x-kubernetes-list-type"]; got != test.listType {
+			t.Errorf("%s.%s merges as %v, expected %v", test.definition, test.property, got, test.listType)
+		}
+		keys, _ := property.Extensions["x-kubernetes-list-map-keys"].([]any)
+		if diff := cmp.Diff(test.keys, keys); diff != "" {
+			t.Errorf("%s.%s: keys (-want +got):\n%s", test.definition, test.property, diff)
+		}
+	}
+}
+
+// TestGroupVersionKinds holds that clients find every kind and its list in both versions of OpenAPI.
+func TestGroupVersionKinds(t *testing.T) {
+	t.Parallel()
+	v2, err := builder.BuildOpenAPIDefinitionsForResources(&common.Config{
+		Info:              &spec.Info{},
+		GetDefinitionName: openapi.DefinitionName(apis.VersionedScheme),
+		GetDefinitions:    openapi.GetOpenAPIDefinitions,
+	}, typeNames(t)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v3 := buildV3(t)
+	for gvk, obj := range objects() {
+		name, err := apis.VersionedScheme.ToOpenAPIDefinitionName(gvk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []any{map[string]any{"group": gvk.Group, "version": gvk.Version, "kind": gvk.Kind}}
+		definition, ok := v2.Definitions[name]
+		if !ok || v3[name] == nil {
+			t.Errorf("%T: no definition %s", obj, name)
+			continue
+		}
+		for version, extensions := range map[string]spec.Extensions{"v2": definition.Extensions, "v3": v3[name].Extensions} {
+			if diff := cmp.Diff(want, extensions["x-kubernetes-group-version-kind"]); diff != "" {
+				t.Errorf("%s, %s: (-want +got):\n%s", name, version, diff)
+			}
+		}
+	}
+}
+
+// TestDescriptions holds that `kubectl explain` has something to say about every kind and its fields.
+func TestDescriptions(t *testing.T) {
+	t.Parallel()
+	schemas := buildV3(t)
+	for gvk := range objects() {
+		name, err := apis.VersionedScheme.ToOpenAPIDefinitionName(gvk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if schemas[name].Description == "" {
+			t.Errorf("%s has no description", name)
+		}
+		for property, field := range schemas[name].Properties {
+			if field.Description == "" && property != "metadata" {
+				t.Errorf("%s.%s has no description", name, property)
+			}
+		}
+	}
+}
