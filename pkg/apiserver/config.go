@@ -1,0 +1,94 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/version"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/apiserver/pkg/util/compatibility"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/registry"
+)
+
+// Model is what the server needs of the model besides what its stores do.
+type Model interface {
+	registry.Model
+	// HasSynced says that the model has loaded what is stored and has published it.
+	HasSynced() bool
+}
+
+// Config is what a server is made from.
+type Config struct {
+	Generic *genericapiserver.RecommendedConfig
+	// Model says what is true of the objects. Without one, statuses stay empty.
+	Model Model
+	// Kinds are the rows of the table that this server serves.
+	Kinds []*registry.Kind
+}
+
+// NewConfig returns a Config with what does not depend on where the server runs: serialization, OpenAPI, version.
+func NewConfig(version version.Info) *Config {
+	generic := genericapiserver.NewRecommendedConfig(apis.Codecs)
+	generic.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
+	generic.FeatureGate = utilfeature.DefaultFeatureGate
+	configureOpenAPI(&generic.Config, version.GitVersion)
+	return &Config{Generic: generic}
+}
+
+type completedConfig struct {
+	generic genericapiserver.CompletedConfig
+	*Config
+}
+
+// CompletedConfig can only be had from Config.Complete.
+type CompletedConfig struct{ *completedConfig }
+
+// Complete fills in what can be derived.
+func (c *Config) Complete() CompletedConfig {
+	return CompletedConfig{&completedConfig{c.Generic.Complete(), c}}
+}
+
+// Server is an API server with its stores, not yet running.
+type Server struct {
+	*genericapiserver.GenericAPIServer
+	Stores map[schema.GroupKind]*registry.Store
+}
+
+// New makes the server.
+func (c CompletedConfig) New() (*Server, error) {
+	generic, err := c.generic.New("gateway-apiserver", genericapiserver.NewEmptyDelegate())
+	if err != nil {
+		return nil, fmt.Errorf("making the generic API server: %w", err)
+	}
+	s := &Server{GenericAPIServer: generic, Stores: map[schema.GroupKind]*registry.Store{}}
+	if err := s.installGroups(c.Kinds, c.generic.RESTOptionsGetter, c.Model); err != nil {
+		return nil, err
+	}
+	if c.Model != nil {
+		if err := s.AddReadyzChecks(healthz.NamedCheck("model", func(*http.Request) error {
+			if !c.Model.HasSynced() {
+				return fmt.Errorf("the stored objects are not loaded yet")
+			}
+			return nil
+		})); err != nil {
+			return nil, err
+		}
+	}
+	if s.namespaces() != nil {
+		if err := s.AddPostStartHook("purge-namespaces", s.purgeNamespaces); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Run serves until ctx ends, and then stops in an orderly way.
+func (s *Server) Run(ctx context.Context) error {
+	return s.PrepareRun().RunWithContext(ctx)
+}

@@ -1,0 +1,147 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+
+	metainternal "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/generic"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/names"
+	"k8s.io/apiserver/pkg/util/dryrun"
+)
+
+// Store keeps the objects of one kind, for all versions in which the kind is served.
+type Store struct {
+	*genericregistry.Store
+	Kind *Kind
+}
+
+var (
+	_ rest.ShortNamesProvider   = &Store{}
+	_ rest.CategoriesProvider   = &Store{}
+	_ rest.SingularNameProvider = &Store{}
+	_ StatusWriter              = &Store{}
+)
+
+// NewStore makes the store of a kind. typer knows the hub types. model may be nil: then nothing is said in status.
+func NewStore(kind *Kind, typer runtime.ObjectTyper, options generic.RESTOptionsGetter, model Model) (*Store, error) {
+	s := strategy{ObjectTyper: typer, NameGenerator: names.SimpleNameGenerator, kind: kind, model: model}
+	store := &genericregistry.Store{
+		NewFunc:                   kind.New,
+		NewListFunc:               kind.NewList,
+		DefaultQualifiedResource:  kind.GroupResource(),
+		SingularQualifiedResource: schema.GroupResource{Group: kind.Group, Resource: kind.Singular},
+		CreateStrategy:            s,
+		UpdateStrategy:            s,
+		DeleteStrategy:            s,
+		ResetFieldsStrategy:       s,
+		TableConvertor:            kind.Columns,
+	}
+	if kind.TTLSeconds != 0 {
+		store.TTLFunc = func(runtime.Object, uint64, bool) (uint64, error) { return kind.TTLSeconds, nil }
+	}
+	if model != nil {
+		connect(store, model)
+	}
+	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: options, AttrFunc: kind.Attributes}); err != nil {
+		return nil, fmt.Errorf("storage of %s: %w", kind.GroupResource(), err)
+	}
+	return &Store{Store: store, Kind: kind}, nil
+}
+
+// connect makes the store wait for the model before a write, and tell it afterwards.
+func connect(store *genericregistry.Store, model Model) {
+	sync := func(ctx context.Context) (genericregistry.FinishFunc, error) {
+		return func(context.Context, bool) {}, model.Sync(ctx)
+	}
+	store.BeginCreate = func(ctx context.Context, _ runtime.Object, _ *metav1.CreateOptions) (genericregistry.FinishFunc, error) {
+		return sync(ctx)
+	}
+	store.BeginUpdate = func(ctx context.Context, _, _ runtime.Object, _ *metav1.UpdateOptions) (genericregistry.FinishFunc, error) {
+		return sync(ctx)
+	}
+	store.AfterCreate = func(obj runtime.Object, o *metav1.CreateOptions) {
+		if !dryrun.IsDryRun(o.DryRun) {
+			model.Committed(obj)
+		}
+	}
+	store.AfterUpdate = func(obj runtime.Object, o *metav1.UpdateOptions) {
+		if !dryrun.IsDryRun(o.DryRun) {
+			model.Committed(obj)
+		}
+	}
+	store.AfterDelete = func(obj runtime.Object, o *metav1.DeleteOptions) {
+		if !dryrun.IsDryRun(o.DryRun) {
+			model.Deleted(obj)
+		}
+	}
+}
+
+// ShortNames implements rest.ShortNamesProvider.
+func (s *Store) ShortNames() []string { return s.Kind.ShortNames }
+
+// Categories implements rest.CategoriesProvider.
+func (s *Store) Categories() []string { return s.Kind.Categories }
+
+// UpdateStatus implements StatusWriter. It goes past admission and validation: what a Model renders needs neither.
+func (s *Store) UpdateStatus(ctx context.Context, name types.NamespacedName, update func(runtime.Object)) (runtime.Object, error) {
+	key, err := s.KeyFunc(genericapirequest.WithNamespace(ctx, name.Namespace), name.Name)
+	if err != nil {
+		return nil, err
+	}
+	out := s.NewFunc()
+	err = s.Storage.GuaranteedUpdate(ctx, key, out, false, nil, storage.SimpleUpdate(func(obj runtime.Object) (runtime.Object, error) {
+		obj = obj.DeepCopyObject()
+		update(obj)
+		return obj, nil
+	}), false, nil)
+	if err != nil {
+		return nil, fmt.Errorf("writing the status of %s %s: %w", s.Kind.Kind, name, err)
+	}
+	return out, nil
+}
+
+// ListAll returns every object of the kind, in all namespaces, as the watch cache has them.
+func (s *Store) ListAll(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	options, err := internalOptions(o)
+	if err != nil {
+		return nil, err
+	}
+	return s.List(genericapirequest.WithNamespace(ctx, metav1.NamespaceAll), options)
+}
+
+// WatchAll follows every object of the kind, in all namespaces.
+func (s *Store) WatchAll(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	options, err := internalOptions(o)
+	if err != nil {
+		return nil, err
+	}
+	w, err := s.Watch(genericapirequest.WithNamespace(ctx, metav1.NamespaceAll), options)
+	if err != nil {
+		return nil, err
+	}
+	// The watch cache wraps objects that several watchers receive, so that they are encoded once. Here they are not encoded.
+	return watch.Filter(w, func(e watch.Event) (watch.Event, bool) {
+		if shared, ok := e.Object.(runtime.CacheableObject); ok {
+			e.Object = shared.GetObject()
+		}
+		return e, true
+	}), nil
+}
+
+func internalOptions(o metav1.ListOptions) (*metainternal.ListOptions, error) {
+	options := &metainternal.ListOptions{}
+	if err := metainternal.Convert_v1_ListOptions_To_internalversion_ListOptions(&o, options, nil); err != nil {
+		return nil, fmt.Errorf("list options: %w", err)
+	}
+	return options, nil
+}

@@ -1,0 +1,156 @@
+package registry
+
+import (
+	"context"
+	"reflect"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/names"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+)
+
+// strategy is what happens to an object of any kind on the way to its store: prepare, validate, warn, render the status.
+type strategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+	kind  *Kind
+	model Model // nil for kinds of which nothing is said
+}
+
+var (
+	_ rest.RESTCreateStrategy  = strategy{}
+	_ rest.RESTUpdateStrategy  = strategy{}
+	_ rest.RESTDeleteStrategy  = strategy{}
+	_ rest.ResetFieldsStrategy = strategy{}
+)
+
+func (s strategy) NamespaceScoped() bool                         { return s.kind.Namespaced }
+func (s strategy) AllowCreateOnUpdate(context.Context) bool      { return false }
+func (s strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+
+// GetResetFields says that status is not the client's, so that server-side apply gives nobody the ownership of it.
+func (s strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	if !s.kind.Status {
+		return nil
+	}
+	return s.reset("status")
+}
+
+func (s strategy) reset(fields ...string) map[fieldpath.APIVersion]*fieldpath.Set {
+	set := fieldpath.NewSet()
+	for _, f := range fields {
+		set.Insert(fieldpath.MakePathOrDie(f))
+	}
+	sets := map[fieldpath.APIVersion]*fieldpath.Set{}
+	for _, v := range s.kind.Versions {
+		sets[fieldpath.APIVersion(s.kind.WithVersion(v).GroupVersion().String())] = set
+	}
+	return sets
+}
+
+func (s strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	if s.kind.Status {
+		statusOf(obj).SetZero()
+	}
+	if m, err := meta.Accessor(obj); err == nil {
+		m.SetGeneration(0)
+		if s.kind.Generation {
+			m.SetGeneration(1)
+		}
+	}
+	if s.kind.Prepare != nil {
+		s.kind.Prepare(obj, nil)
+	}
+}
+
+func (s strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	if s.kind.Status {
+		statusOf(obj).Set(statusOf(old.DeepCopyObject()))
+	}
+	if s.kind.Prepare != nil {
+		s.kind.Prepare(obj, old)
+	}
+	if m, err := meta.Accessor(obj); err == nil && s.kind.Generation && !sameDesire(obj, old) {
+		m.SetGeneration(m.GetGeneration() + 1)
+	}
+}
+
+func (s strategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
+	return s.kind.Rules.Validate(ctx, obj)
+}
+
+func (s strategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	return s.kind.Rules.ValidateUpdate(ctx, obj, old)
+}
+
+func (s strategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
+	if s.model == nil {
+		return nil
+	}
+	return s.model.Warnings(obj)
+}
+
+func (s strategy) WarningsOnUpdate(ctx context.Context, obj, _ runtime.Object) []string {
+	return s.WarningsOnCreate(ctx, obj)
+}
+
+// Canonicalize is the last step before the object is stored, and the place where its status becomes true.
+func (s strategy) Canonicalize(obj runtime.Object) {
+	if s.model != nil {
+		s.model.Render(obj)
+	}
+}
+
+// statusStrategy is strategy for the status subresource: nothing but the status changes, and of that only what does
+// not belong to this implementation.
+type statusStrategy struct{ strategy }
+
+func (s statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return s.reset("metadata", "spec")
+}
+
+func (s statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	written, err := meta.Accessor(obj)
+	if err != nil {
+		return
+	}
+	status := reflect.New(statusOf(obj).Type()).Elem()
+	status.Set(statusOf(obj))
+	// managedFields already tell who wrote this status.
+	managedFields := written.GetManagedFields()
+	reflect.ValueOf(obj).Elem().Set(reflect.ValueOf(old.DeepCopyObject()).Elem())
+	written.SetManagedFields(managedFields)
+	statusOf(obj).Set(status)
+}
+
+func (s statusStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	return s.kind.Rules.ValidateStatusUpdate(ctx, obj, old)
+}
+
+func (s statusStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+	return nil
+}
+
+// statusOf is the Status field of obj.
+func statusOf(obj runtime.Object) reflect.Value {
+	return reflect.ValueOf(obj).Elem().FieldByName("Status")
+}
+
+// sameDesire says that two objects of one type differ in nothing but metadata and status.
+func sameDesire(a, b runtime.Object) bool {
+	va, vb := reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()
+	for i := range va.NumField() {
+		switch va.Type().Field(i).Name {
+		case "TypeMeta", "ObjectMeta", "Status":
+			continue
+		}
+		if !equality.Semantic.DeepEqual(va.Field(i).Interface(), vb.Field(i).Interface()) {
+			return false
+		}
+	}
+	return true
+}
