@@ -1,0 +1,62 @@
+# Everything here needs Go, make and git; the race detector needs a C compiler too. Tools are Go tool dependencies,
+# pinned in hack/tools/go.mod.
+
+GO    ?= go
+TOOL  := $(GO) tool -modfile=hack/tools/go.mod
+# Arguments for the server of `make run`, e.g. make run ARGS=--listen=127.0.0.1:7443.
+ARGS  ?=
+# The race detector, where there is a C compiler. CI insists on it with RACE=-race.
+RACE  ?= $(if $(shell command -v "$$($(GO) env CC)"),-race)
+BENCH ?= .
+
+# component-base parses the version at start: it has to be a semantic version, where there is no tag yet too.
+DESCRIBE   = $(shell git describe --tags --always --dirty --match 'v[0-9]*' 2>/dev/null || echo unknown)
+VERSION    = $(if $(filter v%,$(DESCRIBE)),$(DESCRIBE),v0.0.0-g$(DESCRIBE))
+COMMIT     = $(shell git rev-parse --verify --quiet HEAD || echo unknown)
+TREE_STATE = $(shell test -z "$$(git status --porcelain 2>/dev/null)" && echo clean || echo dirty)
+# The commit's date, not today's: the same commit builds the same bytes.
+DATE       = $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo 1970-01-01T00:00:00Z)
+STAMP      = -X k8s.io/component-base/version.git
+LDFLAGS    = $(STAMP)Version=$(VERSION) $(STAMP)Commit=$(COMMIT) $(STAMP)TreeState=$(TREE_STATE) -X k8s.io/component-base/version.buildDate=$(DATE)
+
+KUBECTL_VERSION = $(shell $(GO) -C test/kubectl list -m -f '{{.Version}}' k8s.io/kubectl | sed 's/^v0/v1/')
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this help.
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/gateway-apiserver.
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gateway-apiserver ./cmd/gateway-apiserver
+
+.PHONY: run
+run: build ## Build and start a standalone server in this directory; it prints what to do next.
+	bin/gateway-apiserver standalone $(ARGS)
+
+.PHONY: kubectl
+kubectl: ## Build bin/kubectl, for machines that have none.
+	$(GO) -C test/kubectl build -trimpath -ldflags '$(STAMP)Version=$(KUBECTL_VERSION)' -o ../../bin/kubectl .
+
+.PHONY: test
+test: ## Run all tests, with the race detector if there is a C compiler.
+	$(if $(RACE),,@echo 'no C compiler: testing without the race detector')
+	$(GO) test $(RACE) -timeout 20m ./...
+
+.PHONY: verify
+verify: ## Check generated files, formatting, module files and go vet.
+	hack/verify.sh
+
+.PHONY: generate
+generate: ## Write all generated files anew.
+	hack/generate.sh
+
+.PHONY: lint
+lint: ## Run staticcheck.
+	$(TOOL) staticcheck ./...
+	cd test/kubectl && $(GO) tool -modfile=../../hack/tools/go.mod staticcheck ./...
+
+.PHONY: bench
+bench: ## Run the benchmarks, or those that BENCH=regexp names.
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./test/bench/...

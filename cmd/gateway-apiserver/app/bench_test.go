@@ -1,0 +1,285 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	resource "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/structpb"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/yaml"
+)
+
+var (
+	httpRoutes = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"}
+	gateways   = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gateways"}
+	services   = schema.GroupVersionResource{Version: "v1", Resource: "services"}
+)
+
+// benchServer is a standalone server in this process.
+type benchServer struct {
+	dynamic.Interface
+	xds  string
+	stop func()
+}
+
+// startBench starts a server on dir and returns when it is ready.
+func startBench(b *testing.B, dir string, withoutStatus bool) *benchServer {
+	b.Helper()
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		return l
+	}
+	data, err := openDataDir(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	xds := listen()
+	s, err := newStandalone(ctx, standaloneConfig{dir: data, apiListen: listen(), xdsListen: xds, withoutStatus: withoutStatus})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ready, said := io.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- s.run(ctx, said) }()
+	if _, err := ready.Read(make([]byte, 1)); err != nil {
+		b.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, ready) }()
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(dir, kubeconfigFile))
+	if err != nil {
+		b.Fatal(err)
+	}
+	config.QPS = -1
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	stop := func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+		data.close()
+	}
+	return &benchServer{Interface: client, xds: xds.Addr().String(), stop: stop}
+}
+
+func (s *benchServer) create(ctx context.Context, b *testing.B, gvr schema.GroupVersionResource, manifest string) {
+	if err := s.tryCreate(ctx, gvr, manifest); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (s *benchServer) tryCreate(ctx context.Context, gvr schema.GroupVersionResource, manifest string) error {
+	var obj map[string]any
+	if err := yaml.Unmarshal([]byte(manifest), &obj); err != nil {
+		return err
+	}
+	_, err := s.Resource(gvr).Namespace("default").Create(ctx, &unstructured.Unstructured{Object: obj}, metav1.CreateOptions{})
+	return err
+}
+
+func (s *benchServer) base(b *testing.B) {
+	ctx := context.Background()
+	s.create(ctx, b, services, "{apiVersion: v1, kind: Service, metadata: {name: app}, spec: {ports: [{port: 80}]}}")
+}
+
+func (s *benchServer) gateway(b *testing.B, name string) {
+	s.create(context.Background(), b, gateways, fmt.Sprintf(`
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: %s}
+spec: {gatewayClassName: gateway-apiserver, listeners: [{name: http, protocol: HTTP, port: 80}]}`, name))
+}
+
+func route(name, gateway string) string {
+	return fmt.Sprintf(`
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: %[1]s}
+spec:
+  parentRefs: [{name: %[2]s}]
+  hostnames: [%[1]s.example.com]
+  rules:
+  - matches: [{path: {type: PathPrefix, value: /}}]
+    timeouts: {request: 10s}
+    backendRefs: [{name: app, port: 80}]`, name, gateway)
+}
+
+// routes creates n routes, perGateway on each Gateway, by 16 clients.
+func (s *benchServer) routes(b *testing.B, n, perGateway int) {
+	b.Helper()
+	var clients errgroup.Group
+	clients.SetLimit(16)
+	for i := range n {
+		if i%perGateway == 0 {
+			s.gateway(b, fmt.Sprintf("gw-%d", i/perGateway))
+		}
+		clients.Go(func() error {
+			return s.tryCreate(context.Background(), httpRoutes, route(fmt.Sprintf("r-%d", i), fmt.Sprintf("gw-%d", i/perGateway)))
+		})
+	}
+	if err := clients.Wait(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkCreateHTTPRoute creates a route on a server with statuses and one on a server without, in turn.
+func BenchmarkCreateHTTPRoute(b *testing.B) {
+	servers := map[string]*benchServer{
+		"status":   startBench(b, b.TempDir(), false),
+		"nostatus": startBench(b, b.TempDir(), true),
+	}
+	took := map[string][]time.Duration{}
+	for _, s := range servers {
+		defer s.stop()
+		s.base(b)
+		s.gateway(b, "gw")
+	}
+	for i := 0; b.Loop(); i++ {
+		for _, name := range []string{"status", "nostatus"} {
+			s := servers[name]
+			manifest := route(fmt.Sprintf("r-%d", i), "gw")
+			start := time.Now()
+			s.create(context.Background(), b, httpRoutes, manifest)
+			took[name] = append(took[name], time.Since(start))
+		}
+	}
+	with, without := quantile(took["status"], 0.5), quantile(took["nostatus"], 0.5)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(with, "status-p50-ms")
+	b.ReportMetric(without, "nostatus-p50-ms")
+	b.ReportMetric(with/without, "ratio")
+}
+
+// BenchmarkPropagation measures the time from the return of a write to the arrival of the changed RouteConfiguration at
+// a delta client, for numbers of routes, spread over Gateways (100 each) or all on one.
+func BenchmarkPropagation(b *testing.B) {
+	for _, n := range []int{100, 1000, 10000} {
+		for name, perGateway := range map[string]int{"spread": 100, "one": n} {
+			b.Run(fmt.Sprintf("gateways=%s/routes=%d", name, n), func(b *testing.B) {
+				s := startBench(b, b.TempDir(), false)
+				defer s.stop()
+				s.base(b)
+				s.routes(b, n, perGateway)
+				updates := s.subscribe(b, "default/gw-0")
+				var took []time.Duration
+				for i := 0; b.Loop(); i++ {
+					patch := fmt.Sprintf(`[{"op":"replace","path":"/spec/rules/0/timeouts/request","value":"%dms"}]`, 1000+i)
+					if _, err := s.Resource(httpRoutes).Namespace("default").Patch(context.Background(), "r-7", types.JSONPatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+						b.Fatal(err)
+					}
+					returned := time.Now()
+					received := <-updates
+					took = append(took, max(received.Sub(returned), 0))
+				}
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(quantile(took, 0.5), "p50-ms")
+				b.ReportMetric(quantile(took, 0.99), "p99-ms")
+			})
+		}
+	}
+}
+
+// subscribe connects a delta client that acknowledges everything, and returns when each RouteConfiguration after the
+// first one arrived.
+func (s *benchServer) subscribe(b *testing.B, gateway string) <-chan time.Time {
+	b.Helper()
+	conn, err := grpc.NewClient(s.xds, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<30)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { conn.Close() })
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(context.Background())
+	if err != nil {
+		b.Fatal(err)
+	}
+	metadata, err := structpb.NewStruct(map[string]any{"gateway-apiserver.dev/gateway": gateway})
+	if err != nil {
+		b.Fatal(err)
+	}
+	node := &corev3.Node{Id: "bench", Metadata: metadata}
+	for _, typeURL := range []string{resource.ClusterType, resource.ListenerType} {
+		if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node, TypeUrl: typeURL}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resource.RouteType, ResourceNamesSubscribe: []string{gateway + ":80"}}); err != nil {
+		b.Fatal(err)
+	}
+	arrived := make(chan time.Time, 16)
+	go func() {
+		defer close(arrived)
+		for {
+			r, err := stream.Recv()
+			if err != nil {
+				return
+			}
+			now := time.Now()
+			if r.TypeUrl == resource.RouteType {
+				arrived <- now
+			}
+			_ = stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: r.TypeUrl, ResponseNonce: r.Nonce})
+		}
+	}()
+	<-arrived
+	return arrived
+}
+
+// BenchmarkStored measures what 10,000 stored routes cost: heap, and the time from start to ready.
+func BenchmarkStored(b *testing.B) {
+	const n = 10000
+	dir := b.TempDir()
+	s := startBench(b, dir, false)
+	s.base(b)
+	empty := heap()
+	s.routes(b, n, 100)
+	full := heap()
+	s.stop()
+	var took []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		s := startBench(b, dir, false)
+		took = append(took, time.Since(start))
+		s.stop()
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(full-empty)/n/1024, "KiB/route")
+	b.ReportMetric(quantile(took, 0.5)/1000, "start-s")
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// quantile is the q-quantile of durations, in milliseconds.
+func quantile(took []time.Duration, q float64) float64 {
+	slices.Sort(took)
+	return float64(took[int(q*float64(len(took)-1))]) / float64(time.Millisecond)
+}

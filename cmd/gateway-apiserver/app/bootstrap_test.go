@@ -1,0 +1,123 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protopath"
+	"google.golang.org/protobuf/reflect/protorange"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"sigs.k8s.io/yaml"
+)
+
+// run executes a command line and returns what it printed and its exit code.
+func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = Run(t.Context(), args, &out, &errs)
+	return out.String(), errs.String(), code
+}
+
+// validateAll checks every message in m by Envoy's rules, those that are packed in an Any included.
+func validateAll(m proto.Message) error {
+	var problems []error
+	err := protorange.Range(m.ProtoReflect(), func(path protopath.Values) error {
+		message, ok := path.Index(-1).Value.Interface().(protoreflect.Message)
+		if !ok {
+			return nil
+		}
+		if v, ok := message.Interface().(interface{ ValidateAll() error }); ok {
+			problems = append(problems, v.ValidateAll())
+		}
+		return nil
+	})
+	return errors.Join(append(problems, err)...)
+}
+
+func TestBootstrap(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"yaml", "json"} {
+		stdout, stderr, code := run(t, "bootstrap", "--gateway", "default/web", "--node-id", "web-2", "--xds-server", "xds.example.com:443",
+			"--admin-address", "[::1]:9901", "-o", format)
+		if code != 0 {
+			t.Fatalf("exit code %d: %s", code, stderr)
+		}
+		data, err := yaml.YAMLToJSON([]byte(stdout))
+		if err != nil {
+			t.Fatalf("%v in:\n%s", err, stdout)
+		}
+		var got bootstrapv3.Bootstrap
+		if err := protojson.Unmarshal(data, &got); err != nil {
+			t.Fatalf("%v in:\n%s", err, stdout)
+		}
+		if err := validateAll(&got); err != nil {
+			t.Errorf("Envoy would refuse it: %v", err)
+		}
+		if got.GetNode().GetId() != "web-2" || got.GetNode().GetMetadata().AsMap()[gatewayMetadata] != "default/web" {
+			t.Errorf("node %v, want web-2 asking for default/web", got.GetNode())
+		}
+		if ads := got.GetDynamicResources().GetAdsConfig(); ads.GetApiType() != corev3.ApiConfigSource_DELTA_GRPC ||
+			ads.GetGrpcServices()[0].GetEnvoyGrpc().GetClusterName() != got.GetStaticResources().GetClusters()[0].GetName() {
+			t.Errorf("ads %v, want delta over the static cluster", ads)
+		}
+		address := got.GetStaticResources().GetClusters()[0].GetLoadAssignment().GetEndpoints()[0].GetLbEndpoints()[0].GetEndpoint().GetAddress().GetSocketAddress()
+		if address.GetAddress() != "xds.example.com" || address.GetPortValue() != 443 {
+			t.Errorf("xDS at %v, want xds.example.com:443", address)
+		}
+		if admin := got.GetAdmin().GetAddress().GetSocketAddress(); admin.GetAddress() != "::1" || admin.GetPortValue() != 9901 {
+			t.Errorf("admin at %v, want [::1]:9901", admin)
+		}
+	}
+}
+
+// An Envoy resolves names only in clusters of a DNS type, and accepts only IPs in the others.
+func TestBootstrapDiscoveryType(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]clusterv3.Cluster_DiscoveryType{
+		"127.0.0.1": clusterv3.Cluster_STATIC, "::1": clusterv3.Cluster_STATIC, "localhost": clusterv3.Cluster_STRICT_DNS,
+	} {
+		cluster, err := newXDSCluster(addressFlag{host: host, port: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cluster.GetType(); got != want {
+			t.Errorf("%s: type %s, want %s", host, got, want)
+		}
+	}
+}
+
+func TestValidateAllSeesIntoAny(t *testing.T) {
+	t.Parallel()
+	cluster, err := newXDSCluster(addressFlag{host: "127.0.0.1", port: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster.TypedExtensionProtocolOptions[httpProtocolOptions].Value = nil // HttpProtocolOptions requires a protocol
+	if err := validateAll(cluster); err == nil {
+		t.Error("an invalid message in an Any passed")
+	}
+}
+
+func TestBootstrapErrors(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "error: --gateway is required: NAMESPACE/NAME, for example default/web\n"},
+		{[]string{"--gateway", "foo"}, "error: invalid argument \"foo\" for \"--gateway\" flag: want NAMESPACE/NAME, for example default/web\n"},
+		{[]string{"--gateway", "a/b", "--xds-server", "18000"}, "error: invalid argument \"18000\" for \"--xds-server\" flag: want HOST:PORT, for example 127.0.0.1:18000 or [::1]:18000\n"},
+		{[]string{"--gateway", "a/b", "-o", "xml"}, "error: invalid argument \"xml\" for \"-o, --output\" flag: want one of: yaml, json\n"},
+	} {
+		stdout, stderr, code := run(t, append([]string{"bootstrap"}, test.args...)...)
+		if code != 1 || stderr != test.want || stdout != "" {
+			t.Errorf("%v: code %d, printed %q and the error %q, want code 1 and %q", test.args, code, stdout, stderr, test.want)
+		}
+	}
+}

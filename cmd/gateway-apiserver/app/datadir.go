@@ -1,0 +1,88 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// markerFile tells a data directory of ours from any other directory, and its layout from those of other versions.
+const markerFile = "gateway-apiserver.json"
+
+// dataFormat is the layout of the data directory that this version writes and reads.
+const dataFormat = 1
+
+type marker struct {
+	Format int `json:"format"`
+}
+
+// dataDir is a data directory that this process has for itself.
+type dataDir struct {
+	path string
+	lock *os.File
+}
+
+// openDataDir takes a data directory, making it if it is missing. The lock goes with the process, however it ends.
+func openDataDir(path string) (*dataDir, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(abs, 0o700); err != nil {
+		return nil, fmt.Errorf("--data-dir: %w", err)
+	}
+	if err := checkMarker(abs); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(filepath.Join(abs, "lock"), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("--data-dir: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("--data-dir %s is in use by another gateway-apiserver: stop that one, or choose another directory", path)
+	}
+	return &dataDir{path: abs, lock: lock}, nil
+}
+
+// checkMarker refuses a directory that has other things in it, or a layout that this version doesn't know.
+func checkMarker(dir string) error {
+	path := filepath.Join(dir, markerFile)
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return fmt.Errorf("--data-dir: %w", err)
+		}
+		if len(entries) > 0 {
+			return fmt.Errorf("--data-dir %s is not a data directory of gateway-apiserver (it is not empty and has no %s): choose an empty or a new directory", dir, markerFile)
+		}
+		content, err := json.Marshal(marker{Format: dataFormat})
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, append(content, '\n'), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("--data-dir: %w", err)
+	}
+	var m marker
+	if err := json.Unmarshal(content, &m); err != nil {
+		return fmt.Errorf("--data-dir %s is damaged: reading %s: %w", dir, markerFile, err)
+	}
+	if m.Format != dataFormat {
+		return fmt.Errorf("--data-dir %s has format %d, and this version of gateway-apiserver knows only format %d: use the version that wrote it", dir, m.Format, dataFormat)
+	}
+	return nil
+}
+
+// in is a path in the directory.
+func (d *dataDir) in(names ...string) string {
+	return filepath.Join(append([]string{d.path}, names...)...)
+}
+
+func (d *dataDir) close() { d.lock.Close() }

@@ -1,0 +1,76 @@
+package app
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// gatewayFlag names a Gateway, as NAMESPACE/NAME.
+type gatewayFlag types.NamespacedName
+
+func (f *gatewayFlag) Set(s string) error {
+	namespace, name, ok := strings.Cut(s, "/")
+	if !ok || len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0 {
+		return fmt.Errorf("want NAMESPACE/NAME, for example default/web")
+	}
+	*f = gatewayFlag{Namespace: namespace, Name: name}
+	return nil
+}
+
+func (f *gatewayFlag) String() string {
+	if f.Name == "" {
+		return ""
+	}
+	return types.NamespacedName(*f).String()
+}
+
+func (*gatewayFlag) Type() string { return "NAMESPACE/NAME" }
+
+// addressFlag is a host, by name or IP, and a port, as HOST:PORT.
+type addressFlag struct {
+	host string
+	port uint16
+}
+
+func (f *addressFlag) Set(s string) error {
+	host, port, err := net.SplitHostPort(s)
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	if err != nil || host == "" || portErr != nil || number == 0 {
+		return fmt.Errorf("want HOST:PORT, for example 127.0.0.1:18000 or [::1]:18000")
+	}
+	*f = addressFlag{host: host, port: uint16(number)}
+	return nil
+}
+
+func (f *addressFlag) String() string {
+	if f.host == "" {
+		return ""
+	}
+	return net.JoinHostPort(f.host, strconv.Itoa(int(f.port)))
+}
+
+func (*addressFlag) Type() string { return "HOST:PORT" }
+
+// outputFlag is one of the formats that a command can print.
+type outputFlag struct {
+	format  string
+	formats []string
+}
+
+func (f *outputFlag) Set(s string) error {
+	if !slices.Contains(f.formats, s) {
+		return fmt.Errorf("want one of: %s", strings.Join(f.formats, ", "))
+	}
+	f.format = s
+	return nil
+}
+
+func (f *outputFlag) String() string { return f.format }
+
+func (f *outputFlag) Type() string { return strings.Join(f.formats, "|") }

@@ -1,0 +1,180 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/client"
+)
+
+// xdsOptions are the flags of the xds command.
+type xdsOptions struct {
+	gateway gatewayFlag
+	mesh    []string
+	server  addressFlag
+	timeout time.Duration
+	output  outputFlag
+}
+
+func newXDSCommand() *cobra.Command {
+	o := xdsOptions{
+		server: addressFlag{host: "127.0.0.1", port: 18000},
+		output: outputFlag{format: "table", formats: []string{"table", "yaml", "json"}},
+	}
+	cmd := &cobra.Command{
+		Use:   "xds (--gateway NAMESPACE/NAME | --mesh SERVICE.NAMESPACE:PORT)",
+		Short: "Show the Envoy configuration of a Gateway, as an Envoy receives it",
+		Long: `Connect to the xDS server as an Envoy of a Gateway does, over one aggregated delta stream, wait until
+everything has been answered, and show it: listeners, routes, clusters and endpoints. The formats yaml and
+json show every field of every resource; private keys are always redacted.
+
+With --mesh, connect as a proxyless gRPC client of a Service does, and show what that receives.`,
+		Example: `  # The listeners, routes, clusters and endpoints of the Gateway web in the namespace default
+  gateway-apiserver xds --gateway default/web
+
+  # Every field of its routes
+  gateway-apiserver xds --gateway default/web -o json | jq .routes
+
+  # What a gRPC client that dials xds:///color.faces:80 gets
+  gateway-apiserver xds --mesh color.faces:80`,
+		Args:         cobra.NoArgs,
+		SilenceUsage: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if (o.gateway.Name == "") == (len(o.mesh) == 0) {
+				return fmt.Errorf("one of --gateway NAMESPACE/NAME, for example default/web, and --mesh SERVICE.NAMESPACE:PORT is required")
+			}
+			snapshot, err := fetch(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			if o.output.format == "table" {
+				return printTables(cmd.OutOrStdout(), snapshot)
+			}
+			return printSnapshot(cmd.OutOrStdout(), snapshot, o.output.format)
+		},
+	}
+	flags := cmd.Flags()
+	flags.Var(&o.gateway, "gateway", "the Gateway to show")
+	flags.StringSliceVar(&o.mesh, "mesh", nil, "show what a proxyless gRPC client of this `SERVICE.NAMESPACE:PORT` gets; may be repeated")
+	flags.Var(&o.server, "server", "the xDS server")
+	flags.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long to wait for the server's answers")
+	flags.VarP(&o.output, "output", "o", "the format")
+	return cmd
+}
+
+// fetch reads what the server has for the Gateway, or for the mesh listeners, of o.
+func fetch(ctx context.Context, o xdsOptions) (*client.Snapshot, error) {
+	query := client.Query{Listeners: o.mesh}
+	id := fmt.Sprintf("gateway-apiserver-xds-%d", os.Getpid())
+	subject := "the listener " + strings.Join(o.mesh, ", ")
+	if len(o.mesh) > 0 {
+		query.Node = &corev3.Node{Id: id}
+	} else {
+		node, err := gatewayNode(o.gateway, id)
+		if err != nil {
+			return nil, err
+		}
+		query.Node, subject = node, "Gateway "+o.gateway.String()
+	}
+	query.Node.UserAgentName = "gateway-apiserver xds"
+
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	conn, err := dial(ctx, o.server.String())
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	snapshot, err := client.Fetch(ctx, conn, query)
+	late := errors.Is(err, context.DeadlineExceeded)
+	switch {
+	case snapshot.Empty() && (err == nil || late) && len(o.mesh) > 0:
+		return nil, fmt.Errorf("server %s has no configuration for %s: check the names, and that each Service has that port", o.server.String(), subject)
+	case snapshot.Empty() && (err == nil || late):
+		return nil, fmt.Errorf("server %s has no configuration for %s: check the name, and that its status says Programmed", o.server.String(), subject)
+	case late:
+		return nil, fmt.Errorf("server %s did not answer everything within --timeout %s: %w", o.server.String(), o.timeout, err)
+	case status.Code(err) == codes.Unavailable:
+		return nil, fmt.Errorf("the connection to %s broke; does --server name an xDS address? %s", o.server.String(), status.Convert(err).Message())
+	case err != nil:
+		return nil, fmt.Errorf("reading from the xDS server at %s: %w", o.server.String(), err)
+	}
+	return snapshot, nil
+}
+
+// dial connects to an xDS server once: with grpc's own dialing, a server that isn't there would be retried and logged.
+func dial(ctx context.Context, address string) (*grpc.ClientConn, error) {
+	transport, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("no xDS server answers at %s: start one with \"gateway-apiserver standalone\", or name its address with --server: %w", address, err)
+	}
+	once := func(context.Context, string) (net.Conn, error) { return transport, nil }
+	conn, err := grpc.NewClient("passthrough:///"+address,
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(once))
+	if err != nil {
+		transport.Close()
+		return nil, fmt.Errorf("--server %s: %w", address, err)
+	}
+	return conn, nil
+}
+
+// printSnapshot prints every resource, grouped by type, as yaml or json, without private keys.
+func printSnapshot(w io.Writer, s *client.Snapshot, format string) error {
+	var document struct {
+		Listeners []json.RawMessage `json:"listeners"`
+		Routes    []json.RawMessage `json:"routes"`
+		Clusters  []json.RawMessage `json:"clusters"`
+		Endpoints []json.RawMessage `json:"endpoints"`
+		Secrets   []json.RawMessage `json:"secrets"`
+		Missing   []client.Resource `json:"missing,omitempty"`
+	}
+	document.Missing = s.Missing
+	err := errors.Join(
+		appendJSON(&document.Listeners, s.Listeners),
+		appendJSON(&document.Routes, s.Routes),
+		appendJSON(&document.Clusters, s.Clusters),
+		appendJSON(&document.Endpoints, s.Endpoints),
+		appendJSON(&document.Secrets, s.Secrets),
+	)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(document)
+	if err != nil {
+		return err
+	}
+	return printJSON(w, data, format)
+}
+
+// appendJSON appends each message, redacted, to out, which is never nil after that.
+func appendJSON[M proto.Message](out *[]json.RawMessage, messages []M) error {
+	*out = []json.RawMessage{}
+	for _, m := range messages {
+		safe, err := redact(m)
+		if err != nil {
+			return err
+		}
+		data, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(safe)
+		if err != nil {
+			return err
+		}
+		*out = append(*out, data)
+	}
+	return nil
+}

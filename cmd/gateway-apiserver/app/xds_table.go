@@ -1,0 +1,219 @@
+package app
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/client"
+)
+
+// none stands in a cell for something that is not there.
+const none = "-"
+
+// table is a titled section with rows of cells, the first of which is the header.
+type table struct {
+	title string
+	rows  [][]string
+}
+
+// printTables prints what matters of a snapshot, for people.
+func printTables(w io.Writer, s *client.Snapshot) error {
+	tables := []table{
+		{"LISTENERS", listenerRows(s.Listeners)},
+		{"ROUTES", routeRows(s.Routes)},
+		{"CLUSTERS", clusterRows(s.Clusters)},
+		{"ENDPOINTS", endpointRows(s.Endpoints)},
+	}
+	if len(s.Missing) > 0 {
+		rows := [][]string{{"TYPE", "NAME"}}
+		for _, r := range s.Missing {
+			rows = append(rows, []string{r.Type, r.Name})
+		}
+		tables = append(tables, table{"MISSING (the others refer to it, the server does not have it)", rows})
+	}
+	for i, t := range tables {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintln(w, t.title)
+		if len(t.rows) == 1 {
+			fmt.Fprintln(w, "none")
+			continue
+		}
+		out := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+		for _, row := range t.rows {
+			fmt.Fprintln(out, strings.Join(row, "\t"))
+		}
+		if err := out.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listenerRows has a row per filter chain, which is one per set of TLS server names.
+func listenerRows(listeners []*listenerv3.Listener) [][]string {
+	rows := [][]string{{"NAME", "ADDRESS", "PORT", "TLS", "ROUTE TABLE"}}
+	for _, l := range listeners {
+		if api := l.GetApiListener(); api != nil {
+			rows = append(rows, []string{l.GetName(), none, none, none, routeTable(api.GetApiListener())})
+			continue
+		}
+		chains := l.GetFilterChains()
+		if fallback := l.GetDefaultFilterChain(); fallback != nil {
+			chains = append(chains[:len(chains):len(chains)], fallback)
+		}
+		addresses := l.GetAddress().GetSocketAddress().GetAddress()
+		for _, more := range l.GetAdditionalAddresses() {
+			addresses += "," + more.GetAddress().GetSocketAddress().GetAddress()
+		}
+		port := strconv.Itoa(int(l.GetAddress().GetSocketAddress().GetPortValue()))
+		for _, chain := range chains {
+			rows = append(rows, []string{l.GetName(), addresses, port, chainTLS(chain), chainRoutes(chain)})
+		}
+	}
+	return rows
+}
+
+// chainTLS shows the server names that a chain answers and the certificates that it presents.
+func chainTLS(chain *listenerv3.FilterChain) string {
+	match := chain.GetFilterChainMatch()
+	names := cmp.Or(strings.Join(match.GetServerNames(), ","), "*")
+	switch {
+	case chain.GetTransportSocket() != nil:
+	case match.GetTransportProtocol() == "tls" || len(match.GetServerNames()) > 0:
+		return names + " (passed through)"
+	default:
+		return none
+	}
+	var context tlsv3.DownstreamTlsContext
+	if err := chain.GetTransportSocket().GetTypedConfig().UnmarshalTo(&context); err != nil {
+		return names + " (" + chain.GetTransportSocket().GetName() + ")"
+	}
+	var secrets []string
+	for _, secret := range context.GetCommonTlsContext().GetTlsCertificateSdsSecretConfigs() {
+		secrets = append(secrets, secret.GetName())
+	}
+	return names + " (" + strings.Join(secrets, ",") + ")"
+}
+
+func chainRoutes(chain *listenerv3.FilterChain) string {
+	for _, filter := range chain.GetFilters() {
+		if name := routeTable(filter.GetTypedConfig()); name != none {
+			return name
+		}
+	}
+	return none
+}
+
+// routeTable is the name of the route table of a connection manager.
+func routeTable(packed *anypb.Any) string {
+	var manager hcmv3.HttpConnectionManager
+	if err := packed.UnmarshalTo(&manager); err != nil {
+		return none
+	}
+	if inline := manager.GetRouteConfig(); inline != nil {
+		return cmp.Or(inline.GetName(), "inline")
+	}
+	return cmp.Or(manager.GetRds().GetRouteConfigName(), none)
+}
+
+// routeRows has a row per route, in the order in which Envoy tries them.
+func routeRows(tables []*routev3.RouteConfiguration) [][]string {
+	rows := [][]string{{"TABLE", "HOST", "MATCH", "ACTION", "TIMEOUTS", "NAME"}}
+	for _, t := range tables {
+		for _, host := range t.GetVirtualHosts() {
+			domains := strings.Join(host.GetDomains(), ",")
+			for _, r := range host.GetRoutes() {
+				rows = append(rows, []string{
+					t.GetName(), domains, routeMatch(r.GetMatch()), routeAction(r), routeTimeouts(r.GetRoute()), cmp.Or(r.GetName(), none),
+				})
+			}
+			if len(host.GetRoutes()) == 0 {
+				rows = append(rows, []string{t.GetName(), domains, none, "404", none, none})
+			}
+		}
+	}
+	return rows
+}
+
+func clusterRows(clusters []*clusterv3.Cluster) [][]string {
+	rows := [][]string{{"NAME", "TYPE", "PROTOCOL"}}
+	for _, c := range clusters {
+		rows = append(rows, []string{c.GetName(), c.GetType().String(), clusterProtocol(c)})
+	}
+	return rows
+}
+
+// clusterProtocol tells what is spoken to the endpoints. Envoy speaks HTTP/1.1 where nothing is said.
+func clusterProtocol(c *clusterv3.Cluster) string {
+	protocol := "HTTP/1.1"
+	var options httpv3.HttpProtocolOptions
+	if packed := c.GetTypedExtensionProtocolOptions()[httpProtocolOptions]; packed != nil && packed.UnmarshalTo(&options) == nil {
+		switch {
+		case options.GetExplicitHttpConfig().GetHttp2ProtocolOptions() != nil:
+			protocol = "HTTP/2"
+		case options.GetExplicitHttpConfig().GetHttp3ProtocolOptions() != nil:
+			protocol = "HTTP/3"
+		case options.GetUseDownstreamProtocolConfig() != nil:
+			protocol = "as the client's"
+		case options.GetAutoConfig() != nil:
+			protocol = "negotiated"
+		}
+	}
+	if c.GetTransportSocket() != nil || len(c.GetTransportSocketMatches()) > 0 {
+		protocol += " over TLS"
+	}
+	return protocol
+}
+
+func endpointRows(assignments []*endpointv3.ClusterLoadAssignment) [][]string {
+	rows := [][]string{{"CLUSTER", "ADDRESS", "ZONE", "HEALTH", "WEIGHT"}}
+	for _, a := range assignments {
+		before := len(rows)
+		for _, locality := range a.GetEndpoints() {
+			zone := cmp.Or(locality.GetLocality().GetZone(), none)
+			for _, e := range locality.GetLbEndpoints() {
+				weight := none
+				if e.GetLoadBalancingWeight() != nil {
+					weight = strconv.Itoa(int(e.GetLoadBalancingWeight().GetValue()))
+				}
+				rows = append(rows, []string{a.GetClusterName(), endpointAddress(e), zone, health(e.GetHealthStatus()), weight})
+			}
+		}
+		if len(rows) == before {
+			rows = append(rows, []string{a.GetClusterName(), "none", none, none, none})
+		}
+	}
+	return rows
+}
+
+func endpointAddress(e *endpointv3.LbEndpoint) string {
+	if address := e.GetEndpoint().GetAddress().GetSocketAddress(); address != nil {
+		return net.JoinHostPort(address.GetAddress(), strconv.Itoa(int(address.GetPortValue())))
+	}
+	return cmp.Or(e.GetEndpoint().GetAddress().GetPipe().GetPath(), none)
+}
+
+// health shows UNKNOWN as what Envoy makes of it (envoy.config.core.v3.HealthStatus).
+func health(status corev3.HealthStatus) string {
+	if status == corev3.HealthStatus_UNKNOWN {
+		status = corev3.HealthStatus_HEALTHY
+	}
+	return strings.ToLower(status.String())
+}

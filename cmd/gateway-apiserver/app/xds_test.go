@@ -1,0 +1,196 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
+	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	serverv3 "github.com/envoyproxy/go-control-plane/pkg/server/v3"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"sigs.k8s.io/yaml"
+)
+
+// byGateway finds a node's resources by the Gateway that it asks for.
+type byGateway struct{}
+
+func (byGateway) ID(node *corev3.Node) string {
+	return node.GetMetadata().GetFields()[gatewayMetadata].GetStringValue()
+}
+
+// serveXDS serves the resources to nodes of the Gateway default/web, from a free loopback port until the test ends.
+func serveXDS(t *testing.T, snapshot *cachev3.Snapshot) (address string) {
+	t.Helper()
+	snapshots := cachev3.NewSnapshotCache(false, byGateway{}, nil)
+	if err := snapshots.SetSnapshot(t.Context(), "default/web", snapshot); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	discoveryv3.RegisterAggregatedDiscoveryServiceServer(server, serverv3.NewServer(context.Background(), snapshots, nil))
+	go server.Serve(listener)
+	t.Cleanup(server.Stop)
+	return listener.Addr().String()
+}
+
+// fromYAML reads resources in the form in which Envoy's documentation writes them.
+func fromYAML[M any, P interface {
+	*M
+	proto.Message
+}](t *testing.T, documents string) []types.Resource {
+	t.Helper()
+	var out []types.Resource
+	for _, document := range strings.Split(documents, "\n---\n") {
+		data, err := yaml.YAMLToJSONStrict([]byte(document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := P(new(M))
+		if err := protojson.Unmarshal(data, m); err != nil {
+			t.Fatalf("%v in:\n%s", err, document)
+		}
+		if err := validateAll(m); err != nil {
+			t.Fatalf("%v in:\n%s", err, document)
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+const privateKey = "-----BEGIN PRIVATE KEY----- do not show"
+
+// webSnapshot is a Gateway with an HTTP and an HTTPS port, and a route of every form that the tables know.
+func webSnapshot(t *testing.T) *cachev3.Snapshot {
+	t.Helper()
+	out := &cachev3.Snapshot{}
+	for of, resources := range map[types.ResponseType][]types.Resource{
+		types.Listener: fromYAML[listenerv3.Listener](t, listenersYAML),
+		types.Route:    fromYAML[routev3.RouteConfiguration](t, routesYAML),
+		types.Cluster:  fromYAML[clusterv3.Cluster](t, clustersYAML),
+		types.Endpoint: fromYAML[endpointv3.ClusterLoadAssignment](t, endpointsYAML),
+		types.Secret:   fromYAML[tlsv3.Secret](t, fmt.Sprintf(secretsYAML, privateKey)),
+	} {
+		out.Resources[of] = cachev3.NewResources("1", resources)
+	}
+	return out
+}
+
+func TestXDSTable(t *testing.T) {
+	t.Parallel()
+	stdout, stderr, code := run(t, "xds", "--gateway", "default/web", "--server", serveXDS(t, webSnapshot(t)))
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	if diff := cmp.Diff(strings.Split(webTables, "\n"), strings.Split(stdout, "\n")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestXDSResources(t *testing.T) {
+	t.Parallel()
+	address := serveXDS(t, webSnapshot(t))
+	for _, format := range []string{"yaml", "json"} {
+		stdout, stderr, code := run(t, "xds", "--gateway", "default/web", "--server", address, "-o", format)
+		if code != 0 {
+			t.Fatalf("exit code %d: %s", code, stderr)
+		}
+		var got map[string][]map[string]any
+		if err := yaml.Unmarshal([]byte(stdout), &got); err != nil {
+			t.Fatalf("%v in:\n%s", err, stdout)
+		}
+		names := map[string][]string{}
+		for of, resources := range got {
+			for _, r := range resources {
+				name, _ := r["name"].(string)
+				if of == "endpoints" {
+					name, _ = r["cluster_name"].(string)
+				}
+				names[of] = append(names[of], name)
+			}
+		}
+		want := map[string][]string{
+			"listeners": {"default/web:443", "default/web:80"},
+			"routes":    {"default/web:443/https", "default/web:80"},
+			"clusters":  {"default/app:80", "default/grpc:9000/http2", "default/new:80"},
+			"endpoints": {"default/app:80", "default/grpc:9000/http2", "default/new:80"},
+			"secrets":   {"default/cert"},
+		}
+		if diff := cmp.Diff(want, names); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", format, diff)
+		}
+		if strings.Contains(stdout, "do not show") || !strings.Contains(stdout, redacted) || !strings.Contains(stdout, "PUBLIC CHAIN") {
+			t.Errorf("%s: want the certificate chain, and no private key, in:\n%s", format, stdout)
+		}
+		if format == "json" && !json.Valid([]byte(stdout)) {
+			t.Errorf("not JSON:\n%s", stdout)
+		}
+		if again, _, _ := run(t, "xds", "--gateway", "default/web", "--server", address, "-o", format); again != stdout {
+			t.Errorf("%s: two prints of the same differ:\n%s", format, cmp.Diff(stdout, again))
+		}
+	}
+}
+
+func TestXDSErrors(t *testing.T) {
+	t.Parallel()
+	address := serveXDS(t, webSnapshot(t))
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	for _, test := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{
+			"no gateway", nil,
+			"one of --gateway NAMESPACE/NAME, for example default/web, and --mesh SERVICE.NAMESPACE:PORT is required",
+		},
+		{
+			"both", []string{"--gateway", "default/web", "--mesh", "color.faces:80"},
+			"one of --gateway NAMESPACE/NAME, for example default/web, and --mesh SERVICE.NAMESPACE:PORT is required",
+		},
+		{
+			"malformed", []string{"--gateway", "web"},
+			`invalid argument "web" for "--gateway" flag: want NAMESPACE/NAME, for example default/web`,
+		},
+		{
+			"unknown gateway", []string{"--gateway", "default/other", "--server", address, "--timeout", "1s"},
+			"server " + address + " has no configuration for Gateway default/other: check the name, and that its status says Programmed",
+		},
+		{
+			"unknown service", []string{"--mesh", "color.faces:80", "--server", address, "--timeout", "1s"},
+			"server " + address + " has no configuration for the listener color.faces:80: check the names, and that each Service has that port",
+		},
+		{
+			"nobody there", []string{"--gateway", "default/web", "--server", closed.Addr().String()},
+			fmt.Sprintf(`no xDS server answers at %s: start one with "gateway-apiserver standalone", or name its address with --server: dial tcp %[1]s: connect: connection refused`, closed.Addr()),
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			stdout, stderr, code := run(t, append([]string{"xds"}, test.args...)...)
+			if code != 1 || stdout != "" || stderr != "error: "+test.want+"\n" {
+				t.Errorf("code %d, printed %q and\n%swant code 1 and\nerror: %s", code, stdout, stderr, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,287 @@
+// Package imports checks the project's import rules: which package may import which, and which libraries the model and
+// its readers stay free of. The arrows of docs/architecture.md are this table.
+package imports
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const module = "github.com/gateway-apiserver/gateway-apiserver"
+
+// A rule says what a package may import. Packages of the project are named relative to the module, libraries by import
+// path; "x/..." means x and everything below it.
+type rule struct {
+	pkg string
+	// project packages that it may import directly.
+	project []string
+	// libraries that it may import directly, apart from the standard library; nil means any.
+	libraries []string
+	// never are the libraries that it must not even depend on through others.
+	never []string
+}
+
+const (
+	apiMachinery = "k8s.io/apimachinery/..."
+	apiServer    = "k8s.io/apiserver/..."
+	clientGo     = "k8s.io/client-go/..."
+	coreTypes    = "k8s.io/api/..."
+	envoy        = "github.com/envoyproxy/go-control-plane/..."
+	gatewayTypes = "sigs.k8s.io/gateway-api/apis/..."
+	gatewayMeta  = "sigs.k8s.io/gateway-api/pkg/..."
+	grpc         = "google.golang.org/grpc/..."
+	protobuf     = "google.golang.org/protobuf/..."
+	rpcStatus    = "google.golang.org/genproto/googleapis/rpc/..."
+)
+
+// rules has a row for each package, importers before what they import. The first row that names a package counts.
+var rules = []rule{
+	{pkg: "cmd/gateway-apiserver", project: []string{"cmd/gateway-apiserver/app"}},
+	{pkg: "cmd/gateway-apiserver/app", project: []string{"pkg/..."}},
+
+	// The API. The registry reaches the engine through an interface of its own.
+	{pkg: "pkg/apiserver", project: []string{"pkg/registry", "pkg/apis/..."}},
+	{pkg: "pkg/registry", project: []string{"pkg/apis/..."}, never: []string{envoy}},
+	{pkg: "pkg/apis/...", project: []string{"pkg/apis/..."}, never: []string{envoy}},
+	{pkg: "pkg/manifests", never: []string{envoy}},
+	{pkg: "pkg/etcd"},
+	{pkg: "pkg/pki"},
+
+	// The model and its readers.
+	{pkg: "pkg/engine", project: []string{"pkg/graph", "pkg/status", "pkg/xds/translate", "pkg/xds/cache"}, never: []string{apiServer}},
+	{
+		pkg:       "pkg/status",
+		project:   []string{"pkg/graph"},
+		libraries: []string{apiMachinery, coreTypes, gatewayTypes, gatewayMeta},
+		never:     []string{apiServer, clientGo, envoy},
+	},
+	{
+		pkg:       "pkg/xds/translate",
+		project:   []string{"pkg/graph"},
+		libraries: []string{apiMachinery, coreTypes, envoy, gatewayTypes, protobuf},
+		never:     []string{apiServer, clientGo},
+	},
+	{
+		pkg:       "pkg/graph",
+		libraries: []string{apiMachinery, coreTypes, gatewayTypes},
+		never:     []string{apiServer, clientGo, envoy, grpc},
+	},
+
+	// Delivery, which knows no Gateway API.
+	{
+		pkg:       "pkg/xds/server",
+		project:   []string{"pkg/xds/cache"},
+		libraries: []string{envoy, grpc, protobuf, rpcStatus, "k8s.io/component-base/metrics/...", "k8s.io/klog/v2"},
+		never:     []string{apiServer, "sigs.k8s.io/gateway-api/..."},
+	},
+	{
+		pkg:       "pkg/xds/cache",
+		libraries: []string{envoy, protobuf, "github.com/cespare/xxhash/v2"},
+		never:     []string{"k8s.io/...", "sigs.k8s.io/..."},
+	},
+	{
+		pkg:       "pkg/xds/client",
+		libraries: []string{envoy, grpc, protobuf, rpcStatus},
+		never:     []string{"k8s.io/...", "sigs.k8s.io/..."},
+	},
+
+	// Not in the binary: nothing above may import these.
+	{pkg: "hack/...", project: []string{"..."}},
+	{pkg: "test/...", project: []string{"..."}},
+}
+
+// A goPackage is what go list says about a package. Imports of test files are in none of its fields.
+type goPackage struct {
+	ImportPath string
+	GoFiles    []string
+	Imports    []string
+	Deps       []string
+}
+
+func TestImports(t *testing.T) {
+	t.Parallel()
+	packages := listPackages(t)
+	for _, v := range check(rules, packages) {
+		t.Error(v)
+	}
+	for _, r := range rules {
+		named := func(p goPackage) bool { return matches(module+"/"+r.pkg, p.ImportPath) }
+		if !strings.HasSuffix(r.pkg, "...") && !slices.ContainsFunc(packages, named) {
+			t.Errorf("%s has a rule but is no package", r.pkg)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	madeUp := []rule{
+		{pkg: "top", project: []string{"middle/..."}},
+		{pkg: "middle/...", project: []string{"bottom"}, libraries: []string{"example.com/good/..."}},
+		{pkg: "bottom", libraries: []string{}, never: []string{"example.com/heavy/..."}},
+	}
+	tests := []struct {
+		name string
+		pkg  goPackage
+		want []string
+	}{
+		{
+			name: "allowed",
+			pkg:  goPackage{ImportPath: module + "/middle/a", Imports: []string{"fmt", "net/http", module + "/bottom", "example.com/good", "example.com/good/v2"}},
+		},
+		{
+			name: "any library",
+			pkg:  goPackage{ImportPath: module + "/top", Imports: []string{module + "/middle", module + "/middle/a", "example.com/bad"}},
+		},
+		{
+			name: "upwards",
+			pkg:  goPackage{ImportPath: module + "/bottom", Imports: []string{module + "/middle/a"}},
+			want: []string{"bottom must not import middle/a"},
+		},
+		{
+			name: "past a layer",
+			pkg:  goPackage{ImportPath: module + "/top", Imports: []string{module + "/bottom"}},
+			want: []string{"top must not import bottom"},
+		},
+		{
+			name: "library that is not listed",
+			pkg:  goPackage{ImportPath: module + "/middle", Imports: []string{"example.com/goodness"}},
+			want: []string{"middle must not import example.com/goodness"},
+		},
+		{
+			name: "library through another",
+			pkg:  goPackage{ImportPath: module + "/bottom", Deps: []string{"fmt", "example.com/light", "example.com/heavy/metal"}},
+			want: []string{"bottom must not depend on example.com/heavy/metal"},
+		},
+		{
+			name: "no rule",
+			pkg:  goPackage{ImportPath: module + "/toppled"},
+			want: []string{"toppled has no rule"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.pkg.GoFiles = []string{"a.go"}
+			if diff := cmp.Diff(tt.want, check(madeUp, []goPackage{tt.pkg})); diff != "" {
+				t.Errorf("violations (-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("tests only", func(t *testing.T) {
+		t.Parallel()
+		if got := check(madeUp, []goPackage{{ImportPath: module + "/toppled"}}); got != nil {
+			t.Errorf("a package of tests needs no rule, got %q", got)
+		}
+	})
+}
+
+// check returns the violations of rules in packages, a line each.
+func check(rules []rule, packages []goPackage) []string {
+	var violations []string
+	for _, p := range packages {
+		if len(p.GoFiles) == 0 {
+			continue
+		}
+		name := strings.TrimPrefix(p.ImportPath, module+"/")
+		i := slices.IndexFunc(rules, func(r rule) bool { return matches(r.pkg, name) })
+		if i < 0 {
+			violations = append(violations, fmt.Sprintf("%s has no rule", name))
+			continue
+		}
+		r := rules[i]
+		for _, path := range p.Imports {
+			allowed := isStandard(path) || r.libraries == nil || matchesAny(r.libraries, path)
+			target, ours := strings.CutPrefix(path, module+"/")
+			if ours {
+				allowed = matchesAny(r.project, target)
+			}
+			if !allowed {
+				violations = append(violations, fmt.Sprintf("%s must not import %s", name, target))
+			}
+		}
+		for _, pattern := range r.never {
+			// One is enough: a library brings its own libraries with it.
+			if i := slices.IndexFunc(p.Deps, func(path string) bool { return matches(pattern, path) }); i >= 0 {
+				violations = append(violations, fmt.Sprintf("%s must not depend on %s", name, p.Deps[i]))
+			}
+		}
+	}
+	return violations
+}
+
+// matches says whether path is what pattern names: itself, or with "/..." at the end everything below it too.
+func matches(pattern, path string) bool {
+	prefix, below := strings.CutSuffix(pattern, "...")
+	if !below {
+		return pattern == path
+	}
+	return strings.HasPrefix(path+"/", prefix)
+}
+
+func matchesAny(patterns []string, path string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return matches(pattern, path) })
+}
+
+// isStandard says whether path is of the standard library: only modules have a dot in the first element of their path.
+func isStandard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
+
+// listPackages asks go list about the packages of the module.
+func listPackages(t *testing.T) []goPackage {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	statSources(t, root)
+	cmd := exec.Command("go", "list", "-json=ImportPath,GoFiles,Imports,Deps", "./...")
+	cmd.Dir = root
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, &stderr)
+	}
+	var packages []goPackage
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+// statSources looks at the files that go list reads. The go command keeps the result of a test until a file changes
+// that the test itself has looked at; what its subprocesses read doesn't count.
+func statSources(t *testing.T, root string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && d.Name() != ".." && strings.HasPrefix(d.Name(), ".") {
+			return filepath.SkipDir
+		}
+		if ext := filepath.Ext(path); ext == ".go" || ext == ".mod" {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+)
+
+// Source lists and watches all objects of a kind.
+type Source interface {
+	ListAll(ctx context.Context, options metav1.ListOptions) (runtime.Object, error)
+	WatchAll(ctx context.Context, options metav1.ListOptions) (watch.Interface, error)
+}
+
+// feed brings the objects of one kind into the graph, each change once: a change arrives twice, from the store that
+// committed it and from the watch, in either order, and resource versions tell which one is news.
+type feed struct {
+	engine *Engine
+	kind   graph.Kind
+
+	// What follows belongs to the engine's goroutine.
+	listed bool
+	// watched is the resource version up to which the watch has delivered everything.
+	watched uint64
+	// applied is the resource version of each object in the graph and, until the watch has delivered the deletion,
+	// that of the deletion of objects that no longer are.
+	applied map[types.NamespacedName]uint64
+}
+
+// run lists and watches until ctx ends.
+func (f *feed) run(ctx context.Context, source Source) {
+	lw := &cache.ListWatch{ListWithContextFunc: source.ListAll, WatchFuncWithContext: source.WatchAll}
+	r := cache.NewReflectorWithOptions(lw, nil, reflectorStore{ctx, f}, cache.ReflectorOptions{
+		Logger: &f.engine.logger, Name: "engine", TypeDescription: string(f.kind),
+	})
+	r.RunWithContext(ctx)
+}
+
+// apply brings obj into the graph if it is news.
+func (f *feed) apply(obj metav1.Object) []graph.Key {
+	name, version := nameOf(obj), versionOf(obj)
+	if version <= f.applied[name] {
+		return nil
+	}
+	f.applied[name] = version
+	return f.engine.changed(f.engine.graph.Apply(obj))
+}
+
+// remove takes an object, deleted at version, out of the graph, unless it was made again since.
+func (f *feed) remove(name types.NamespacedName, version uint64) []graph.Key {
+	if version < f.applied[name] {
+		return nil
+	}
+	f.applied[name] = version
+	return f.engine.changed(f.engine.graph.Delete(graph.Key{Kind: f.kind, Namespace: name.Namespace, Name: name.Name}))
+}
+
+// committed is apply or remove for a change that a store reports. What the watch has delivered already, or something
+// newer, must not come back.
+func (f *feed) committed(obj metav1.Object, deleted bool) []graph.Key {
+	switch version := versionOf(obj); {
+	case version <= f.watched:
+		return nil
+	case deleted:
+		return f.remove(nameOf(obj), version)
+	default:
+		return f.apply(obj)
+	}
+}
+
+// delivered is apply or remove for an event of the watch.
+func (f *feed) delivered(obj metav1.Object, deleted bool) {
+	name, version := nameOf(obj), versionOf(obj)
+	f.watched = max(f.watched, version)
+	var stale []graph.Key
+	if deleted {
+		stale = f.remove(name, version)
+		if f.applied[name] == version {
+			delete(f.applied, name)
+		}
+	} else {
+		stale = f.apply(obj)
+	}
+	for _, key := range stale {
+		f.engine.queue.Add(key)
+	}
+}
+
+// replace makes the graph what was listed at version, but for what is newer.
+func (f *feed) replace(objs []metav1.Object, version uint64) {
+	listed := make(map[types.NamespacedName]bool, len(objs))
+	for _, obj := range objs {
+		listed[nameOf(obj)] = true
+		f.delivered(obj, false)
+	}
+	for name, applied := range f.applied {
+		if !listed[name] && applied <= version {
+			for _, key := range f.remove(name, version) {
+				f.engine.queue.Add(key)
+			}
+			delete(f.applied, name)
+		}
+	}
+	f.watched = max(f.watched, version)
+	f.listed = true
+	f.engine.loaded()
+}
+
+func nameOf(obj metav1.Object) types.NamespacedName {
+	return types.NamespacedName{Namespace: obj.GetNamespace(), Name: obj.GetName()}
+}
+
+// versionOf is the resource version, which in etcd's storage is a revision: numbers that grow.
+func versionOf(obj metav1.Object) uint64 {
+	v, err := strconv.ParseUint(obj.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return v
+}
+
+// reflectorStore is what a client-go reflector writes into; each call becomes a command to the engine.
+type reflectorStore struct {
+	ctx  context.Context
+	feed *feed
+}
+
+func (s reflectorStore) event(obj any, deleted bool) error {
+	m, err := meta.Accessor(obj)
+	if err != nil {
+		return err
+	}
+	return s.feed.engine.do(s.ctx, func() { s.feed.delivered(m, deleted) })
+}
+
+func (s reflectorStore) Add(obj any) error    { return s.event(obj, false) }
+func (s reflectorStore) Update(obj any) error { return s.event(obj, false) }
+func (s reflectorStore) Delete(obj any) error { return s.event(obj, true) }
+func (s reflectorStore) Resync() error        { return nil }
+
+func (s reflectorStore) Replace(list []any, resourceVersion string) error {
+	version, err := strconv.ParseUint(resourceVersion, 10, 64)
+	if err != nil {
+		return fmt.Errorf("resource version of the list of %s: %w", s.feed.kind, err)
+	}
+	objs := make([]metav1.Object, len(list))
+	for i := range list {
+		if objs[i], err = meta.Accessor(list[i]); err != nil {
+			return err
+		}
+	}
+	return s.feed.engine.do(s.ctx, func() { s.feed.replace(objs, version) })
+}

@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/status"
+)
+
+// Render implements registry.Model.
+func (e *Engine) Render(obj runtime.Object) {
+	var facts any
+	if e.do(context.Background(), func() { facts = e.preview(obj) }) == nil {
+		setStatus(obj, facts)
+	}
+}
+
+// Warnings implements registry.Model.
+func (e *Engine) Warnings(obj runtime.Object) []string {
+	var facts any
+	_ = e.do(context.Background(), func() { facts = e.preview(obj) })
+	switch f := facts.(type) {
+	case *graph.GatewayClassFacts:
+		return status.GatewayClassWarnings(f)
+	case *graph.GatewayFacts:
+		return status.GatewayWarnings(f)
+	case *graph.RouteFacts:
+		return status.RouteWarnings(f)
+	}
+	return nil
+}
+
+// preview returns the facts that would hold if obj were written now; nil for kinds without a status of ours.
+func (e *Engine) preview(obj runtime.Object) any {
+	switch o := obj.(type) {
+	case *gwv1.GatewayClass:
+		return e.graph.PreviewGatewayClass(o)
+	case *gwv1.Gateway:
+		return e.graph.PreviewGateway(o)
+	case *gwv1.HTTPRoute:
+		return e.graph.PreviewHTTPRoute(o)
+	case *gwv1.GRPCRoute:
+		return e.graph.PreviewGRPCRoute(o)
+	}
+	return nil
+}
+
+// facts returns what the graph holds of key; nil if the object is gone or has no status of ours.
+func (e *Engine) facts(key graph.Key) any {
+	if e.graph.Object(key) == nil {
+		return nil
+	}
+	switch key.Kind {
+	case graph.KindGatewayClass:
+		return e.graph.GatewayClass(key.Name)
+	case graph.KindGateway:
+		return e.graph.Gateway(key.NamespacedName())
+	case graph.KindHTTPRoute, graph.KindGRPCRoute:
+		return e.graph.Route(key)
+	}
+	return nil
+}
+
+// setStatus renders facts into the status of obj, which keeps what is not ours.
+func setStatus(obj runtime.Object, facts any) {
+	now := metav1.Now()
+	switch o := obj.(type) {
+	case *gwv1.GatewayClass:
+		o.Status = status.GatewayClass(facts.(*graph.GatewayClassFacts), o.Status, o.Generation, now)
+	case *gwv1.Gateway:
+		o.Status = status.Gateway(facts.(*graph.GatewayFacts), o.Status, o.Generation, now)
+	case *gwv1.HTTPRoute:
+		o.Status.RouteStatus = status.Route(facts.(*graph.RouteFacts), o.Status.RouteStatus, o.Generation, now)
+	case *gwv1.GRPCRoute:
+		o.Status.RouteStatus = status.Route(facts.(*graph.RouteFacts), o.Status.RouteStatus, o.Generation, now)
+	}
+}
+
+// sameStatus compares the statuses of two objects of one type.
+func sameStatus(a, b runtime.Object) bool {
+	switch a := a.(type) {
+	case *gwv1.GatewayClass:
+		return equality.Semantic.DeepEqual(a.Status, b.(*gwv1.GatewayClass).Status)
+	case *gwv1.Gateway:
+		return equality.Semantic.DeepEqual(a.Status, b.(*gwv1.Gateway).Status)
+	case *gwv1.HTTPRoute:
+		return equality.Semantic.DeepEqual(a.Status, b.(*gwv1.HTTPRoute).Status)
+	case *gwv1.GRPCRoute:
+		return equality.Semantic.DeepEqual(a.Status, b.(*gwv1.GRPCRoute).Status)
+	}
+	return true
+}
+
+// Committed implements registry.Model.
+func (e *Engine) Committed(obj runtime.Object) { e.commit(obj.DeepCopyObject(), false) }
+
+// Deleted implements registry.Model.
+func (e *Engine) Deleted(obj runtime.Object) { e.commit(obj.DeepCopyObject(), true) }
+
+func (e *Engine) commit(obj runtime.Object, deleted bool) {
+	o, ok := obj.(metav1.Object)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), settleBound)
+	defer cancel()
+	var settled []<-chan error
+	err := e.do(ctx, func() {
+		f := e.feedOf(obj)
+		if f == nil {
+			return
+		}
+		for _, key := range f.committed(o, deleted) {
+			done := make(chan error, 1)
+			e.waiting[key] = append(e.waiting[key], done)
+			settled = append(settled, done)
+			e.queue.Add(key)
+		}
+	})
+	for _, done := range settled {
+		if err != nil {
+			break
+		}
+		select {
+		case <-done:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	if err != nil {
+		e.logger.V(2).Info("A write returns before all dependent statuses are written", "object", o.GetName(), "namespace", o.GetNamespace(), "reason", err)
+	}
+}

@@ -1,0 +1,352 @@
+package engine
+
+import (
+	"maps"
+	"slices"
+
+	resource "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/proto"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/translate"
+)
+
+// MeshScope is the scope of nodes that name no Gateway: proxyless clients of the mesh.
+const MeshScope = "mesh"
+
+// GatewayScope is the scope of the nodes of a Gateway.
+func GatewayScope(gateway types.NamespacedName) string { return "gateway/" + gateway.String() }
+
+// publisher keeps what is published and brings it up to date with what is dirty in the graph. What several scopes need
+// (clusters, endpoints) is encoded once.
+type publisher struct {
+	xds    *cache.Cache
+	scopes map[string]*scope
+	// users are the scopes that need a cluster.
+	users map[translate.ClusterKey]map[*scope]bool
+	// ports are the clusters in use of each port of a Service.
+	ports map[graph.BackendKey]map[translate.ClusterKey]bool
+	// clusters and endpoints are the encoded resources in use.
+	clusters  map[translate.ClusterKey]*cache.Resource
+	endpoints map[graph.BackendKey]*cache.Resource
+}
+
+// scope is what the nodes of a Gateway, or of the mesh, are told.
+type scope struct {
+	name string
+	// wanted says that the scope exists: its Gateway is there and ours.
+	wanted bool
+	// update collects what one publication changes.
+	update cache.Update
+	// named are the listeners and secrets that are published.
+	named map[cache.Name]bool
+	// tables are the route tables, with their virtual hosts encoded.
+	tables map[graph.TableKey]*table
+	// needs counts what needs a cluster: virtual hosts, or listeners of the mesh.
+	needs map[translate.ClusterKey]int
+	// clusters are those that have to be published anew, or withdrawn.
+	clusters map[translate.ClusterKey]bool
+	// mesh are the clusters and listeners of each host of the mesh.
+	mesh map[graph.BackendKey]meshHost
+}
+
+type table struct {
+	domains []string // sorted: the order in the RouteConfiguration
+	hosts   map[string]virtualHost
+	dirty   bool
+}
+
+type virtualHost struct {
+	encoded  []byte
+	clusters []translate.ClusterKey
+}
+
+type meshHost struct {
+	listeners []cache.Name
+	clusters  []translate.ClusterKey
+}
+
+func newPublisher(xds *cache.Cache) *publisher {
+	p := &publisher{
+		xds:       xds,
+		scopes:    map[string]*scope{},
+		users:     map[translate.ClusterKey]map[*scope]bool{},
+		ports:     map[graph.BackendKey]map[translate.ClusterKey]bool{},
+		clusters:  map[translate.ClusterKey]*cache.Resource{},
+		endpoints: map[graph.BackendKey]*cache.Resource{},
+	}
+	p.scope(MeshScope).wanted = true
+	xds.Publish(MeshScope, cache.Update{})
+	return p
+}
+
+// publish translates what is dirty and publishes the difference to what was published before.
+func (p *publisher) publish(g *graph.Graph, dirty graph.Dirty) {
+	touched := map[*scope]bool{}
+	for name := range dirty.Gateways {
+		touched[p.gateway(g, name)] = true
+	}
+	for key := range dirty.VirtualHosts {
+		s := p.scope(GatewayScope(key.Table.Gateway))
+		p.virtualHost(g, s, key)
+		touched[s] = true
+	}
+	for key := range dirty.MeshHosts {
+		s := p.scope(MeshScope)
+		p.meshHost(g, s, key)
+		touched[s] = true
+	}
+	for key := range dirty.Backends {
+		for _, s := range p.backend(g, key) {
+			touched[s] = true
+		}
+	}
+	for s := range touched {
+		p.assemble(s)
+		if !s.wanted && s.empty() {
+			p.xds.Withdraw(s.name)
+			delete(p.scopes, s.name)
+			continue
+		}
+		// A scope is published even if there is nothing in it, so that its nodes are told so and don't wait.
+		p.xds.Publish(s.name, s.update)
+		s.update = cache.Update{}
+	}
+}
+
+func (p *publisher) scope(name string) *scope {
+	s := p.scopes[name]
+	if s == nil {
+		s = &scope{
+			name:     name,
+			named:    map[cache.Name]bool{},
+			tables:   map[graph.TableKey]*table{},
+			needs:    map[translate.ClusterKey]int{},
+			clusters: map[translate.ClusterKey]bool{},
+			mesh:     map[graph.BackendKey]meshHost{},
+		}
+		p.scopes[name] = s
+	}
+	return s
+}
+
+// empty says that nothing of s is published, or will be once s.update is.
+func (s *scope) empty() bool {
+	return len(s.named)+len(s.tables)+len(s.needs) == 0
+}
+
+// gateway translates the listeners and secrets of a Gateway.
+func (p *publisher) gateway(g *graph.Graph, name types.NamespacedName) *scope {
+	s := p.scope(GatewayScope(name))
+	published := map[cache.Name]bool{}
+	facts := g.Gateway(name)
+	s.wanted = facts != nil && facts.Managed
+	if s.wanted {
+		for _, l := range translate.Listeners(facts) {
+			s.set(published, encode(resource.ListenerType, l.GetName(), l))
+		}
+		for _, secret := range translate.Secrets(facts) {
+			s.set(published, encode(resource.SecretType, secret.GetName(), secret))
+		}
+	}
+	for old := range s.named {
+		if !published[old] {
+			s.update.Delete = append(s.update.Delete, old)
+		}
+	}
+	s.named = published
+	return s
+}
+
+func (s *scope) set(published map[cache.Name]bool, r *cache.Resource) {
+	published[cache.Name{TypeURL: r.TypeURL(), Name: r.Name()}] = true
+	s.update.Set = append(s.update.Set, r)
+}
+
+// virtualHost translates a virtual host, or drops it if it is no more.
+func (p *publisher) virtualHost(g *graph.Graph, s *scope, key graph.VirtualHostKey) {
+	t := s.tables[key.Table]
+	if t == nil {
+		t = &table{hosts: map[string]virtualHost{}}
+		s.tables[key.Table] = t
+	}
+	t.dirty = true
+	old, existed := t.hosts[key.Domain]
+	at, _ := slices.BinarySearch(t.domains, key.Domain)
+	facts := g.VirtualHost(key)
+	if facts == nil {
+		if existed {
+			delete(t.hosts, key.Domain)
+			t.domains = slices.Delete(t.domains, at, at+1)
+		}
+		p.release(s, old.clusters)
+		return
+	}
+	host, clusters := translate.VirtualHost(facts)
+	t.hosts[key.Domain] = virtualHost{encoded: marshal(host), clusters: clusters}
+	if !existed {
+		t.domains = slices.Insert(t.domains, at, key.Domain)
+	}
+	p.need(g, s, clusters)
+	p.release(s, old.clusters)
+}
+
+// meshHost translates a host of the mesh, or drops it if it is no more.
+func (p *publisher) meshHost(g *graph.Graph, s *scope, key graph.BackendKey) {
+	old := s.mesh[key]
+	facts := g.MeshHost(key)
+	published := map[cache.Name]bool{}
+	if facts == nil {
+		delete(s.mesh, key)
+	} else {
+		listeners, clusters := translate.MeshListeners(facts)
+		for _, l := range listeners {
+			s.set(published, encode(resource.ListenerType, l.GetName(), l))
+		}
+		s.mesh[key] = meshHost{slices.Collect(maps.Keys(published)), clusters}
+		p.need(g, s, clusters)
+	}
+	for _, l := range old.listeners {
+		if !published[l] {
+			s.update.Delete = append(s.update.Delete, l)
+			delete(s.named, l)
+		}
+	}
+	maps.Copy(s.named, published)
+	p.release(s, old.clusters)
+}
+
+// need counts a use of each of the clusters in s.
+func (p *publisher) need(g *graph.Graph, s *scope, clusters []translate.ClusterKey) {
+	for _, key := range clusters {
+		s.needs[key]++
+		if s.needs[key] > 1 {
+			continue
+		}
+		s.clusters[key] = true
+		if p.users[key] == nil {
+			p.users[key] = map[*scope]bool{}
+			if p.ports[key.BackendKey] == nil {
+				p.ports[key.BackendKey] = map[translate.ClusterKey]bool{}
+			}
+			p.ports[key.BackendKey][key] = true
+			p.encodeBackend(g, key.BackendKey)
+		}
+		p.users[key][s] = true
+	}
+}
+
+// release is the reverse of need.
+func (p *publisher) release(s *scope, clusters []translate.ClusterKey) {
+	for _, key := range clusters {
+		s.needs[key]--
+		if s.needs[key] > 0 {
+			continue
+		}
+		delete(s.needs, key)
+		s.clusters[key] = true
+		delete(p.users[key], s)
+		if len(p.users[key]) == 0 {
+			delete(p.users, key)
+			delete(p.clusters, key)
+			delete(p.ports[key.BackendKey], key)
+		}
+		if len(p.ports[key.BackendKey]) == 0 {
+			delete(p.ports, key.BackendKey)
+			delete(p.endpoints, key.BackendKey)
+		}
+	}
+}
+
+// backend translates a port of a Service anew, if a cluster of it is in use, and returns the scopes that use it.
+func (p *publisher) backend(g *graph.Graph, port graph.BackendKey) []*scope {
+	if len(p.ports[port]) == 0 {
+		return nil
+	}
+	p.encodeBackend(g, port)
+	var touched []*scope
+	for key := range p.ports[port] {
+		for s := range p.users[key] {
+			s.clusters[key] = true
+			touched = append(touched, s)
+		}
+	}
+	return touched
+}
+
+// encodeBackend encodes the clusters in use and the endpoints of a port, or forgets them if the port is no more.
+func (p *publisher) encodeBackend(g *graph.Graph, port graph.BackendKey) {
+	facts := g.ServicePort(port)
+	for key := range p.ports[port] {
+		if facts == nil {
+			delete(p.clusters, key)
+			continue
+		}
+		p.clusters[key] = encode(resource.ClusterType, key.String(), translate.Cluster(key, facts))
+	}
+	if facts == nil {
+		delete(p.endpoints, port)
+		return
+	}
+	p.endpoints[port] = encode(resource.EndpointType, port.String(), translate.ClusterLoadAssignment(facts))
+}
+
+// assemble adds to the update of s the RouteConfigurations of the tables whose virtual hosts changed, and the clusters
+// that are needed, or not any more.
+func (p *publisher) assemble(s *scope) {
+	for key, t := range s.tables {
+		if !t.dirty {
+			continue
+		}
+		t.dirty = false
+		name := translate.RouteConfigurationName(key)
+		if len(t.domains) == 0 {
+			delete(s.tables, key)
+			s.update.Delete = append(s.update.Delete, cache.Name{TypeURL: resource.RouteType, Name: name})
+			continue
+		}
+		hosts := make([][]byte, len(t.domains))
+		for i, domain := range t.domains {
+			hosts[i] = t.hosts[domain].encoded
+		}
+		s.update.Set = append(s.update.Set, cache.NewResource(resource.RouteType, name, translate.RouteConfiguration(key, hosts)))
+	}
+	for key := range s.clusters {
+		cluster, endpoints := p.clusters[key], p.endpoints[key.BackendKey]
+		if s.needs[key] > 0 && cluster != nil {
+			s.update.Set = append(s.update.Set, cluster, endpoints)
+			continue
+		}
+		s.update.Delete = append(s.update.Delete, cache.Name{TypeURL: resource.ClusterType, Name: key.String()})
+		if endpoints == nil || !p.needsPort(s, key.BackendKey) {
+			s.update.Delete = append(s.update.Delete, cache.Name{TypeURL: resource.EndpointType, Name: key.BackendKey.String()})
+		}
+	}
+	clear(s.clusters)
+}
+
+// needsPort says that s needs a cluster of a port, whatever its protocol.
+func (p *publisher) needsPort(s *scope, port graph.BackendKey) bool {
+	for key := range p.ports[port] {
+		if s.needs[key] > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// encode makes a cache resource of a message. Encoding is deterministic, so that equal content has equal versions.
+func encode(typeURL, name string, m proto.Message) *cache.Resource {
+	return cache.NewResource(typeURL, name, marshal(m))
+}
+
+// marshal encodes a message that this process built: it cannot fail, short of a bug.
+func marshal(m proto.Message) []byte {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}

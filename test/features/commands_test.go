@@ -1,0 +1,325 @@
+package features
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	// readyTimeout is when a server that isn't ready is given up; the race detector makes it slow.
+	readyTimeout = 60 * time.Second
+	stopTimeout  = 30 * time.Second
+	// becomesTimeout is when something that is asynchronous by nature is given up.
+	becomesTimeout = 30 * time.Second
+	pollInterval   = 50 * time.Millisecond
+)
+
+type runKey struct{}
+
+// run is what a script has running.
+type run struct {
+	server *process // the last one that was started
+	ends   []func()
+}
+
+// end ends what still runs, and says what is wrong with the server's log.
+func (r *run) end() error {
+	for _, end := range r.ends {
+		end()
+	}
+	if r.server == nil {
+		return nil
+	}
+	r.server.signal(syscall.SIGKILL)
+	return r.server.check()
+}
+
+func running(ts *testscript.TestScript) *run { return ts.Value(runKey{}).(*run) }
+
+// process is a server, running or not any more.
+type process struct {
+	cmd    *exec.Cmd
+	stderr *log
+	done   chan struct{} // closed when it has ended
+}
+
+// check looks for what no server may log, whatever is done to it.
+func (p *process) check() error {
+	for _, trouble := range []string{"DATA RACE", "panic"} {
+		if strings.Contains(p.stderr.String(), trouble) {
+			return fmt.Errorf("%s in the server's log:\n%s", trouble, p.stderr)
+		}
+	}
+	return nil
+}
+
+// log collects what a process writes, to be read while it does.
+type log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (p *process) signal(s syscall.Signal) bool {
+	_ = p.cmd.Process.Signal(s)
+	select {
+	case <-p.done:
+		return true
+	case <-time.After(stopTimeout):
+		_ = p.cmd.Process.Kill()
+		return false
+	}
+}
+
+func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 0 || neg && args[0] != "logged" {
+		ts.Fatalf("usage: server start [FLAG...] | stop | kill | [!] logged REGEXP")
+	}
+	r := running(ts)
+	if args[0] == "start" {
+		startServer(ts, r, args[1:])
+		return
+	}
+	p := r.server
+	if p == nil {
+		ts.Fatalf("no server was started")
+	}
+	switch args[0] {
+	case "stop", "kill":
+		stopServer(ts, p, args[0] == "kill")
+	case "logged":
+		want, err := regexp.Compile(args[1])
+		ts.Check(err)
+		logged := func() bool { return want.MatchString(p.stderr.String()) }
+		if neg && logged() || !neg && !poll(logged) {
+			ts.Fatalf("server logged %s: is %t\n%s", want, neg, p.stderr)
+		}
+	default:
+		ts.Fatalf("server %s: unknown", args[0])
+	}
+}
+
+// poll waits until something holds, for a while.
+func poll(holds func() bool) bool {
+	for deadline := time.Now().Add(becomesTimeout); !holds(); time.Sleep(pollInterval) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
+}
+
+func stopServer(ts *testscript.TestScript, p *process, kill bool) {
+	signal := syscall.SIGTERM
+	if kill {
+		signal = syscall.SIGKILL
+	}
+	if !p.signal(signal) {
+		ts.Fatalf("the server did not stop:\n%s", p.stderr)
+	}
+	if code := p.cmd.ProcessState.ExitCode(); !kill && code != 0 {
+		ts.Fatalf("the server ended with exit code %d:\n%s", code, p.stderr)
+	}
+	ts.Check(p.check())
+}
+
+var xdsAddress = regexp.MustCompile(`xDS on (\S+)\.\n`)
+
+// startServer starts a server on free ports and returns when it says that it is ready.
+func startServer(ts *testscript.TestScript, r *run, flags []string) {
+	if r.server != nil {
+		select {
+		case <-r.server.done:
+		default:
+			ts.Fatalf("a server is running")
+		}
+	}
+	path, err := exec.LookPath("gateway-apiserver")
+	ts.Check(err)
+	p := &process{
+		cmd: exec.Command(path, append([]string{"standalone", "--data-dir", ts.MkAbs("data"),
+			"--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0"}, flags...)...),
+		stderr: &log{},
+		done:   make(chan struct{}),
+	}
+	p.cmd.Dir = ts.MkAbs(".")
+	p.cmd.Stderr = p.stderr
+	stdout, err := p.cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(p.cmd.Start())
+	ready := make(chan string, 1)
+	go func() {
+		var out []byte
+		buf := make([]byte, 4096)
+		for {
+			n, err := stdout.Read(buf)
+			out = append(out, buf[:n]...)
+			if m := xdsAddress.FindSubmatch(out); m != nil {
+				ready <- string(m[1])
+				_, _ = io.Copy(io.Discard, stdout)
+				break
+			}
+			if err != nil {
+				break
+			}
+		}
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	r.server = p
+	select {
+	case address := <-ready:
+		ts.Setenv("XDS", address)
+	case <-p.done:
+		ts.Fatalf("the server ended: %s", p.stderr)
+	case <-time.After(readyTimeout):
+		ts.Fatalf("the server is not ready: %s", p.stderr)
+	}
+}
+
+func cmdKubectl(ts *testscript.TestScript, neg bool, args []string) {
+	switch err := ts.Exec("kubectl", args...); {
+	case err != nil && !neg:
+		ts.Fatalf("kubectl %s: %v", strings.Join(args, " "), err)
+	case err == nil && neg:
+		ts.Fatalf("kubectl %s: did not fail", strings.Join(args, " "))
+	}
+}
+
+func cmdHolds(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: [!] holds [FLAG...] KIND/NAME FILE")
+	}
+	switch different := get(ts, args); {
+	case different != nil && !neg:
+		ts.Fatalf("%v", different)
+	case different == nil && neg:
+		ts.Fatalf("%s holds, and should not", args[len(args)-1])
+	}
+}
+
+func cmdBecomes(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 || neg {
+		ts.Fatalf("usage: becomes [FLAG...] KIND/NAME FILE")
+	}
+	var different error
+	if !poll(func() bool {
+		different = get(ts, args)
+		return different == nil
+	}) {
+		ts.Fatalf("%v", different)
+	}
+}
+
+// get returns how an object is different from what the file that args end with says.
+func get(ts *testscript.TestScript, args []string) error {
+	last := len(args) - 1
+	if err := ts.Exec("kubectl", append([]string{"get", "-o", "yaml", "--show-managed-fields"}, args[:last]...)...); err != nil {
+		return fmt.Errorf("kubectl get %s: %v", strings.Join(args[:last], " "), err)
+	}
+	return compare(ts, args[last], ts.ReadFile("stdout"))
+}
+
+func cmdPrinted(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 || neg {
+		ts.Fatalf("usage: printed FILE")
+	}
+	ts.Check(compare(ts, args[0], ts.ReadFile("stdout")))
+}
+
+func cmdServes(ts *testscript.TestScript, neg bool, args []string) {
+	subject := "--gateway"
+	if len(args) > 0 && args[0] == "--mesh" {
+		subject, args = args[0], args[1:]
+	}
+	if len(args) != 2 || neg {
+		ts.Fatalf("usage: serves NAMESPACE/NAME FILE, or serves --mesh SERVICE.NAMESPACE:PORT FILE")
+	}
+	if err := ts.Exec("gateway-apiserver", "xds", "--server", ts.Getenv("XDS"), subject, args[0], "-o", "yaml"); err != nil {
+		ts.Fatalf("gateway-apiserver xds %s %s: %v", subject, args[0], err)
+	}
+	ts.Check(compare(ts, args[1], ts.ReadFile("stdout")))
+}
+
+// compare returns how actual is different from what the file says.
+func compare(ts *testscript.TestScript, file, actual string) error {
+	var want, got any
+	if err := yaml.Unmarshal([]byte(ts.ReadFile(file)), &want); err != nil {
+		return fmt.Errorf("%s: %v", file, err)
+	}
+	if err := yaml.Unmarshal([]byte(actual), &got); err != nil {
+		return fmt.Errorf("output: %v", err)
+	}
+	if differences := difference("", want, got); len(differences) > 0 {
+		return fmt.Errorf("%s does not hold:\n%s\n\nActual:\n%s", file, strings.Join(differences, "\n"), actual)
+	}
+	return nil
+}
+
+// absent, as a wanted value, says that the actual map does not have the key.
+const absent = "<absent>"
+
+// difference lists where want does not hold of got: maps may have more keys, lists must have the same length.
+func difference(path string, want, got any) []string {
+	switch want := want.(type) {
+	case map[string]any:
+		actual, ok := got.(map[string]any)
+		if !ok {
+			return []string{fmt.Sprintf("%s: want a map, have %v", path, got)}
+		}
+		var all []string
+		for k, v := range want {
+			value, has := actual[k]
+			switch {
+			case v == absent && has:
+				all = append(all, fmt.Sprintf("%s.%s: want nothing, have %v", path, k, value))
+			case v == absent:
+			case !has:
+				all = append(all, fmt.Sprintf("%s.%s: is missing", path, k))
+			default:
+				all = append(all, difference(path+"."+k, v, value)...)
+			}
+		}
+		return all
+	case []any:
+		actual, ok := got.([]any)
+		if !ok || len(actual) != len(want) {
+			return []string{fmt.Sprintf("%s: want a list of %d, have %v", path, len(want), got)}
+		}
+		var all []string
+		for i := range want {
+			all = append(all, difference(fmt.Sprintf("%s[%d]", path, i), want[i], actual[i])...)
+		}
+		return all
+	}
+	if pattern, ok := want.(string); ok && strings.HasPrefix(pattern, "~") {
+		if text, ok := got.(string); ok && regexp.MustCompile(pattern[1:]).MatchString(text) {
+			return nil
+		}
+	}
+	if fmt.Sprint(want) != fmt.Sprint(got) {
+		return []string{fmt.Sprintf("%s: want %v, have %v", path, want, got)}
+	}
+	return nil
+}
