@@ -66,8 +66,8 @@ func (g *Graph) gatewayParent(f *RouteFacts, p *ParentFacts, name types.Namespac
 // attach finds the listeners of a Gateway that accept a route: "an attachment is considered successful if at least one
 // section in the parent resource accepts it." The reason for none is the last hurdle that any listener got the route to.
 //
-// An HTTPRoute and a GRPCRoute with the same hostname may share a listener. The specification has dropped its demand to
-// accept only the older of the two (GRPCRouteSpec.Hostnames as of v1.7); their requests are told apart by path.
+// Of an HTTPRoute and a GRPCRoute whose hostnames intersect on a listener, v1.6 of the specification wants only the older
+// accepted; v1.7 lets both be (GRPCRouteSpec.Hostnames). Both are, so that no route is refused for what others say.
 func (g *Graph) attach(f *RouteFacts, ref gwv1.ParentReference, gw *GatewayFacts) ([]Attachment, *Problem) {
 	var attachments []Attachment
 	var selected, allowed bool

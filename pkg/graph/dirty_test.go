@@ -196,7 +196,11 @@ func TestApplyOfAnotherKind(t *testing.T) {
 
 func TestDirtyListeners(t *testing.T) {
 	t.Parallel()
-	const https = "protocol: HTTPS, tls: {certificateRefs: [{name: c}]}"
+	const (
+		https = "protocol: HTTPS, tls: {certificateRefs: [{name: c}]}"
+		empty = "protocol: HTTPS, tls: {certificateRefs: [{name: c}]}, allowedRoutes: {namespaces: {from: None}}"
+		route = "\n---\nkind: HTTPRoute\nmetadata: {name: r}\nspec: {parentRefs: [{name: gw}]}"
+	)
 	gateway := func(listeners string) string {
 		return "kind: Gateway\nmetadata: {name: gw}\nspec: {gatewayClassName: ours, listeners: [" + listeners + "]}"
 	}
@@ -212,6 +216,9 @@ func TestDirtyListeners(t *testing.T) {
 			"{name: a, port: 443, hostname: '*.b', " + https + "}, {name: b, port: 443, hostname: a.b, " + https + "}",
 			[]string{"gateway default/gw", "host 443/a *.b", "host 443/a a.b", "host 443/b *.b", "host 443/b a.b",
 				"status Gateway default/gw", "status HTTPRoute default/r"}},
+		{"hostnames swapped, without routes", "{name: a, port: 443, hostname: a.b, " + empty + "}, {name: b, port: 443, hostname: '*.b', " + empty + "}",
+			"{name: a, port: 443, hostname: '*.b', " + empty + "}, {name: b, port: 443, hostname: a.b, " + empty + "}",
+			[]string{"gateway default/gw", "host 443/a *.b", "host 443/a a.b", "host 443/b *.b", "host 443/b a.b", "status Gateway default/gw"}},
 		{"certificates", "{name: a, port: 443, " + https + "}", "{name: a, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: c}, {name: none}]}}",
 			[]string{"gateway default/gw", "status Gateway default/gw"}},
 	}
@@ -220,9 +227,14 @@ func TestDirtyListeners(t *testing.T) {
 			t.Parallel()
 			g := graphOf(t, ourClass)
 			g.Apply(tlsSecret("default/c", keyPairs().a))
-			apply(t, g, gateway(test.before)+"\n---\nkind: HTTPRoute\nmetadata: {name: r}\nspec: {parentRefs: [{name: gw}]}")
+			apply(t, g, gateway(test.before)+route)
 			if diff := cmp.Diff(test.want, describe(apply(t, g, gateway(test.after)))); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
+			}
+			fresh := graphOf(t, ourClass, gateway(test.after)+route)
+			fresh.Apply(tlsSecret("default/c", keyPairs().a))
+			if diff := cmp.Diff(hosts(fresh, "default/gw"), hosts(g, "default/gw")); diff != "" {
+				t.Errorf("built at once (-) and by its history (+), the virtual hosts differ:\n%s", diff)
 			}
 		})
 	}

@@ -109,7 +109,8 @@ type ParentFacts struct {
 	// Gateway or Service: the target of the reference, by kind; at most one is set.
 	Gateway *types.NamespacedName
 	Service *types.NamespacedName
-	// Unaccepted: NotAllowedByListeners, NoMatchingListenerHostname, NoMatchingParent, UnsupportedValue, IncompatibleFilters.
+	// Unaccepted: NotAllowedByListeners, NoMatchingListenerHostname, NoMatchingParent (also of a Missing parent),
+	// UnsupportedValue, IncompatibleFilters.
 	Unaccepted *Problem
 	// Attachments are the listeners of the Gateway that accept the route; empty if Unaccepted.
 	Attachments []Attachment

@@ -17,7 +17,7 @@ import (
 // TestHistory holds the invariant of the package over random histories.
 func TestHistory(t *testing.T) {
 	t.Parallel()
-	seeds := 300
+	seeds := 150
 	if testing.Short() {
 		seeds = 30
 	}

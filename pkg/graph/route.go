@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -180,7 +181,11 @@ func partiallyInvalid(rules []RuleFacts) *Problem {
 	if len(problems) > 1 {
 		prefix = "Dropped Rules"
 	}
-	return newProblem(gwv1.RouteReasonUnsupportedValue, "%s: %s", prefix, joinMessages(problems))
+	message := joinMessages(problems)
+	if slices.ContainsFunc(rules, func(r RuleFacts) bool { return r.Dropped == nil && r.Failing != nil }) {
+		message += "; requests that match a rule whose filters can't be applied are answered with an error"
+	}
+	return newProblem(gwv1.RouteReasonUnsupportedValue, "%s: %s", prefix, message)
 }
 
 // allRulesInvalid: "A Route MUST be considered Accepted if at least one of the Route's rules is implemented by the

@@ -30,14 +30,6 @@ func unsupportedValue(format string, args ...any) *Problem {
 	return newProblem(gwv1.RouteReasonUnsupportedValue, format, args...)
 }
 
-// failing says that a rule's requests are answered with an error because of a filter: "the filter MUST NOT be skipped.
-// Instead, requests that would have been processed by that filter MUST receive a HTTP error response."
-func failing(reason gwv1.RouteConditionReason, format string, args ...any) *Problem {
-	p := newProblem(reason, format, args...)
-	p.Message += "; requests that match the rule are answered with an error"
-	return p
-}
-
 // invalidRegex: a regular expression has to be one that Envoy takes, which is RE2. Go's package regexp accepts the same.
 func invalidRegex(expression string) *Problem {
 	if _, err := syntax.Parse(expression, syntax.Perl); err != nil {
@@ -72,7 +64,7 @@ func repeatedFilter[T ~string](seen map[T]int, filter T, i int) *Problem {
 		seen[filter] = i
 		return nil
 	}
-	return failing(gwv1.RouteReasonIncompatibleFilters, "%s is already in filters[%d]", filter, first)
+	return newProblem(gwv1.RouteReasonIncompatibleFilters, "%s is already in filters[%d]", filter, first)
 }
 
 func unsupportedFilter[T ~string](filter T, supported ...T) *Problem {
@@ -80,9 +72,9 @@ func unsupportedFilter[T ~string](filter T, supported ...T) *Problem {
 	for i, s := range supported {
 		names[i] = string(s)
 	}
-	return failing(gwv1.RouteReasonUnsupportedValue, "filter %s is not supported here; supported are %s", filter, strings.Join(names, ", "))
+	return unsupportedValue("filter %s is not supported here; supported are %s", filter, strings.Join(names, ", "))
 }
 
 func filterWithoutConfig(field string) *Problem {
-	return failing(gwv1.RouteReasonUnsupportedValue, "%s must be set", field)
+	return unsupportedValue("%s must be set", field)
 }

@@ -74,10 +74,12 @@ func grpcFilter(f *gwv1.GRPCRouteFilter) *Problem {
 		if f.RequestHeaderModifier == nil {
 			return filterWithoutConfig("requestHeaderModifier")
 		}
+		return unsupportedHeaders(f.RequestHeaderModifier, true)
 	case gwv1.GRPCRouteFilterResponseHeaderModifier:
 		if f.ResponseHeaderModifier == nil {
 			return filterWithoutConfig("responseHeaderModifier")
 		}
+		return unsupportedHeaders(f.ResponseHeaderModifier, false)
 	case gwv1.GRPCRouteFilterRequestMirror:
 		if f.RequestMirror == nil {
 			return filterWithoutConfig("requestMirror")

@@ -138,7 +138,7 @@ func redirectAndRewrite(id ruleID, rule *gwv1.HTTPRouteRule) *Problem {
 	if !has(gwv1.HTTPRouteFilterRequestRedirect) || !has(gwv1.HTTPRouteFilterURLRewrite) {
 		return nil
 	}
-	return failing(gwv1.RouteReasonIncompatibleFilters, "RequestRedirect and URLRewrite can't be combined").in(id.field("filters"))
+	return newProblem(gwv1.RouteReasonIncompatibleFilters, "RequestRedirect and URLRewrite can't be combined").in(id.field("filters"))
 }
 
 // unsupportedHTTPFilter: "Unknown values here must result in the implementation setting the Accepted Condition for the
@@ -164,10 +164,12 @@ func httpFilter(f *gwv1.HTTPRouteFilter) *Problem {
 		if f.RequestHeaderModifier == nil {
 			return filterWithoutConfig("requestHeaderModifier")
 		}
+		return unsupportedHeaders(f.RequestHeaderModifier, true)
 	case gwv1.HTTPRouteFilterResponseHeaderModifier:
 		if f.ResponseHeaderModifier == nil {
 			return filterWithoutConfig("responseHeaderModifier")
 		}
+		return unsupportedHeaders(f.ResponseHeaderModifier, false)
 	case gwv1.HTTPRouteFilterRequestMirror:
 		if f.RequestMirror == nil {
 			return filterWithoutConfig("requestMirror")
@@ -191,10 +193,10 @@ func httpFilter(f *gwv1.HTTPRouteFilter) *Problem {
 
 func unsupportedRedirect(r *gwv1.HTTPRequestRedirectFilter) *Problem {
 	if r.Scheme != nil && *r.Scheme != "http" && *r.Scheme != "https" {
-		return failing(gwv1.RouteReasonUnsupportedValue, "scheme %s is not known", *r.Scheme)
+		return unsupportedValue("scheme %s is not known", *r.Scheme)
 	}
 	if r.StatusCode != nil && !slices.Contains(redirectStatusCodes, *r.StatusCode) {
-		return failing(gwv1.RouteReasonUnsupportedValue, "statusCode %d is not a redirect", *r.StatusCode)
+		return unsupportedValue("statusCode %d is not a redirect", *r.StatusCode)
 	}
 	return unsupportedPathModifier(r.Path)
 }
@@ -208,14 +210,14 @@ func unsupportedPathModifier(path *gwv1.HTTPPathModifier) *Problem {
 		if path.ReplaceFullPath == nil {
 			return filterWithoutConfig("path.replaceFullPath")
 		}
+		return brokenLine(*path.ReplaceFullPath)
 	case gwv1.PrefixMatchHTTPPathModifier:
 		if path.ReplacePrefixMatch == nil {
 			return filterWithoutConfig("path.replacePrefixMatch")
 		}
-	default:
-		return failing(gwv1.RouteReasonUnsupportedValue, "path type %s is not known", path.Type)
+		return brokenLine(*path.ReplacePrefixMatch)
 	}
-	return nil
+	return unsupportedValue("path type %s is not known", path.Type)
 }
 
 // unsupportedHTTPBackendFilter: "Filters defined at this level should be executed if and only if the request is being

@@ -58,6 +58,17 @@ func TestHTTPRules(t *testing.T) {
 		{name: "without redirect", rule: "{filters: [{type: RequestRedirect}]}", failing: us, field: "filters[0]"},
 		{name: "without rewrite", rule: "{filters: [{type: URLRewrite}]}", failing: us, field: "filters[0]"},
 
+		{name: "setting Host", rule: "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: HOST, value: a.b}]}}]}"},
+		{name: "setting Host to two lines", rule: `{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: Host, value: "a\nb"}]}}]}`, failing: us, field: "filters[0]"},
+		{name: "setting Host in a response", rule: "{filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {set: [{name: Host, value: a.b}]}}]}", failing: us, field: "filters[0]"},
+		{name: "adding Host", rule: "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {add: [{name: Host, value: a.b}]}}]}", failing: us, field: "filters[0]"},
+		{name: "removing Host", rule: "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {remove: [a, Host]}}]}", failing: us, field: "filters[0]"},
+		{name: "removing a pseudo header", rule: "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {remove: [':path']}}]}", failing: us, field: "filters[0]"},
+		{name: "removing nothing", rule: "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {remove: ['']}}]}", failing: us, field: "filters[0]"},
+		{name: "adding two lines", rule: `{filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {add: [{name: a, value: "b\r\nc: d"}]}}]}`, failing: us, field: "filters[0]"},
+		{name: "path of two lines", rule: `{filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: "/\n"}}}]}`, failing: us, field: "filters[0]"},
+		{name: "prefix of two lines", rule: `{filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplacePrefixMatch, replacePrefixMatch: "/\0"}}}]}`, failing: us, field: "filters[0]"},
+
 		{name: "prefixes", rule: "{matches: [{path: {value: /a}}, {}], filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}]}"},
 		{name: "prefix of an exact match", rule: "{matches: [{path: {type: Exact, value: /a}}], filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}]}",
 			dropped: us, field: "filters[0]"},
@@ -192,7 +203,7 @@ spec:
   - {matches: [{method: BREW}]}
 `))
 	want := &Problem{"UnsupportedValue", `Dropped Rules: rule "redirecting" filters: RequestRedirect and URLRewrite can't be combined; ` +
-		`requests that match the rule are answered with an error; spec.rules[2].matches[0].method: BREW is not known`}
+		`spec.rules[2].matches[0].method: BREW is not known; requests that match a rule whose filters can't be applied are answered with an error`}
 	if diff := cmp.Diff(want, f.PartiallyInvalid); diff != "" {
 		t.Errorf("PartiallyInvalid (-want +got):\n%s", diff)
 	}

@@ -47,23 +47,33 @@ var errUnavailable = errors.New("the API server is not available")
 // applyAll applies the documents that are not applied yet. It returns what is wrong with those that could not be, or
 // errUnavailable.
 func (f *Follower) applyAll(ctx context.Context, documents []document) (applied int, problems []problem, _ error) {
+	before := f.refused
+	f.refused = map[digest]problem{}
 	for _, d := range documents {
 		sum, err := d.digest()
 		if err == nil && f.applied[d.key()] == sum {
 			continue
 		}
-		if err == nil {
-			err = f.apply(ctx, d)
+		p, known := before[sum]
+		if !known {
+			if err == nil {
+				err = f.apply(ctx, d)
+			}
+			if err == nil {
+				applied++
+				f.applied[d.key()] = sum
+				continue
+			}
+			if unavailable(err) {
+				return applied, nil, fmt.Errorf("%w: %w", errUnavailable, err)
+			}
+			p = problemOf(d, err)
 		}
-		switch {
-		case err == nil:
-			applied++
-			f.applied[d.key()] = sum
-		case unavailable(err):
-			return applied, nil, fmt.Errorf("%w: %w", errUnavailable, err)
-		default:
-			problems = append(problems, problemOf(d, err))
+		if p.lasting {
+			f.refused[sum] = p
 		}
+		p.place = d.place // a document may move within its file
+		problems = append(problems, p)
 	}
 	return applied, problems, nil
 }

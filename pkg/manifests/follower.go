@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
@@ -40,9 +39,10 @@ type Follower struct {
 	synced    chan struct{}
 
 	applied       map[key]digest
+	refused       map[digest]problem // those that last, of the documents at the last pass
 	made          map[key]ownership
-	inventoried   bool // made has what earlier runs made
-	occupied      map[string]bool
+	inventoried   bool            // made has what earlier runs made
+	occupied      map[string]bool // directories that have had a file in this run
 	orphanedSince map[key]time.Time
 	reported      map[place]string
 }
@@ -86,41 +86,23 @@ func (f *Follower) Synced() <-chan struct{} { return f.synced }
 // is wrong with files and documents is logged, once, by the logger in ctx.
 func (f *Follower) Run(ctx context.Context) {
 	logger := klog.FromContext(ctx)
-	var events chan fsnotify.Event
-	var lost chan error
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		logger.Error(err, "Manifests are read only from time to time", "interval", poll)
-	} else {
-		defer watcher.Close()
-		events, lost = watcher.Events, watcher.Errors
-	}
-	watch := func() {
-		for _, dir := range f.dirs {
-			if watcher != nil {
-				_ = watcher.Add(dir) // again, because it may be another directory by now; one that isn't there is reported when it is read
-			}
-		}
-	}
+	files := newWatcher(f.dirs, logger)
+	defer files.close()
 	backoff := newBackoff()
 	var waitingFor string // what was logged of it
 	next := time.NewTimer(0)
 	defer next.Stop()
 	for {
-		// Ends, or waits for one of: a change that the file system tells of, a change that it says it lost, and the time
-		// of the next pass: after the files were quiet, of a retry, of a deletion, or of a look for untold changes.
+		// The end; a change of the files, which are then given time to settle; or the time of the next pass, be it because
+		// they settled, for a retry, for a deletion, or to look for changes that nothing told of.
 		select {
 		case <-ctx.Done():
 			return
-		case event := <-events:
-			if f.concerns(event) {
-				backoff = newBackoff()
-				next.Reset(settle)
-			}
-		case <-lost:
+		case <-files.changed:
+			backoff = newBackoff()
 			next.Reset(settle)
 		case now := <-next.C:
-			watch()
+			files.renew()
 			after, err := f.pass(ctx, now)
 			switch {
 			case ctx.Err() != nil:
@@ -141,13 +123,6 @@ func (f *Follower) Run(ctx context.Context) {
 
 func newBackoff() wait.Backoff {
 	return wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.1, Steps: 10, Cap: time.Minute}
-}
-
-// concerns says whether an event may be about a file that is read. The name "..data" is that of the link by which the
-// kubelet exchanges all files of a ConfigMap volume at once.
-func (f *Follower) concerns(event fsnotify.Event) bool {
-	name := filepath.Base(event.Name)
-	return event.Op != fsnotify.Chmod && (isManifest(name) || strings.HasPrefix(name, "..") || slices.Contains(f.dirs, event.Name))
 }
 
 // errRetry says that something failed that may go well without a change of the files.

@@ -30,11 +30,11 @@ func GatewayKinds() []*Kind {
 }
 
 func gatewayKind(kind string, status bool, newObject, newList func() runtime.Object) *Kind {
-	s := crd.Lookup(gwv1.SchemeGroupVersion.WithKind(kind))
+	s := crd.Lookup(schema.GroupVersion(gwv1.GroupVersion).WithKind(kind))
 	names := s.Names()
 	return &Kind{
 		GroupKind:  schema.GroupKind{Group: gwv1.GroupName, Kind: kind},
-		Versions:   []string{gwv1.SchemeGroupVersion.Version},
+		Versions:   []string{gwv1.GroupVersion.Version},
 		Resource:   names.Plural,
 		Singular:   names.Singular,
 		ShortNames: names.ShortNames,

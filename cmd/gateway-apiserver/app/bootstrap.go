@@ -21,11 +21,11 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"sigs.k8s.io/yaml"
+
+	xdsserver "github.com/gateway-apiserver/gateway-apiserver/pkg/xds/server"
 )
 
 const (
-	// gatewayMetadata is the key in a node's metadata by which it tells which Gateway it serves, as "namespace/name".
-	gatewayMetadata = "gateway-apiserver.dev/gateway"
 	// xdsCluster is the cluster by which an Envoy reaches this server.
 	xdsCluster = "xds"
 	// httpProtocolOptions is the key of HttpProtocolOptions in Cluster.typed_extension_protocol_options.
@@ -119,7 +119,7 @@ func newBootstrap(o bootstrapOptions) (*bootstrapv3.Bootstrap, error) {
 
 // gatewayNode is a node that asks for a Gateway.
 func gatewayNode(gateway gatewayFlag, id string) (*corev3.Node, error) {
-	metadata, err := structpb.NewStruct(map[string]any{gatewayMetadata: gateway.String()})
+	metadata, err := structpb.NewStruct(map[string]any{xdsserver.GatewayKey: gateway.String()})
 	if err != nil {
 		return nil, err
 	}

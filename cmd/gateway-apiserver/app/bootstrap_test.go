@@ -14,6 +14,8 @@ import (
 	"google.golang.org/protobuf/reflect/protorange"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"sigs.k8s.io/yaml"
+
+	xdsserver "github.com/gateway-apiserver/gateway-apiserver/pkg/xds/server"
 )
 
 // run executes a command line and returns what it printed and its exit code.
@@ -59,7 +61,7 @@ func TestBootstrap(t *testing.T) {
 		if err := validateAll(&got); err != nil {
 			t.Errorf("Envoy would refuse it: %v", err)
 		}
-		if got.GetNode().GetId() != "web-2" || got.GetNode().GetMetadata().AsMap()[gatewayMetadata] != "default/web" {
+		if got.GetNode().GetId() != "web-2" || got.GetNode().GetMetadata().AsMap()[xdsserver.GatewayKey] != "default/web" {
 			t.Errorf("node %v, want web-2 asking for default/web", got.GetNode())
 		}
 		if ads := got.GetDynamicResources().GetAdsConfig(); ads.GetApiType() != corev3.ApiConfigSource_DELTA_GRPC ||

@@ -214,6 +214,7 @@ func TestManifests(t *testing.T) {
 		for name, test := range map[string]func(*followed){
 			"order does not matter":                          manifestsInAnyOrder,
 			"what is wrong is reported and harms no other":   manifestsWithMistakes,
+			"what can be mended elsewhere is tried again":    manifestsTriedAgain,
 			"what leaves the files is deleted":               manifestsThatLeave,
 			"what was there before is not deleted":           manifestsOfOthers,
 			"a Namespace with what others made stays":        manifestsOfNamespace,
@@ -297,6 +298,19 @@ metadata: {name: mistakes-kind}
 	f.remove("bad.yaml")
 	f.write("good.yaml", configMap("mistakes", "3"), configMap("mistakes-other", "1"))
 	f.becomes("mistakes", "3")
+}
+
+func manifestsTriedAgain(f *followed) {
+	f.write("a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: again, namespace: later}\n")
+	_, logged := f.run()
+	if !strings.Contains(logged(), `namespaces \"later\" not found`) {
+		f.Errorf("not reported:\n%s", logged())
+	}
+	namespace := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "later"}}}
+	if _, err := f.client.Resource(namespaces).Create(context.Background(), namespace, metav1.CreateOptions{}); err != nil {
+		f.Fatal(err)
+	}
+	f.eventually("applied once its Namespace is there", func() bool { return f.get(configMaps, "later", "again") != nil })
 }
 
 func manifestsThatLeave(f *followed) {

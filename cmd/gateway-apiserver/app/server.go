@@ -270,7 +270,7 @@ func (s *standalone) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 
-	xds := xdsserver.New(s.cache, klog.FromContext(ctx))
+	xds := xdsserver.New(s.cache, xdsserver.Options{Logger: klog.FromContext(ctx)})
 	go func() {
 		if err := xds.Serve(s.xdsListen); err != nil {
 			cancel(fmt.Errorf("serving xDS: %w", err))

@@ -1,0 +1,17 @@
+// Package cache holds what xDS clients are served and tells each of them what has changed, behind the delta and
+// state-of-the-world servers of go-control-plane. It knows no gateways: a scope is a name with resources in it.
+//
+// It replaces the caches of go-control-plane, which marshal a resource again for every stream that it is sent to, keep a
+// map of everything for each wildcard stream, and answer a rejection with what was just rejected. Here a resource is
+// encoded once, and a stream is a position in a log of changes that all streams of the scope share, so that a change
+// costs each stream no more than its own size.
+//
+// The invariant: a client that acknowledges or rejects what it is sent comes to know exactly the resources of its scope
+// that it subscribes to, and is sent each version of a resource once, unless it asks for it again or Envoy waits for it
+// again (endpoints of a changed cluster).
+//
+// Order. Clients apply the types of one stream independently, so the cache makes before it breaks: listeners and routes
+// are sent after the clusters that they may use have been acknowledged, which Envoy does when it has warmed them, and
+// clusters, endpoints and secrets are removed after the listeners and routes that used them. See the section "Eventual
+// consistency considerations" of https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
+package cache

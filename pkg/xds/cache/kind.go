@@ -1,0 +1,38 @@
+package cache
+
+import "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+
+// kind is what the cache knows of a resource type.
+type kind struct {
+	typeURL string
+	// consumer: its resources refer to clusters, endpoints and secrets.
+	consumer bool
+	// full: a state-of-the-world response lists all that the client subscribes to, and what is missing has been removed
+	// (the protocol's section "Grouping Resources into Responses").
+	full bool
+}
+
+// kinds are the types that are served, in the order in which they are sent. There must be no more than types.UnknownType
+// of them: go-control-plane sizes the channel of a stream by it.
+var kinds = [...]kind{
+	{typeURL: resource.ClusterType, full: true},
+	{typeURL: resource.EndpointType},
+	{typeURL: resource.SecretType},
+	{typeURL: resource.ListenerType, consumer: true, full: true},
+	{typeURL: resource.RouteType, consumer: true},
+}
+
+const (
+	clusters  = 0 // index in kinds
+	endpoints = 1
+)
+
+// kindOf returns the index of a type URL in kinds, or -1.
+func kindOf(typeURL string) int {
+	for i := range kinds {
+		if kinds[i].typeURL == typeURL {
+			return i
+		}
+	}
+	return -1
+}

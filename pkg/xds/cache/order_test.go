@@ -1,0 +1,205 @@
+package cache
+
+import (
+	"testing"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+)
+
+// move replaces the cluster that a route uses.
+func move(from, to string) Update {
+	return Update{
+		Set:    []*Resource{res(rds, "r", to), res(eds, to, "e"), edsCluster(to, 1)},
+		Delete: []Name{{cds, from}, {eds, from}},
+	}
+}
+
+func TestDeltaMakesBeforeItBreaks(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Publish("s", set(edsCluster("c1", 1), res(eds, "c1", "e"), res(lds, "l", "l1"), res(rds, "r", "c1")))
+	d := newDelta(t, c, "s")
+	d.subscribe(cds)
+	d.subscribe(eds, "c1")
+	d.subscribe(lds)
+	d.subscribe(rds, "r")
+	d.wantAck("clusters +c1=1")
+	d.wantAck("endpoints +c1=e")
+	d.wantAck("listeners +l=l1")
+	d.wantAck("routes +r=c1")
+
+	c.Publish("s", move("c1", "c2"))
+	cluster := d.want("clusters +c2=1")
+	d.wantNothing()
+	// Envoy asks for the endpoints of the new cluster, and acknowledges the cluster when it has them.
+	d.subscribe(eds, "c2")
+	d.wantAck("endpoints +c2=e")
+	d.wantNothing()
+	d.ack(cluster)
+	// Now the route, and then what it no longer uses.
+	d.wantAck("routes +r=c2")
+	d.wantAck("clusters -c1")
+	d.wantAck("endpoints -c1")
+	d.wantNothing()
+}
+
+// TestDeltaBreaksAfterALateRoute has a route that can't be sent when a cluster is removed, because an earlier one has not
+// been acknowledged.
+func TestDeltaBreaksAfterALateRoute(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Publish("s", set(edsCluster("c1", 1), edsCluster("c2", 1), res(rds, "r", "c1")))
+	d := newDelta(t, c, "s")
+	d.subscribe(cds)
+	d.wantAck("clusters +c1=1 +c2=1")
+	d.subscribe(rds, "r")
+	route := d.want("routes +r=c1")
+	c.Publish("s", Update{Set: []*Resource{res(rds, "r", "c2")}, Delete: []Name{{cds, "c1"}}})
+	d.wantNothing()
+	// A change that the route does not wait for does not let the removal slip through.
+	c.Publish("s", set(edsCluster("c3", 1)))
+	d.wantAck("clusters +c3=1")
+	d.wantNothing()
+	d.ack(route)
+	d.want("routes +r=c2")
+	d.wantAck("clusters -c1")
+}
+
+func TestDeltaMakesBeforeALateCluster(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Publish("s", set(edsCluster("c1", 1), res(rds, "r", "c1")))
+	d := newDelta(t, c, "s")
+	d.subscribe(cds)
+	first := d.want("clusters +c1=1")
+	d.subscribe(rds, "r")
+	d.wantAck("routes +r=c1") // what is asked for is answered at once
+
+	c.Publish("s", set(edsCluster("c2", 1), res(rds, "r", "c2")))
+	d.wantNothing() // the new cluster waits for the acknowledgement of the first, the route for the cluster
+	d.ack(first)
+	second := d.want("clusters +c2=1")
+	d.wantNothing()
+	c.Publish("s", set(edsCluster("c3", 1)))
+	d.ack(second)
+	// The route waits for the clusters that were there before it, not for all that follow.
+	third := d.want("clusters +c3=1")
+	d.wantAck("routes +r=c2")
+	d.ack(third)
+	d.wantNothing()
+}
+
+// TestDeltaMakesBetweenRequests has a change come when the request for clusters has been cancelled, and the next one has
+// not been made.
+func TestDeltaMakesBetweenRequests(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Publish("s", set(edsCluster("c1", 1), res(rds, "r", "c1")))
+	d := newDelta(t, c, "s")
+	d.subscribe(cds, "*")
+	d.wantAck("clusters +c1=1")
+	d.subscribe(rds, "r")
+	d.wantAck("routes +r=c1")
+
+	d.types[cds].cancel()
+	c.Publish("s", set(edsCluster("c2", 1), res(rds, "r", "c2")))
+	d.wantNothing() // go-control-plane closes the channel of a stream after it has cancelled all requests
+	d.subscribe(cds, "c2")
+	d.wantAck("clusters +c2=1")
+	d.wantAck("routes +r=c2")
+}
+
+func TestStateMakesBeforeItBreaks(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Publish("s", set(edsCluster("c1", 1), res(rds, "r", "c1")))
+	s := newState(t, c, "s")
+	s.subscribe(cds, nil)
+	s.wantAck("clusters 1")
+	s.subscribe(rds, nil, "r")
+	s.wantAck("routes c1")
+
+	c.Publish("s", Update{Set: []*Resource{res(rds, "r", "c2"), edsCluster("c2", 2)}, Delete: []Name{{cds, "c1"}}})
+	cluster := s.want("clusters 2 1") // the old one is still there
+	s.wantNothing()
+	s.ack(cluster)
+	s.wantAck("routes c2")
+	s.wantAck("clusters 2")
+	s.wantNothing()
+}
+
+// TestStateRemovalIsNotTakenBack has a route fall behind after a cluster was removed.
+func TestStateRemovalIsNotTakenBack(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Publish("s", set(edsCluster("c1", 1), edsCluster("c2", 2), res(rds, "r", "c1")))
+	s := newState(t, c, "s")
+	s.subscribe(cds, nil)
+	s.wantAck("clusters 1 2")
+	s.subscribe(rds, nil, "r")
+	route := s.want("routes c1")
+	c.Publish("s", del(cds, "c2"))
+	s.wantAck("clusters 1")
+	c.Publish("s", set(res(rds, "r", "c1 again")))
+	c.Publish("s", set(edsCluster("c3", 3)))
+	s.wantAck("clusters 1 3")
+	s.ack(route)
+	s.wantAck("routes c1 again")
+	s.wantNothing()
+}
+
+// TestStateRewarmsAfterADrop has go-control-plane drop the response with the endpoints of a changed cluster.
+func TestStateRewarmsAfterADrop(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Publish("s", set(edsCluster("c1", 1), res(eds, "c1", "e1"), res(eds, "c2", "e2")))
+	s := newState(t, c, "s")
+	s.subscribe(cds, nil)
+	s.wantAck("clusters 1")
+	s.subscribe(eds, nil, "c1")
+	last := s.wantAck("endpoints e1")
+	c.Publish("s", set(edsCluster("c1", 2)))
+	s.subscribe(eds, last, "c1", "c2")
+	s.wantAck("clusters 2")
+	s.wantAck("endpoints e1 e2")
+	s.wantNothing()
+}
+
+// TestRewarm holds that the endpoints of a changed cluster are sent again, for which Envoy waits.
+func TestRewarm(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Publish("s", set(edsCluster("c1", 1), edsCluster("c2", 1), res(eds, "c1", "e1"), res(eds, "c2", "e2")))
+	d, s := newDelta(t, c, "s"), newState(t, c, "s")
+	d.subscribe(cds)
+	d.wantAck("clusters +c1=1 +c2=1")
+	d.subscribe(eds, "c1", "c2")
+	d.wantAck("endpoints +c1=e1 +c2=e2")
+	s.subscribe(cds, nil)
+	s.wantAck("clusters 1 1")
+	s.subscribe(eds, nil, "c1", "c2")
+	s.wantAck("endpoints e1 e2")
+
+	c.Publish("s", set(edsCluster("c1", 2)))
+	d.wantAck("clusters +c1=2")
+	d.wantAck("endpoints +c1=e1")
+	d.wantNothing()
+	s.wantAck("clusters 2 1")
+	s.wantAck("endpoints e1")
+	s.wantNothing()
+}
+
+func TestRewarmAfterReconnect(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c1, e1, e2 := edsCluster("c1", 2), res(eds, "c1", "e1"), res(eds, "c2", "e2")
+	c.Publish("s", set(c1, edsCluster("c2", 1), e1, e2))
+	d := newDelta(t, c, "s")
+	d.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: cds, InitialResourceVersions: map[string]string{
+		"c1": edsCluster("c1", 1).Version(), "c2": edsCluster("c2", 1).Version()}})
+	d.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: eds, ResourceNamesSubscribe: []string{"c1", "c2"},
+		InitialResourceVersions: map[string]string{"c1": e1.Version(), "c2": e2.Version()}})
+	d.wantAck("clusters +c1=2")
+	d.wantAck("endpoints +c1=e1")
+	d.wantNothing()
+}

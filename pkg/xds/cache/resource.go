@@ -1,0 +1,78 @@
+package cache
+
+import (
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// Resource is an xDS resource, encoded once and shared by every scope and stream. It is immutable.
+type Resource struct {
+	// msg is what delta responses carry. The Any in it is what state-of-the-world responses carry.
+	msg *discoveryv3.Resource
+	// sum is a hash of name and content. The sum of a set's sums is its version.
+	sum uint64
+	// endpoints names the ClusterLoadAssignment that a cluster of type EDS uses.
+	endpoints string
+}
+
+// Name identifies a resource of a scope.
+type Name struct{ TypeURL, Name string }
+
+// Update is a set of changes to a scope. Setting what is already there is no change, and neither is deleting what is not.
+// A name that is both set and deleted ends up deleted.
+type Update struct {
+	Set    []*Resource
+	Delete []Name
+}
+
+// NewResource returns the resource of a type URL (see go-control-plane's package resource) and a name, whose message has
+// the deterministic encoding value, not wrapped in an Any. The caller must not write to value afterwards.
+func NewResource(typeURL, name string, value []byte) *Resource {
+	digest := xxhash.New()
+	digest.Write(value)
+	version := fmt.Sprintf("%016x", digest.Sum64())
+	digest.WriteString("\x00" + name)
+	r := &Resource{
+		msg: &discoveryv3.Resource{
+			Name:     name,
+			Version:  version,
+			Resource: &anypb.Any{TypeUrl: typeURL, Value: value},
+		},
+		sum: digest.Sum64(),
+	}
+	if typeURL == resource.ClusterType {
+		r.endpoints = endpointsOf(name, value)
+	}
+	return r
+}
+
+// TypeURL returns the type URL.
+func (r *Resource) TypeURL() string { return r.msg.Resource.TypeUrl }
+
+// Name returns the name, unique among the resources of a scope and type.
+func (r *Resource) Name() string { return r.msg.Name }
+
+// Version returns a hash of the content: replicas agree on it, and a client that reconnects is not sent what it has.
+func (r *Resource) Version() string { return r.msg.Version }
+
+// Any returns the encoded message, which the caller must not write to.
+func (r *Resource) Any() *anypb.Any { return r.msg.Resource }
+
+// endpointsOf returns the name of the ClusterLoadAssignment that a cluster waits for, or "". A cluster that can't be read
+// waits for none: its client rejects it.
+func endpointsOf(name string, value []byte) string {
+	var c clusterv3.Cluster
+	if err := proto.Unmarshal(value, &c); err != nil || c.GetType() != clusterv3.Cluster_EDS {
+		return ""
+	}
+	if service := c.GetEdsClusterConfig().GetServiceName(); service != "" {
+		return service
+	}
+	return name
+}

@@ -1,0 +1,262 @@
+package cache
+
+import (
+	"math"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	xdscache "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+)
+
+// Stream is the view that one xDS stream has of a scope. It is the ConfigWatcher of the go-control-plane server that
+// serves this stream and no other, which must be the delta server, or the state-of-the-world server with ordered ADS:
+// only these keep the order of responses. The server must have legacy wildcards off for all types but listeners and
+// clusters, as the protocol has them.
+type Stream struct {
+	cache   *Cache
+	scope   *scope
+	watches [len(kinds)]*watch
+	// rewarm are the endpoints of clusters that the client was sent anew. Envoy replaces such a cluster by one that has no
+	// endpoints until they are sent to it again, changed or not (the protocol's section "Resource warming").
+	rewarm map[string]struct{}
+}
+
+var _ xdscache.ConfigWatcher = (*Stream)(nil)
+
+// watch is the subscription of a stream to a type.
+type watch struct {
+	kind  *kind
+	table *table
+
+	// The last request, and where its response goes: either delta or state.
+	sub   xdscache.Subscription
+	delta *deltaWatch
+	state *stateWatch
+	open  bool // the request has not been answered, and may be
+
+	fresh     bool // nothing has been answered yet
+	requested bool // the request has not been looked at
+	wildcard  bool // the subscription was to everything, when last looked at
+
+	// set and removed are the revisions up to which the client has been sent what was set and what was removed, which may be
+	// held back: removed is not newer than set.
+	set, removed int64
+	// unacked counts the responses that have not been acknowledged or rejected; acked is set as of the last that was.
+	unacked int
+	acked   int64
+	// stale are resources that a delta client had before the stream began, and that have to be removed.
+	stale []string
+	// waits is the revision at which changes of a consumer began to wait for clusters, or 0.
+	waits int64
+}
+
+type deltaWatch struct {
+	req *discoveryv3.DeltaDiscoveryRequest
+	ch  chan xdscache.DeltaResponse
+	// asked are the names that the client asks for and has to be answered, whatever it has been sent before.
+	asked []string
+}
+
+type stateWatch struct {
+	req  *discoveryv3.DiscoveryRequest
+	ch   chan xdscache.Response
+	resp *stateResponse // to req
+}
+
+// CreateDeltaWatch answers a request of the delta protocol, now or when there is something to say. Types that are not
+// served are never answered. An error ends the stream.
+func (s *Stream) CreateDeltaWatch(req *discoveryv3.DeltaDiscoveryRequest, sub xdscache.Subscription, ch chan xdscache.DeltaResponse) (func(), error) {
+	s.scope.mu.Lock()
+	defer s.scope.mu.Unlock()
+	w := s.watch(req.GetTypeUrl())
+	if w == nil {
+		return nil, nil
+	}
+	if req.GetResponseNonce() != "" && w.unacked > 0 {
+		w.unacked--
+	}
+	w.delta = &deltaWatch{req: req, ch: ch, asked: asked(req, sub)}
+	return s.request(w, sub)
+}
+
+// CreateWatch answers a request of the state-of-the-world protocol, now or when there is something to say. Types that are
+// not served are never answered. An error ends the stream.
+func (s *Stream) CreateWatch(req *discoveryv3.DiscoveryRequest, sub xdscache.Subscription, ch chan xdscache.Response) (func(), error) {
+	s.scope.mu.Lock()
+	defer s.scope.mu.Unlock()
+	w := s.watch(req.GetTypeUrl())
+	if w == nil {
+		return nil, nil
+	}
+	if w.state != nil && w.state.resp != nil && !w.state.resp.sent {
+		s.rewarms(w.state.resp.rewarmed) // go-control-plane drops a response if a request comes first
+	}
+	if req.GetResponseNonce() != "" {
+		w.unacked = 0 // go-control-plane ignores requests with another nonce than the last
+	}
+	w.state = &stateWatch{req: req, ch: ch}
+	return s.request(w, sub)
+}
+
+// Close ends the stream. The server must not be serving it any more.
+func (s *Stream) Close() {
+	s.scope.mu.Lock()
+	delete(s.scope.streams, s)
+	s.scope.mu.Unlock()
+	s.cache.release(s.scope)
+}
+
+// watch returns the watch of a type, or nil if the type is not served.
+func (s *Stream) watch(typeURL string) *watch {
+	i := kindOf(typeURL)
+	if i < 0 {
+		return nil
+	}
+	if s.watches[i] == nil {
+		s.watches[i] = &watch{kind: &kinds[i], table: &s.scope.tables[i], fresh: true}
+	}
+	return s.watches[i]
+}
+
+// request opens a watch and answers what can be answered. What other types hold back may depend on it, so all of the
+// stream is looked at.
+func (s *Stream) request(w *watch, sub xdscache.Subscription) (func(), error) {
+	if w.unacked == 0 {
+		w.acked = w.set
+	}
+	w.sub, w.open, w.requested = sub, true, true
+	return func() {
+		s.scope.mu.Lock()
+		defer s.scope.mu.Unlock()
+		w.open = false
+	}, s.flush()
+}
+
+// flush answers the open watches, in the order that makes before it breaks.
+func (s *Stream) flush() error {
+	for _, consumer := range []bool{false, true, false} {
+		for _, w := range s.watches {
+			if w == nil || !w.open || w.kind.consumer != consumer {
+				continue
+			}
+			if err := s.answer(w); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// answer sends the client what it lacks, if that is anything, and not for later.
+func (s *Stream) answer(w *watch) error {
+	if w.fresh && !s.scope.published {
+		return nil
+	}
+	current := w.table.rev <= w.removed
+	if current && !w.requested && !(w.kind == &kinds[endpoints] && len(s.rewarm) > 0) {
+		return nil
+	}
+	limit := max(s.removable(w), w.removed)
+	if w.delta != nil {
+		return s.answerDelta(w, limit)
+	}
+	s.answerState(w, limit)
+	return nil
+}
+
+// removable returns the revision up to which the client may be sent removals: what consumers use is kept until they have
+// been sent what was changed before.
+func (s *Stream) removable(w *watch) int64 {
+	limit := int64(math.MaxInt64)
+	if w.kind.consumer {
+		return limit
+	}
+	for _, c := range s.watches {
+		if c != nil && c.kind.consumer && c.table.rev > c.set {
+			limit = min(limit, c.set)
+		}
+	}
+	return limit
+}
+
+// mustWait reports whether changes of a consumer have to wait for clusters: until no changed cluster is left to be sent,
+// and until the client has acknowledged those that changed no later than the consumer did, which Envoy does when they are
+// warm. Clusters that changed later are not waited for, or a consumer could wait forever.
+func (s *Stream) mustWait(w *watch) bool {
+	c := s.watches[clusters]
+	if !w.kind.consumer || c == nil || c.fresh {
+		return false
+	}
+	if w.waits == 0 {
+		w.waits = s.scope.rev
+	}
+	return c.table.rev > c.set || c.unacked > 0 && c.acked < w.waits
+}
+
+// caughtUp notes that the client has been sent all there is, but for removals after a limit.
+func (s *Stream) caughtUp(w *watch, limit int64) {
+	if w.kind == &kinds[endpoints] {
+		clear(s.rewarm)
+	}
+	w.set = s.scope.rev
+	w.removed = max(w.removed, min(s.scope.rev, limit))
+	w.waits = 0
+}
+
+// looked notes that the request has been looked at.
+func (w *watch) looked() {
+	w.fresh, w.requested = false, false
+	w.wildcard = w.sub.IsWildcard()
+}
+
+// answered notes that a response was sent.
+func (w *watch) answered() {
+	w.open = false
+	w.unacked++
+}
+
+// rewarms notes that endpoints have to be sent again.
+func (s *Stream) rewarms(names []string) {
+	if s.rewarm == nil && len(names) > 0 {
+		s.rewarm = map[string]struct{}{}
+	}
+	for _, name := range names {
+		s.rewarm[name] = struct{}{}
+	}
+}
+
+// replaces notes the endpoints of clusters that are sent to a client that may have them already.
+func (s *Stream) replaces(w *watch, set []*Resource) {
+	if w.kind != &kinds[clusters] || s.watches[endpoints] == nil && !w.fresh {
+		return
+	}
+	var names []string
+	for _, r := range set {
+		if r.endpoints != "" {
+			names = append(names, r.endpoints)
+		}
+	}
+	s.rewarms(names)
+}
+
+// rewarmed returns the endpoints that a watch has to send again: those that are subscribed to. A client that subscribes to
+// others later is answered anyway.
+func (s *Stream) rewarmed(w *watch) []string {
+	if w.kind != &kinds[endpoints] {
+		return nil
+	}
+	var out []string
+	for name := range s.rewarm {
+		if subscribed(w.sub, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func subscribed(sub xdscache.Subscription, name string) bool {
+	if sub.IsWildcard() {
+		return true
+	}
+	_, ok := sub.SubscribedResources()[name]
+	return ok
+}

@@ -1,0 +1,126 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/server/config"
+	"github.com/envoyproxy/go-control-plane/pkg/server/delta/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/server/stream/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+	"k8s.io/klog/v2"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+)
+
+// Options are what a Server can be told. The zero value serves plaintext, and logs nothing.
+type Options struct {
+	// Scope returns the scope of the cache that a node may see, NodeScope if nil. An error refuses the stream
+	// (InvalidArgument) and is told to the node.
+	Scope func(node *corev3.Node) (string, error)
+	// Credentials secure the transport. Nil is plaintext.
+	Credentials credentials.TransportCredentials
+	Logger      klog.Logger
+}
+
+const (
+	// maxRequest is the size of a request that names 100,000 resources and their versions (initial_resource_versions).
+	maxRequest = 32 << 20
+	// maxStreams bounds the streams of a connection. An ADS client has one, or one for each type.
+	maxStreams = 128
+)
+
+// Clients may ping as often as Envoy and gRPC do with their shortest recommended settings, and dead ones are noticed
+// within a minute.
+var (
+	keepaliveEnforcement = keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}
+	keepaliveParameters  = keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}
+)
+
+// Server serves xDS.
+type Server struct {
+	cache      *cache.Cache
+	scope      func(*corev3.Node) (string, error)
+	logger     klog.Logger
+	grpc       *grpc.Server
+	rejections rejections
+
+	// ctx ends the streams.
+	ctx  context.Context
+	stop context.CancelFunc
+}
+
+// New returns a server of c that does not serve yet.
+func New(c *cache.Cache, o Options) *Server {
+	registerMetrics()
+	s := &Server{cache: c, scope: o.Scope, logger: o.Logger}
+	if s.scope == nil {
+		s.scope = NodeScope
+	}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	options := []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(maxRequest),
+		grpc.MaxSendMsgSize(math.MaxInt32),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.KeepaliveEnforcementPolicy(keepaliveEnforcement),
+		grpc.KeepaliveParams(keepaliveParameters),
+	}
+	if o.Credentials != nil {
+		options = append(options, grpc.Creds(o.Credentials))
+	}
+	s.grpc = grpc.NewServer(options...)
+	s.register()
+	return s
+}
+
+// Serve serves on l until Shutdown, which makes it return nil, or until l fails. It closes l.
+func (s *Server) Serve(l net.Listener) error {
+	err := s.grpc.Serve(l)
+	if errors.Is(err, grpc.ErrServerStopped) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown ends all streams, so that clients go to another replica, and returns when their connections are closed, by
+// force when ctx ends.
+func (s *Server) Shutdown(ctx context.Context) {
+	s.stop()
+	defer context.AfterFunc(ctx, s.grpc.Stop)()
+	s.grpc.GracefulStop()
+}
+
+// byName are the types that have no legacy wildcard: an empty request subscribes to nothing (the protocol's section "How
+// the client specifies what resources to return").
+var byName = config.DeactivateLegacyWildcardForTypes([]string{resource.EndpointType, resource.SecretType, resource.RouteType})
+
+// serveDelta serves a stream of the delta protocol, of one type or of all (resource.AnyType).
+func (s *Server) serveDelta(str stream.DeltaStream, typeURL string) error {
+	ses := s.open("delta", typeURL)
+	defer ses.close()
+	return toStatus(delta.NewServer(s.ctx, ses, ses, byName).DeltaStreamHandler(str, typeURL))
+}
+
+// serveState serves a stream of the state-of-the-world protocol, of one type or of all (resource.AnyType).
+func (s *Server) serveState(str stream.Stream, typeURL string) error {
+	ses := s.open("sotw", typeURL)
+	defer ses.close()
+	return toStatus(sotw.NewServer(s.ctx, ses, ses, byName, sotw.WithOrderedADS()).StreamHandler(str, typeURL))
+}
+
+func toStatus(err error) error {
+	if errors.Is(err, cache.ErrBehind) {
+		return status.Error(codes.Unavailable, err.Error())
+	}
+	return err
+}
