@@ -11,9 +11,10 @@ import (
 
 // appProtocols are the values of appProtocol that each kind of route can be forwarded with: those of KEP-3726 and the
 // IANA names for the same. gRPC needs HTTP/2, which a port without appProtocol is asked to speak if a GRPCRoute refers
-// to it.
+// to it. kubernetes.io/wss is for an HTTPRoute "only if there is a corresponding BackendTLSPolicy" (GEP-1911), which says
+// whom to trust; there are none yet.
 var appProtocols = map[Kind][]string{
-	KindHTTPRoute: {"http", "grpc", "kubernetes.io/h2c", "kubernetes.io/ws", "kubernetes.io/wss"},
+	KindHTTPRoute: {"http", "grpc", "kubernetes.io/h2c", "kubernetes.io/ws"},
 	KindGRPCRoute: {"grpc", "kubernetes.io/h2c"},
 }
 
@@ -98,7 +99,7 @@ func unsupportedAppProtocol(route Kind, b BackendFacts) *Problem {
 	if b.AppProtocol == "" || slices.Contains(supported, b.AppProtocol) {
 		return nil
 	}
-	return newProblem(gwv1.RouteReasonUnsupportedProtocol, "port %d of Service %s has appProtocol %s, which a %s does not support; it supports %s",
+	return newProblem(gwv1.RouteReasonUnsupportedProtocol, "port %d of Service %s has appProtocol %s, which %ss do not support; they support %s",
 		b.Backend.Port, b.Backend.Service, b.AppProtocol, route, strings.Join(supported, ", "))
 }
 

@@ -77,7 +77,7 @@ func TestBackends(t *testing.T) {
 		{"TCP and UDP", "{name: s, port: 53}", both("default/s:53", "")},
 		{"h2c", "{name: s, port: 81}", want{"default/s:81", 1, "kubernetes.io/h2c", "", ""}},
 		{"ws", "{name: s, port: 82}", want{"default/s:82", 1, "kubernetes.io/ws", "", "UnsupportedProtocol"}},
-		{"wss", "{name: s, port: 83}", want{"default/s:83", 1, "kubernetes.io/wss", "", "UnsupportedProtocol"}},
+		{"wss", "{name: s, port: 83}", want{"default/s:83", 1, "kubernetes.io/wss", "UnsupportedProtocol", "UnsupportedProtocol"}},
 		{"http", "{name: s, port: 84}", want{"default/s:84", 1, "http", "", "UnsupportedProtocol"}},
 		{"grpc", "{name: s, port: 85}", want{"default/s:85", 1, "grpc", "", ""}},
 		{"https", "{name: s, port: 86}", want{"default/s:86", 1, "https", "UnsupportedProtocol", "UnsupportedProtocol"}},

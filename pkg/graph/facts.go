@@ -31,7 +31,7 @@ type GatewayClassFacts struct {
 // GatewayFacts is what is true of a Gateway.
 type GatewayFacts struct {
 	Object *gwv1.Gateway
-	// Managed says that the class exists, names our controller and is accepted. Nothing else is said about a Gateway of another controller.
+	// Managed says that the class exists and names our controller. Nothing else is said about a Gateway of another controller.
 	Managed bool
 	// Listeners are in the order of spec.listeners.
 	Listeners []*ListenerFacts

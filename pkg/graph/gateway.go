@@ -201,12 +201,13 @@ func (f *GatewayFacts) withObject(gw *gwv1.Gateway) *GatewayFacts {
 }
 
 func (g *Graph) evalGateway(gw *gwv1.Gateway) *GatewayFacts {
-	f := &GatewayFacts{Object: gw, Managed: g.provides(string(gw.Spec.GatewayClassName))}
+	class := g.GatewayClass(string(gw.Spec.GatewayClassName))
+	f := &GatewayFacts{Object: gw, Managed: class != nil && class.Managed}
 	if !f.Managed {
 		return f
 	}
 	f.Listeners = g.evalListeners(gw)
-	f.Unaccepted = firstProblem(gatewayParameters(gw), unsupportedAddress(gw), noListenerValid(f.Listeners))
+	f.Unaccepted = firstProblem(classNotAccepted(class), gatewayParameters(gw), unsupportedAddress(gw), noListenerValid(f.Listeners))
 	if f.Unaccepted == nil {
 		f.SomeListenersInvalid = someListenersInvalid(f.Listeners)
 	}

@@ -32,12 +32,12 @@ spec: {gatewayClassName: c, listeners: [{name: http, port: 80, protocol: HTTP}]}
 			if f.Managed != test.managed || reason(f.Unaccepted) != test.unaccepted {
 				t.Errorf("managed %v, unaccepted %+v; want %v, %q", f.Managed, f.Unaccepted, test.managed, test.unaccepted)
 			}
-			accepted := test.managed && test.unaccepted == ""
-			if got := g.Gateway(name("default/gw")).Managed; got != accepted {
-				t.Errorf("a Gateway of the class is managed: %v, want %v", got, accepted)
+			gw := g.Gateway(name("default/gw"))
+			if gw.Managed != test.managed || reason(gw.Unaccepted) != test.unaccepted {
+				t.Errorf("a Gateway of the class is managed: %v, unaccepted %+v; want %v, %q", gw.Managed, gw.Unaccepted, test.managed, test.unaccepted)
 			}
 			var want []types.NamespacedName
-			if accepted {
+			if test.managed {
 				want = append(want, name("default/gw"))
 			}
 			if diff := cmp.Diff(want, g.Gateways()); diff != "" {

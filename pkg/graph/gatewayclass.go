@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"reflect"
+
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -19,28 +21,35 @@ func (g *Graph) PreviewGatewayClass(class *gwv1.GatewayClass) *GatewayClassFacts
 }
 
 func (g *Graph) setClass(name string, class *gwv1.GatewayClass, d *Dirty) {
-	before := g.provides(name)
+	before := g.GatewayClass(name)
 	put(g.classes, name, class)
 	d.status(Key{Kind: KindGatewayClass, Name: name})
-	if g.provides(name) != before {
+	if !sameForGateways(before, g.GatewayClass(name)) {
 		for gateway := range g.gatewaysByClass[name] {
 			g.refreshGateway(gateway, d)
 		}
 	}
 }
 
-// provides says whether Gateways of the class are ours to serve: "True if the controller will support provisioning
-// Gateways using this class" (GatewayClassConditionStatusAccepted).
+// sameForGateways says whether the Gateways of a class find the same in two states of it.
+func sameForGateways(a, b *GatewayClassFacts) bool {
+	managed := func(f *GatewayClassFacts) bool { return f != nil && f.Managed }
+	if !managed(a) || !managed(b) {
+		return managed(a) == managed(b)
+	}
+	return reflect.DeepEqual(a.Unaccepted, b.Unaccepted)
+}
+
+// classNotAccepted: Accepted is "True if the controller will support provisioning Gateways using this class"
+// (GatewayClassConditionStatusAccepted).
 //
 // A class that stops being accepted takes its Gateways along. The specification leaves it open whether changes of a
 // class reach existing Gateways; if they did not, what is served would depend on the order of the writes.
-func (g *Graph) provides(name string) bool {
-	class := g.classes[name]
-	if class == nil {
-		return false
+func classNotAccepted(class *GatewayClassFacts) *Problem {
+	if class.Unaccepted == nil {
+		return nil
 	}
-	facts := evalGatewayClass(class)
-	return facts.Managed && facts.Unaccepted == nil
+	return newProblem(gwv1.GatewayReasonInvalidParameters, "GatewayClass %s is not accepted: %s", class.Object.Name, class.Unaccepted.Message)
 }
 
 func evalGatewayClass(class *gwv1.GatewayClass) *GatewayClassFacts {

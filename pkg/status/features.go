@@ -13,13 +13,12 @@ import (
 //   - GatewayStaticAddresses: listeners bind spec.addresses, but whether an address is usable is known to the host of the
 //     Envoy only, so an unusable one can't be reported as AddressNotUsable.
 //   - GatewayAddressEmpty: there is nobody who would assign an address.
-//   - GatewayHTTPSListenerDetectMisdirectedRequests: a request whose Host belongs to another listener than its server
-//     name is answered with 404, not 421.
 //   - Mesh and its kin: a claim about sidecars or their like, made in the status of an XMesh; a route whose parent is a
 //     Service is served to proxyless gRPC clients only.
 var supported = []features.FeatureName{
 	features.SupportGateway,
 	features.SupportGatewayHTTPListenerIsolation,
+	features.SupportGatewayHTTPSListenerDetectMisdirectedRequests,
 	features.SupportGatewayPort8080,
 
 	features.SupportReferenceGrant,

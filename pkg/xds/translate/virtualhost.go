@@ -14,10 +14,26 @@ import (
 func VirtualHost(vh *graph.VirtualHostFacts) (*routev3.VirtualHost, []ClusterKey) {
 	clusters := clusterSet{}
 	out := &routev3.VirtualHost{Name: vh.Key.Domain, Domains: []string{vh.Key.Domain}}
+	if vh.Misdirected {
+		out.Routes = []*routev3.Route{misdirected()}
+		return out, nil
+	}
 	for _, c := range candidates(vh.Routes, vh.Key.Domain) {
 		out.Routes = append(out.Routes, gatewayRoutes(c, vh.Key, clusters)...)
 	}
 	return out, clusters.sorted()
+}
+
+// misdirected tells a client to open a connection of its own: "the Gateway SHOULD return a 421" when a request arrives
+// over a connection whose server name chose another listener (Listener.Hostname).
+func misdirected() *routev3.Route {
+	return &routev3.Route{
+		Name:  "misdirected",
+		Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+		Action: &routev3.Route_DirectResponse{
+			DirectResponse: &routev3.DirectResponseAction{Status: http.StatusMisdirectedRequest},
+		},
+	}
 }
 
 // gatewayRoutes returns the Envoy routes of a match: one, or two where a path modifier needs it.

@@ -182,3 +182,13 @@ func TestRouteNames(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestMisdirected(t *testing.T) {
+	t.Parallel()
+	key := graph.VirtualHostKey{Domain: "other.example.com"}
+	host, clusters := VirtualHost(&graph.VirtualHostFacts{Key: key, Misdirected: true})
+	validate(t, host)
+	if len(host.Routes) != 1 || host.Routes[0].GetDirectResponse().GetStatus() != 421 || clusters != nil {
+		t.Errorf("got %v, %v; want every request answered with 421", host, clusters)
+	}
+}
