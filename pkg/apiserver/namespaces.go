@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -104,9 +103,8 @@ func (s *Server) purge(ctx context.Context, namespaces *registry.NamespaceStore,
 	if left > 0 || len(errs) > 0 {
 		return left, utilerrors.NewAggregate(errs)
 	}
-	err = namespaces.Finalize(ctx, name)
-	if status := apierrors.APIStatus(nil); errors.As(err, &status) && apierrors.IsNotFound(err) {
-		err = nil
+	if err := namespaces.Finalize(ctx, name); !apierrors.IsNotFound(err) {
+		return 0, err
 	}
-	return 0, err
+	return 0, nil
 }

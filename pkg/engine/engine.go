@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -35,16 +36,18 @@ type Engine struct {
 	logger   klog.Logger
 	writers  map[graph.Kind]StatusWriter
 	commands chan command
-	// synced is closed once every feed has delivered its first list and all of it is published.
-	synced chan struct{}
-	queue  workqueue.TypedRateLimitingInterface[graph.Key]
+	// synced is closed once every feed has delivered its first list and all of it is published, stopped when Run ends.
+	synced, stopped chan struct{}
+	queue           workqueue.TypedRateLimitingInterface[graph.Key]
 
 	// What follows belongs to the goroutine of Run.
 	graph     *graph.Graph
+	loaded    bool // every feed has delivered its first list
 	feeds     map[graph.Kind]*feed
 	publisher *publisher
 	dirty     graph.Dirty                  // not yet published
 	waiting   map[graph.Key][]chan<- error // who waits for a status to be written
+	unsettled map[graph.Key]int            // how often a status was enqueued since it was last up to date
 }
 
 // command is something to do with the graph. done is closed after it was done and what it changed is published.
@@ -59,11 +62,13 @@ func New(xds *cache.Cache, logger klog.Logger) *Engine {
 		logger:    logger,
 		commands:  make(chan command, maxBatch),
 		synced:    make(chan struct{}),
+		stopped:   make(chan struct{}),
 		queue:     workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[graph.Key]()),
 		graph:     graph.New(),
 		feeds:     map[graph.Kind]*feed{},
 		publisher: newPublisher(xds),
 		waiting:   map[graph.Key][]chan<- error{},
+		unsettled: map[graph.Key]int{},
 	}
 }
 
@@ -78,6 +83,7 @@ func (e *Engine) Run(ctx context.Context, sources map[graph.Kind]Source, writers
 	for range settlers {
 		go e.settleStatuses(ctx)
 	}
+	defer close(e.stopped)
 	defer e.queue.ShutDown()
 
 	// One case does all the work: every access to the graph is a command, be it an object from a feed, one that was
@@ -106,35 +112,44 @@ func (e *Engine) perform(c command) {
 		}
 		break
 	}
-	if e.hasSynced() {
+	if e.loaded {
 		e.publisher.publish(e.graph, e.dirty)
 		e.dirty = graph.Dirty{}
+		if !e.HasSynced() {
+			close(e.synced)
+		}
 	}
 	for _, c := range batch {
 		close(c.done)
 	}
 }
 
+// errStopped is why nothing can be asked of an engine whose Run has ended.
+var errStopped = errors.New("the engine has stopped")
+
 // do has the engine's goroutine run f, and waits until what f changed is published.
 func (e *Engine) do(ctx context.Context, f func()) error {
 	c := command{do: f, done: make(chan struct{})}
 	select {
 	case e.commands <- c:
+	case <-e.stopped:
+		return errStopped
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 	select {
 	case <-c.done:
 		return nil
+	case <-e.stopped:
+		return errStopped
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// HasSynced says that the graph, the statuses known to it and the Envoy configuration are those of everything stored.
-func (e *Engine) HasSynced() bool { return e.hasSynced() }
-
-func (e *Engine) hasSynced() bool {
+// HasSynced says that everything that was stored when the engine started is in the graph and in the Envoy
+// configuration.
+func (e *Engine) HasSynced() bool {
 	select {
 	case <-e.synced:
 		return true
@@ -154,37 +169,46 @@ func (e *Engine) Sync(ctx context.Context) error {
 	}
 }
 
-// applied takes note of what a change to the graph made dirty. It runs in the engine's goroutine, and returns the
+// changed takes note of what a change to the graph made dirty. It runs in the engine's goroutine, and returns the
 // statuses that are no longer what is stored.
 func (e *Engine) changed(d graph.Dirty) []graph.Key {
 	e.dirty.Merge(d)
-	if !e.hasSynced() {
+	if !e.loaded {
 		return nil
 	}
-	var stale []graph.Key
-	for key := range d.Statuses {
-		if e.staleStatus(key) != nil {
-			stale = append(stale, key)
-		}
-	}
-	return stale
+	return e.stale(d)
 }
 
-// loaded is called by a feed that has delivered its first list. After the last one everything is published, and
-// statuses that changed while the server was down are settled.
-func (e *Engine) loaded() {
+// stale returns the dirty statuses that are not what is stored.
+func (e *Engine) stale(d graph.Dirty) []graph.Key {
+	var keys []graph.Key
+	for key := range d.Statuses {
+		if e.staleStatus(key) != nil {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// enqueue has statuses written.
+func (e *Engine) enqueue(keys []graph.Key) {
+	for _, key := range keys {
+		e.unsettled[key]++
+		e.queue.Add(key)
+	}
+}
+
+// listed is called by a feed that has delivered its first list. After the last one, statuses that changed while the
+// server was down are settled, and perform publishes everything.
+func (e *Engine) listed() {
 	for _, f := range e.feeds {
 		if !f.listed {
 			return
 		}
 	}
-	if e.hasSynced() {
+	if e.loaded {
 		return
 	}
-	close(e.synced)
-	for key := range e.dirty.Statuses {
-		if e.staleStatus(key) != nil {
-			e.queue.Add(key)
-		}
-	}
+	e.loaded = true
+	e.enqueue(e.stale(e.dirty))
 }

@@ -65,15 +65,15 @@ func (f *feed) remove(name types.NamespacedName, version uint64) []graph.Key {
 }
 
 // committed is apply or remove for a change that a store reports. What the watch has delivered already, or something
-// newer, must not come back.
-func (f *feed) committed(obj metav1.Object, deleted bool) []graph.Key {
+// newer, must not come back: then it is no news.
+func (f *feed) committed(obj metav1.Object, deleted bool) (stale []graph.Key, news bool) {
 	switch version := versionOf(obj); {
 	case version <= f.watched:
-		return nil
+		return nil, false
 	case deleted:
-		return f.remove(nameOf(obj), version)
+		return f.remove(nameOf(obj), version), true
 	default:
-		return f.apply(obj)
+		return f.apply(obj), true
 	}
 }
 
@@ -90,9 +90,7 @@ func (f *feed) delivered(obj metav1.Object, deleted bool) {
 	} else {
 		stale = f.apply(obj)
 	}
-	for _, key := range stale {
-		f.engine.queue.Add(key)
-	}
+	f.engine.enqueue(stale)
 }
 
 // replace makes the graph what was listed at version, but for what is newer.
@@ -104,15 +102,13 @@ func (f *feed) replace(objs []metav1.Object, version uint64) {
 	}
 	for name, applied := range f.applied {
 		if !listed[name] && applied <= version {
-			for _, key := range f.remove(name, version) {
-				f.engine.queue.Add(key)
-			}
+			f.engine.enqueue(f.remove(name, version))
 			delete(f.applied, name)
 		}
 	}
 	f.watched = max(f.watched, version)
 	f.listed = true
-	f.engine.loaded()
+	f.engine.listed()
 }
 
 func nameOf(obj metav1.Object) types.NamespacedName {

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -115,12 +117,17 @@ func (e *Engine) commit(obj runtime.Object, deleted bool) {
 		if f == nil {
 			return
 		}
-		for _, key := range f.committed(o, deleted) {
+		stale, news := f.committed(o, deleted)
+		if !news {
+			// The watch was first, and what it found stale is among what is not settled yet.
+			stale = slices.Collect(maps.Keys(e.unsettled))
+		}
+		for _, key := range stale {
 			done := make(chan error, 1)
 			e.waiting[key] = append(e.waiting[key], done)
 			settled = append(settled, done)
-			e.queue.Add(key)
 		}
+		e.enqueue(stale)
 	})
 	for _, done := range settled {
 		if err != nil {

@@ -2,7 +2,7 @@ package engine
 
 import (
 	"context"
-	"errors"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -69,8 +69,9 @@ func (e *Engine) settleStatuses(ctx context.Context) {
 			return
 		}
 		var waiting []chan<- error
+		var enqueued int
 		err := e.do(ctx, func() {
-			waiting = e.waiting[key]
+			waiting, enqueued = e.waiting[key], e.unsettled[key]
 			delete(e.waiting, key)
 		})
 		if err == nil {
@@ -79,10 +80,15 @@ func (e *Engine) settleStatuses(ctx context.Context) {
 		for _, w := range waiting {
 			w <- err
 		}
-		switch {
-		case err == nil:
+		if err == nil {
 			e.queue.Forget(key)
-		case ctx.Err() == nil:
+			err = e.do(ctx, func() {
+				if e.unsettled[key] == enqueued {
+					delete(e.unsettled, key)
+				}
+			})
+		}
+		if err != nil && ctx.Err() == nil {
 			e.logger.Error(err, "Writing a status; will try again", "kind", key.Kind, "namespace", key.Namespace, "name", key.Name)
 			e.queue.AddRateLimited(key)
 		}
@@ -105,20 +111,17 @@ func (e *Engine) settle(ctx context.Context, key graph.Key) error {
 				copyStatus(obj, due)
 			}
 		})
-		if status := apierrors.APIStatus(nil); errors.As(err, &status) && apierrors.IsNotFound(err) {
+		if apierrors.IsNotFound(err) {
 			return nil // the feed will tell
 		}
 		if err != nil {
 			return err
 		}
-		var stale []graph.Key
-		if err := e.do(ctx, func() { stale = e.feedOf(stored).committed(stored.(metav1.Object), false) }); err != nil {
+		if err := e.do(ctx, func() {
+			stale, _ := e.feedOf(stored).committed(stored.(metav1.Object), false)
+			e.enqueue(slices.DeleteFunc(stale, func(k graph.Key) bool { return k == key }))
+		}); err != nil {
 			return err
-		}
-		for _, other := range stale {
-			if other != key {
-				e.queue.Add(other)
-			}
 		}
 	}
 }

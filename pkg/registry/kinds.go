@@ -48,6 +48,11 @@ func gatewayKind(kind string, status bool, newObject, newList func() runtime.Obj
 		Modelled:   true,
 		Generation: true,
 		Attributes: attributes,
+		Prepare: func(obj, old runtime.Object) {
+			if old == nil {
+				s.SetInitialStatus(obj)
+			}
+		},
 	}
 }
 

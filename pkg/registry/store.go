@@ -15,6 +15,7 @@ import (
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
+	storeerr "k8s.io/apiserver/pkg/storage/errors"
 	"k8s.io/apiserver/pkg/storage/names"
 	"k8s.io/apiserver/pkg/util/dryrun"
 )
@@ -105,7 +106,7 @@ func (s *Store) UpdateStatus(ctx context.Context, name types.NamespacedName, upd
 		return obj, nil
 	}), false, nil)
 	if err != nil {
-		return nil, fmt.Errorf("writing the status of %s %s: %w", s.Kind.Kind, name, err)
+		return nil, storeerr.InterpretUpdateError(err, s.Kind.GroupResource(), name.String())
 	}
 	return out, nil
 }

@@ -34,6 +34,19 @@ func (s *Schema) Default(obj runtime.Object) {
 	}
 }
 
+// SetInitialStatus gives obj, whose status is empty, the status that the schema has as default: for a Gateway, that it
+// waits for its controller (conditions Unknown, reason Pending). An object of another controller's class keeps it until
+// that controller writes.
+func (s *Schema) SetInitialStatus(obj runtime.Object) {
+	initial, ok := s.structural.Properties[statusPart.key].Default.Object.(map[string]any)
+	if !ok {
+		return
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(initial, statusPart.of(obj).Addr().Interface()); err != nil {
+		panic(fmt.Sprintf("initial status of %v: %v", s.gvk, err))
+	}
+}
+
 // plan is a part of a Go type whose schema has defaults in it.
 type plan struct {
 	fields []plannedField // of a struct

@@ -128,3 +128,17 @@ func BenchmarkDefault(b *testing.B) {
 		s.Default(route)
 	}
 }
+
+func TestSetInitialStatus(t *testing.T) {
+	t.Parallel()
+	gateway := &gatewayv1.Gateway{}
+	Lookup(schema.GroupVersion(gatewayv1.GroupVersion).WithKind("Gateway")).SetInitialStatus(gateway)
+	if len(gateway.Status.Conditions) != 2 || gateway.Status.Conditions[0].Reason != "Pending" || gateway.Status.Conditions[0].Status != "Unknown" {
+		t.Errorf("Gateway: %+v", gateway.Status)
+	}
+	route := &gatewayv1.HTTPRoute{}
+	Lookup(schema.GroupVersion(gatewayv1.GroupVersion).WithKind("HTTPRoute")).SetInitialStatus(route)
+	if route.Status.Parents != nil {
+		t.Errorf("HTTPRoute: %+v", route.Status)
+	}
+}
