@@ -9,7 +9,9 @@ ARGS  ?=
 RACE  ?= $(if $(shell command -v "$$($(GO) env CC)"),-race)
 BENCH ?= .
 
-# component-base parses the version at start: it has to be a semantic version, where there is no tag yet too.
+# The version that `kubectl version` shows: that of the Kubernetes API, and ours behind the "+", as in v1.37.2+v0.1.0.
+# k8s.io/apiserver derives the defaults of its feature gates from it, so it must not be ours alone.
+KUBERNETES = $(shell $(GO) list -m -f '{{.Version}}' k8s.io/component-base | sed 's/^v0/v1/')
 DESCRIBE   = $(shell git describe --tags --always --dirty --match 'v[0-9]*' 2>/dev/null || echo unknown)
 VERSION    = $(if $(filter v%,$(DESCRIBE)),$(DESCRIBE),v0.0.0-g$(DESCRIBE))
 COMMIT     = $(shell git rev-parse --verify --quiet HEAD || echo unknown)
@@ -17,9 +19,7 @@ TREE_STATE = $(shell test -z "$$(git status --porcelain 2>/dev/null)" && echo cl
 # The commit's date, not today's: the same commit builds the same bytes.
 DATE       = $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo 1970-01-01T00:00:00Z)
 STAMP      = -X k8s.io/component-base/version.git
-LDFLAGS    = $(STAMP)Version=$(VERSION) $(STAMP)Commit=$(COMMIT) $(STAMP)TreeState=$(TREE_STATE) -X k8s.io/component-base/version.buildDate=$(DATE)
-
-KUBECTL_VERSION = $(shell $(GO) -C test/kubectl list -m -f '{{.Version}}' k8s.io/kubectl | sed 's/^v0/v1/')
+LDFLAGS    = $(STAMP)Version=$(KUBERNETES)+$(VERSION) $(STAMP)Commit=$(COMMIT) $(STAMP)TreeState=$(TREE_STATE) -X k8s.io/component-base/version.buildDate=$(DATE)
 
 .DEFAULT_GOAL := help
 
@@ -32,12 +32,13 @@ build: ## Build bin/gateway-apiserver.
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gateway-apiserver ./cmd/gateway-apiserver
 
 .PHONY: run
-run: build ## Build and start a standalone server in this directory; it prints what to do next.
-	bin/gateway-apiserver standalone $(ARGS)
+run: build ## Build and start a standalone server with the Gateway of artifacts/examples/quickstart.
+	@echo 'Once the server is ready, add a route: kubectl apply -f artifacts/examples/route.yaml -o yaml'
+	bin/gateway-apiserver standalone --manifests artifacts/examples/quickstart $(ARGS)
 
 .PHONY: kubectl
 kubectl: ## Build bin/kubectl, for machines that have none.
-	$(GO) -C test/kubectl build -trimpath -ldflags '$(STAMP)Version=$(KUBECTL_VERSION)' -o ../../bin/kubectl .
+	$(GO) -C test/kubectl build -trimpath -ldflags '$(STAMP)Version=$(KUBERNETES)' -o ../../bin/kubectl .
 
 .PHONY: test
 test: ## Run all tests, with the race detector if there is a C compiler.
@@ -59,4 +60,4 @@ lint: ## Run staticcheck.
 
 .PHONY: bench
 bench: ## Run the benchmarks, or those that BENCH=regexp names.
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./test/bench/...
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...

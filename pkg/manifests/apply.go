@@ -173,7 +173,7 @@ func madeFrom(o metav1.Object) (file string, ok bool) {
 	}
 	for _, entry := range o.GetManagedFields() {
 		if entry.Manager == FieldManager && entry.Operation == metav1.ManagedFieldsOperationApply && entry.FieldsV1 != nil &&
-			strings.Contains(string(entry.FieldsV1.Raw), `"f:`+Annotation+`"`) {
+			strings.Contains(entry.FieldsV1.GetRawString(), `"f:`+Annotation+`"`) {
 			return file, true
 		}
 	}

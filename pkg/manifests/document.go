@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -224,10 +224,10 @@ func tidy(o *unstructured.Unstructured) error {
 		return fmt.Errorf("apiVersion: %w", err)
 	}
 	// A client refuses these before it asks a server.
-	if wrong := path.IsValidPathSegmentName(o.GetName()); len(wrong) > 0 {
+	if wrong := content.IsPathSegmentName(o.GetName()); len(wrong) > 0 {
 		return fmt.Errorf("metadata.name: %s", strings.Join(wrong, ", "))
 	}
-	if wrong := path.IsValidPathSegmentName(o.GetNamespace()); len(wrong) > 0 {
+	if wrong := content.IsPathSegmentName(o.GetNamespace()); len(wrong) > 0 {
 		return fmt.Errorf("metadata.namespace: %s", strings.Join(wrong, ", "))
 	}
 	if _, _, err := unstructured.NestedMap(o.Object, "metadata", "annotations"); err != nil {

@@ -143,7 +143,7 @@ func (f *Follower) pass(ctx context.Context, now time.Time) (time.Duration, erro
 		return 0, err
 	}
 	problems := append(t.problems, failed...)
-	f.markSynced()
+	defer f.markSynced()
 	after := poll
 	if len(problems) == 0 {
 		var undeleted []problem

@@ -43,7 +43,7 @@ type bootstrapOptions struct {
 
 func newBootstrapCommand() *cobra.Command {
 	o := bootstrapOptions{
-		server: addressFlag{host: "127.0.0.1", port: 18000},
+		server: defaultXDS,
 		admin:  addressFlag{host: "127.0.0.1", port: 19000},
 		output: outputFlag{format: "yaml", formats: []string{"yaml", "json"}},
 	}

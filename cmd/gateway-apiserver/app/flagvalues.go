@@ -32,6 +32,9 @@ func (f *gatewayFlag) String() string {
 
 func (*gatewayFlag) Type() string { return "NAMESPACE/NAME" }
 
+// defaultXDS is where a standalone server serves xDS.
+var defaultXDS = addressFlag{host: "127.0.0.1", port: 18000}
+
 // addressFlag is a host, by name or IP, and a port, as HOST:PORT.
 type addressFlag struct {
 	host string

@@ -40,6 +40,7 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apiserver"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/engine"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/etcd"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/garbage"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/manifests"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/pki"
@@ -211,8 +212,8 @@ func (s *standalone) store(config *genericapiserver.RecommendedConfig) error {
 	codec := apis.Codecs.LegacyCodec(schema.GroupVersion(gwv1.GroupVersion), corev1.SchemeGroupVersion, schema.GroupVersion{Group: "discovery.k8s.io", Version: "v1"})
 	options := genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig("/gateway-apiserver.dev", codec))
 	options.StorageConfig.Transport.ServerList = []string{s.etcd.Endpoint()}
-	// There is no garbage collector in standalone mode that would act on the finalizers of foreground deletion.
-	options.EnableGarbageCollection = false
+	// Deletions in foreground and with orphans wait for pkg/garbage.
+	options.EnableGarbageCollection = true
 	return options.ApplyTo(&config.Config)
 }
 
@@ -270,7 +271,7 @@ func (s *standalone) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 
-	xds := xdsserver.New(s.cache, xdsserver.Options{Logger: klog.FromContext(ctx)})
+	xds := xdsserver.New(s.cache, klog.FromContext(ctx))
 	go func() {
 		if err := xds.Serve(s.xdsListen); err != nil {
 			cancel(fmt.Errorf("serving xDS: %w", err))
@@ -284,6 +285,7 @@ func (s *standalone) run(ctx context.Context, out io.Writer) error {
 
 	if err := s.api.AddPostStartHook("standalone-defaults", func(hook genericapiserver.PostStartHookContext) error {
 		s.informers.Start(hook.Done())
+		go garbage.Run(hook, s.api.Stores)
 		go s.welcome(hook, out)
 		return nil
 	}); err != nil {
@@ -322,12 +324,25 @@ func (s *standalone) welcome(ctx context.Context, out io.Writer) {
 			return
 		}
 	}
-	fmt.Fprintf(out, `gateway-apiserver is ready: API on https://%s, xDS on %s.
+	s.sayReady(out)
+}
+
+// sayReady tells the user the addresses and the next steps.
+func (s *standalone) sayReady(out io.Writer) {
+	xds := s.xdsListen.Addr().String()
+	server, xdsServer := "", ""
+	if xds != defaultXDS.String() {
+		server, xdsServer = " --server "+xds, " --xds-server "+xds
+	}
+	fmt.Fprintf(out, `gateway-apiserver is ready: API on https://%[1]s, xDS on %[2]s.
 
 Next, in another terminal:
-  export KUBECONFIG=%s
-  kubectl get gatewayclasses
-`, reachable(s.apiListen.Addr().String()), s.xdsListen.Addr(), s.dir.in(kubeconfigFile))
+  export KUBECONFIG=%[3]s
+  kubectl get gateways,httproutes,grpcroutes --all-namespaces
+What the Envoys of a Gateway receive, and the file to start one with:
+  %[4]s xds --gateway NAMESPACE/NAME%[5]s
+  %[4]s bootstrap --gateway NAMESPACE/NAME%[6]s
+`, reachable(s.apiListen.Addr().String()), xds, s.dir.in(kubeconfigFile), os.Args[0], server, xdsServer)
 }
 
 // makeDefaults makes the Namespace default and our GatewayClass, unless they exist.

@@ -32,7 +32,7 @@ func newStandaloneCommand() *cobra.Command {
 	o := &standaloneOptions{
 		dataDir:   ".gateway-apiserver",
 		listen:    "127.0.0.1:6443",
-		xdsListen: "127.0.0.1:18000",
+		xdsListen: defaultXDS.String(),
 		logging:   logsapi.NewLoggingConfiguration(),
 	}
 	cmd := &cobra.Command{

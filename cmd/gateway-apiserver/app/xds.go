@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -34,7 +35,7 @@ type xdsOptions struct {
 
 func newXDSCommand() *cobra.Command {
 	o := xdsOptions{
-		server: addressFlag{host: "127.0.0.1", port: 18000},
+		server: defaultXDS,
 		output: outputFlag{format: "table", formats: []string{"table", "yaml", "json"}},
 	}
 	cmd := &cobra.Command{
@@ -82,7 +83,7 @@ With --mesh, connect as a proxyless gRPC client of a Service does, and show what
 func fetch(ctx context.Context, o xdsOptions) (*client.Snapshot, error) {
 	query := client.Query{Listeners: o.mesh}
 	id := fmt.Sprintf("gateway-apiserver-xds-%d", os.Getpid())
-	subject := "the listener " + strings.Join(o.mesh, ", ")
+	subject := "the listener " + strings.Join(o.mesh, ", ") + ": check the names, and that each Service has that port"
 	if len(o.mesh) > 0 {
 		query.Node = &corev3.Node{Id: id}
 	} else {
@@ -90,7 +91,7 @@ func fetch(ctx context.Context, o xdsOptions) (*client.Snapshot, error) {
 		if err != nil {
 			return nil, err
 		}
-		query.Node, subject = node, "Gateway "+o.gateway.String()
+		query.Node, subject = node, "Gateway "+o.gateway.String()+": check the name, and that its status says Programmed"
 	}
 	query.Node.UserAgentName = "gateway-apiserver xds"
 
@@ -103,13 +104,13 @@ func fetch(ctx context.Context, o xdsOptions) (*client.Snapshot, error) {
 	defer conn.Close()
 	snapshot, err := client.Fetch(ctx, conn, query)
 	late := errors.Is(err, context.DeadlineExceeded)
+	// A server may let a node wait whose Gateway it doesn't know, so that an Envoy keeps what it has.
+	waits := late && snapshot.Empty() && conn.GetState() == connectivity.Ready
 	switch {
-	case snapshot.Empty() && (err == nil || late) && len(o.mesh) > 0:
-		return nil, fmt.Errorf("server %s has no configuration for %s: check the names, and that each Service has that port", o.server.String(), subject)
-	case snapshot.Empty() && (err == nil || late):
-		return nil, fmt.Errorf("server %s has no configuration for %s: check the name, and that its status says Programmed", o.server.String(), subject)
+	case waits || err == nil && snapshot.Empty():
+		return nil, fmt.Errorf("server %s has no configuration for %s", o.server.String(), subject)
 	case late:
-		return nil, fmt.Errorf("server %s did not answer everything within --timeout %s: %w", o.server.String(), o.timeout, err)
+		return nil, fmt.Errorf("server %s did not answer everything within --timeout %s; does --server name an xDS address? %w", o.server.String(), o.timeout, err)
 	case status.Code(err) == codes.Unavailable:
 		return nil, fmt.Errorf("the connection to %s broke; does --server name an xDS address? %s", o.server.String(), status.Convert(err).Message())
 	case err != nil:

@@ -32,6 +32,22 @@ filter_chains:
       rds: {config_source: {ads: {}}, route_config_name: "default/web:443/https"}
 `
 
+const meshListenersYAML = `
+name: color.faces:80
+api_listener:
+  api_listener:
+    "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+    stat_prefix: color
+    route_config:
+      name: color.faces:80
+      virtual_hosts:
+      - name: color
+        domains: ["*"]
+        routes:
+        - match: {prefix: ""}
+          route: {weighted_clusters: {clusters: [{name: "default/app:80", weight: 1}, {name: "default/gone:80", weight: 1}]}}
+`
+
 const routesYAML = `
 name: default/web:80
 virtual_hosts:
@@ -149,4 +165,25 @@ default/app:80            10.0.0.1:8080        zone-a   healthy    -
 default/app:80            10.0.0.2:8080        zone-a   draining   3
 default/grpc:9000/http2   [2001:db8::1]:9000   -        healthy    -
 default/new:80            none                 -        -          -
+`
+
+const meshTables = `LISTENERS
+NAME             ADDRESS   PORT   TLS   ROUTE TABLE
+color.faces:80   -         -      -     color.faces:80
+
+ROUTES
+TABLE            HOST   MATCH          ACTION                                              TIMEOUTS   NAME
+color.faces:80   *      PathPrefix /   default/app:80 weight 1, default/gone:80 weight 1   -          -
+
+CLUSTERS
+NAME             TYPE   PROTOCOL
+default/app:80   EDS    HTTP/1.1
+
+ENDPOINTS
+none
+
+MISSING (the others refer to it, the server does not have it)
+TYPE                    NAME
+Cluster                 default/gone:80
+ClusterLoadAssignment   default/app:80
 `

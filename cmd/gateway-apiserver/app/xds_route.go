@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 proxyless clients are served deprecated forms of header matchers, which all versions of gRPC take
+
 package app
 
 import (
@@ -43,7 +45,7 @@ func pathMatch(m *routev3.RouteMatch) string {
 	case *routev3.RouteMatch_PathSeparatedPrefix:
 		return "PathPrefix " + path.PathSeparatedPrefix
 	case *routev3.RouteMatch_Prefix:
-		if path.Prefix == "/" {
+		if path.Prefix == "/" || path.Prefix == "" {
 			return "PathPrefix /"
 		}
 		return "Prefix " + path.Prefix // of the text, not of its segments
@@ -57,6 +59,7 @@ func pathMatch(m *routev3.RouteMatch) string {
 	return none
 }
 
+// headerMatch writes the name of the header and what its value has to be.
 func headerMatch(h *routev3.HeaderMatcher) string {
 	text := h.GetName()
 	switch match := h.GetHeaderMatchSpecifier().(type) {

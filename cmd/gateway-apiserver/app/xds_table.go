@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -35,7 +36,7 @@ type table struct {
 func printTables(w io.Writer, s *client.Snapshot) error {
 	tables := []table{
 		{"LISTENERS", listenerRows(s.Listeners)},
-		{"ROUTES", routeRows(s.Routes)},
+		{"ROUTES", routeRows(append(inlineRoutes(s.Listeners), s.Routes...))},
 		{"CLUSTERS", clusterRows(s.Clusters)},
 		{"ENDPOINTS", endpointRows(s.Endpoints)},
 	}
@@ -74,20 +75,25 @@ func listenerRows(listeners []*listenerv3.Listener) [][]string {
 			rows = append(rows, []string{l.GetName(), none, none, none, routeTable(api.GetApiListener())})
 			continue
 		}
-		chains := l.GetFilterChains()
-		if fallback := l.GetDefaultFilterChain(); fallback != nil {
-			chains = append(chains[:len(chains):len(chains)], fallback)
-		}
 		addresses := l.GetAddress().GetSocketAddress().GetAddress()
 		for _, more := range l.GetAdditionalAddresses() {
 			addresses += "," + more.GetAddress().GetSocketAddress().GetAddress()
 		}
 		port := strconv.Itoa(int(l.GetAddress().GetSocketAddress().GetPortValue()))
-		for _, chain := range chains {
+		for _, chain := range chainsOf(l) {
 			rows = append(rows, []string{l.GetName(), addresses, port, chainTLS(chain), chainRoutes(chain)})
 		}
 	}
 	return rows
+}
+
+// chainsOf returns the filter chains of a listener, with the one for connections that no other matches as the last.
+func chainsOf(l *listenerv3.Listener) []*listenerv3.FilterChain {
+	chains := l.GetFilterChains()
+	if fallback := l.GetDefaultFilterChain(); fallback != nil {
+		chains = append(slices.Clip(chains), fallback)
+	}
+	return chains
 }
 
 // chainTLS shows the server names that a chain answers and the certificates that it presents.
@@ -123,14 +129,39 @@ func chainRoutes(chain *listenerv3.FilterChain) string {
 
 // routeTable is the name of the route table of a connection manager.
 func routeTable(packed *anypb.Any) string {
-	var manager hcmv3.HttpConnectionManager
-	if err := packed.UnmarshalTo(&manager); err != nil {
-		return none
-	}
+	manager := connectionManager(packed)
 	if inline := manager.GetRouteConfig(); inline != nil {
 		return cmp.Or(inline.GetName(), "inline")
 	}
 	return cmp.Or(manager.GetRds().GetRouteConfigName(), none)
+}
+
+// connectionManager is what is packed, or nil if that is something else.
+func connectionManager(packed *anypb.Any) *hcmv3.HttpConnectionManager {
+	var manager hcmv3.HttpConnectionManager
+	if err := packed.UnmarshalTo(&manager); err != nil {
+		return nil
+	}
+	return &manager
+}
+
+// inlineRoutes returns the route tables that listeners carry in themselves, as those of proxyless clients do.
+func inlineRoutes(listeners []*listenerv3.Listener) []*routev3.RouteConfiguration {
+	var out []*routev3.RouteConfiguration
+	add := func(packed *anypb.Any) {
+		if inline := connectionManager(packed).GetRouteConfig(); inline != nil {
+			out = append(out, inline)
+		}
+	}
+	for _, l := range listeners {
+		add(l.GetApiListener().GetApiListener())
+		for _, chain := range chainsOf(l) {
+			for _, filter := range chain.GetFilters() {
+				add(filter.GetTypedConfig())
+			}
+		}
+	}
+	return out
 }
 
 // routeRows has a row per route, in the order in which Envoy tries them.

@@ -4,49 +4,51 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
-	serverv3 "github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"sigs.k8s.io/yaml"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+	"k8s.io/klog/v2"
+
+	xdsserver "github.com/gateway-apiserver/gateway-apiserver/pkg/xds/server"
 )
 
-// byGateway finds a node's resources by the Gateway that it asks for.
-type byGateway struct{}
-
-func (byGateway) ID(node *corev3.Node) string {
-	return node.GetMetadata().GetFields()[gatewayMetadata].GetStringValue()
-}
-
-// serveXDS serves the resources to nodes of the Gateway default/web, from a free loopback port until the test ends.
-func serveXDS(t *testing.T, snapshot *cachev3.Snapshot) (address string) {
+// serveXDS serves the Gateway default/web and the Service color of the mesh, from a free loopback port until the test ends.
+func serveXDS(t *testing.T) (address string) {
 	t.Helper()
-	snapshots := cachev3.NewSnapshotCache(false, byGateway{}, nil)
-	if err := snapshots.SetSnapshot(t.Context(), "default/web", snapshot); err != nil {
-		t.Fatal(err)
-	}
+	resources := cache.New()
+	resources.Publish(xdsserver.GatewayScope("default/web"), cache.Update{Set: slices.Concat(
+		fromYAML[listenerv3.Listener](t, listenersYAML),
+		fromYAML[routev3.RouteConfiguration](t, routesYAML),
+		fromYAML[clusterv3.Cluster](t, clustersYAML),
+		fromYAML[endpointv3.ClusterLoadAssignment](t, endpointsYAML),
+		fromYAML[tlsv3.Secret](t, fmt.Sprintf(secretsYAML, privateKey)),
+	)})
+	resources.Publish(xdsserver.MeshScope, cache.Update{Set: slices.Concat(
+		fromYAML[listenerv3.Listener](t, meshListenersYAML),
+		fromYAML[clusterv3.Cluster](t, clustersYAML),
+	)})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer()
-	discoveryv3.RegisterAggregatedDiscoveryServiceServer(server, serverv3.NewServer(context.Background(), snapshots, nil))
+	server := xdsserver.New(resources, klog.Background())
 	go server.Serve(listener)
-	t.Cleanup(server.Stop)
+	t.Cleanup(func() { server.Shutdown(context.Background()) })
 	return listener.Addr().String()
 }
 
@@ -54,9 +56,9 @@ func serveXDS(t *testing.T, snapshot *cachev3.Snapshot) (address string) {
 func fromYAML[M any, P interface {
 	*M
 	proto.Message
-}](t *testing.T, documents string) []types.Resource {
+}](t *testing.T, documents string) []*cache.Resource {
 	t.Helper()
-	var out []types.Resource
+	var out []*cache.Resource
 	for _, document := range strings.Split(documents, "\n---\n") {
 		data, err := yaml.YAMLToJSONStrict([]byte(document))
 		if err != nil {
@@ -69,32 +71,17 @@ func fromYAML[M any, P interface {
 		if err := validateAll(m); err != nil {
 			t.Fatalf("%v in:\n%s", err, document)
 		}
-		out = append(out, m)
+		packed := pack(t, m)
+		out = append(out, cache.NewResource(packed.GetTypeUrl(), cachev3.GetResourceName(m), packed.GetValue()))
 	}
 	return out
 }
 
 const privateKey = "-----BEGIN PRIVATE KEY----- do not show"
 
-// webSnapshot is a Gateway with an HTTP and an HTTPS port, and a route of every form that the tables know.
-func webSnapshot(t *testing.T) *cachev3.Snapshot {
-	t.Helper()
-	out := &cachev3.Snapshot{}
-	for of, resources := range map[types.ResponseType][]types.Resource{
-		types.Listener: fromYAML[listenerv3.Listener](t, listenersYAML),
-		types.Route:    fromYAML[routev3.RouteConfiguration](t, routesYAML),
-		types.Cluster:  fromYAML[clusterv3.Cluster](t, clustersYAML),
-		types.Endpoint: fromYAML[endpointv3.ClusterLoadAssignment](t, endpointsYAML),
-		types.Secret:   fromYAML[tlsv3.Secret](t, fmt.Sprintf(secretsYAML, privateKey)),
-	} {
-		out.Resources[of] = cachev3.NewResources("1", resources)
-	}
-	return out
-}
-
 func TestXDSTable(t *testing.T) {
 	t.Parallel()
-	stdout, stderr, code := run(t, "xds", "--gateway", "default/web", "--server", serveXDS(t, webSnapshot(t)))
+	stdout, stderr, code := run(t, "xds", "--gateway", "default/web", "--server", serveXDS(t))
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
@@ -103,9 +90,20 @@ func TestXDSTable(t *testing.T) {
 	}
 }
 
+func TestXDSMesh(t *testing.T) {
+	t.Parallel()
+	stdout, stderr, code := run(t, "xds", "--mesh", "color.faces:80", "--server", serveXDS(t))
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	if diff := cmp.Diff(strings.Split(meshTables, "\n"), strings.Split(stdout, "\n")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestXDSResources(t *testing.T) {
 	t.Parallel()
-	address := serveXDS(t, webSnapshot(t))
+	address := serveXDS(t)
 	for _, format := range []string{"yaml", "json"} {
 		stdout, stderr, code := run(t, "xds", "--gateway", "default/web", "--server", address, "-o", format)
 		if code != 0 {
@@ -147,9 +145,41 @@ func TestXDSResources(t *testing.T) {
 	}
 }
 
+// A server that speaks something else may hang up or say nothing.
+func TestXDSOfAnotherServer(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		serve   func(net.Conn)
+		timeout string
+		want    string
+	}{
+		{"hangs up", func(c net.Conn) { c.Close() }, "1m", "the connection to %s broke; does --server name an xDS address? "},
+		{"says nothing", func(c net.Conn) { io.Copy(io.Discard, c) }, "100ms", "server %s did not answer everything within --timeout 100ms; does --server name an xDS address? "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			go func() {
+				for c, err := listener.Accept(); err == nil; c, err = listener.Accept() {
+					go test.serve(c)
+				}
+			}()
+			_, stderr, code := run(t, "xds", "--gateway", "default/web", "--server", listener.Addr().String(), "--timeout", test.timeout)
+			if want := "error: " + fmt.Sprintf(test.want, listener.Addr()); code != 1 || !strings.HasPrefix(stderr, want) {
+				t.Errorf("code %d, error\n%swant code 1 and\n%s", code, stderr, want)
+			}
+		})
+	}
+}
+
 func TestXDSErrors(t *testing.T) {
 	t.Parallel()
-	address := serveXDS(t, webSnapshot(t))
+	address := serveXDS(t)
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -177,8 +207,8 @@ func TestXDSErrors(t *testing.T) {
 			"server " + address + " has no configuration for Gateway default/other: check the name, and that its status says Programmed",
 		},
 		{
-			"unknown service", []string{"--mesh", "color.faces:80", "--server", address, "--timeout", "1s"},
-			"server " + address + " has no configuration for the listener color.faces:80: check the names, and that each Service has that port",
+			"unknown service", []string{"--mesh", "color.nowhere:80", "--server", address},
+			"server " + address + " has no configuration for the listener color.nowhere:80: check the names, and that each Service has that port",
 		},
 		{
 			"nobody there", []string{"--gateway", "default/web", "--server", closed.Addr().String()},

@@ -10,8 +10,8 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/server/stream/v3"
 )
 
-// BenchmarkFanOut measures one change among 10,000 clusters until each of the streams has its response, and what the
-// acknowledgements cost, as go-control-plane's delta server calls the cache.
+// BenchmarkFanOut measures one change among 10,000 clusters until each of the streams has its response, in the way in
+// which go-control-plane's delta server calls the cache. Acknowledgements are not measured.
 func BenchmarkFanOut(b *testing.B) {
 	const n = 10_000
 	for _, streams := range []int{1, 100, 1_000, 10_000} {

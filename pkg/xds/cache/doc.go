@@ -6,9 +6,9 @@
 // encoded once, and a stream is a position in a log of changes that all streams of the scope share, so that a change
 // costs each stream no more than its own size.
 //
-// The invariant: a client that acknowledges or rejects what it is sent comes to know exactly the resources of its scope
-// that it subscribes to, and is sent each version of a resource once, unless it asks for it again or Envoy waits for it
-// again (endpoints of a changed cluster).
+// The invariant: a client that acknowledges what it is sent comes to have exactly the resources of its scope that it
+// subscribes to. It is sent a change once, rejected or not, unless it asks for the resource again, or Envoy is known to
+// wait for it again (the endpoints of a changed cluster).
 //
 // Order. Clients apply the types of one stream independently, so the cache makes before it breaks: listeners and routes
 // are sent after the clusters that they may use have been acknowledged, which Envoy does when it has warmed them, and

@@ -1,6 +1,9 @@
 package cache
 
-import "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+import (
+	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+)
 
 // kind is what the cache knows of a resource type.
 type kind struct {
@@ -12,8 +15,7 @@ type kind struct {
 	full bool
 }
 
-// kinds are the types that are served, in the order in which they are sent. There must be no more than types.UnknownType
-// of them: go-control-plane sizes the channel of a stream by it.
+// kinds are the types that are served, in the order in which they are sent.
 var kinds = [...]kind{
 	{typeURL: resource.ClusterType, full: true},
 	{typeURL: resource.EndpointType},
@@ -21,6 +23,9 @@ var kinds = [...]kind{
 	{typeURL: resource.ListenerType, consumer: true, full: true},
 	{typeURL: resource.RouteType, consumer: true},
 }
+
+// go-control-plane makes room in the channel of a stream for that many types.
+var _ [int(types.UnknownType) - len(kinds)]struct{}
 
 const (
 	clusters  = 0 // index in kinds

@@ -121,7 +121,7 @@ func (p *picky) deltaRead(d *deltaClient) bool {
 
 func TestHistoryOfDeltaRejections(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(300) {
+	for seed := range uint64(100) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 2))
@@ -150,7 +150,7 @@ func TestHistoryOfDeltaRejections(t *testing.T) {
 
 func TestHistoryOfStateRejections(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(300) {
+	for seed := range uint64(100) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 3))

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -10,10 +11,10 @@ import (
 )
 
 // What a state-of-the-world client has been sent is kept in the map of its subscription, because go-control-plane may
-// drop a response, and with it the map: the version of each name, and of all resources under the key everything.
+// drop a response, and with it the map: the version of each name, and of all resources under the key wildcardKey.
 const (
-	everything = "\x00everything"
-	absent     = "\x00absent" // the version of a name that does not exist
+	wildcardKey = "\x00*"
+	absent      = "\x00absent" // the version of a name that does not exist
 )
 
 // content is what a state-of-the-world response says.
@@ -25,10 +26,11 @@ type content struct {
 
 // answerState sends a state-of-the-world client what it subscribes to, if that is not what it was sent last.
 func (s *Stream) answerState(w *watch, limit int64) {
-	var again, missing []string
+	again := map[string]struct{}{}
+	var missing []string
 	for _, name := range s.rewarmed(w) {
 		if w.table.shown(name, limit) != nil {
-			again = append(again, name)
+			again[name] = struct{}{}
 		} else {
 			missing = append(missing, name)
 		}
@@ -39,7 +41,7 @@ func (s *Stream) answerState(w *watch, limit int64) {
 		return
 	}
 	if asked || changed {
-		if !w.sendState(c, again) {
+		if !w.sendState(c, slices.Collect(maps.Keys(again))) {
 			return
 		}
 		if !w.fresh {
@@ -92,14 +94,14 @@ func (w *watch) sendState(c content, rewarmed []string) bool {
 
 // content returns what the client is to be told, whether it asks for something that it has not been told of, and whether
 // something changed that it has. Resources that were removed after a limit are still there for it.
-func (w *watch) content(limit int64, again []string) (c content, asked, changed bool) {
+func (w *watch) content(limit int64, again map[string]struct{}) (c content, asked, changed bool) {
 	if w.sub.IsWildcard() {
 		return w.wildcardContent(limit, again)
 	}
 	return w.namedContent(limit, again)
 }
 
-func (w *watch) wildcardContent(limit int64, again []string) (c content, asked, changed bool) {
+func (w *watch) wildcardContent(limit int64, again map[string]struct{}) (c content, asked, changed bool) {
 	told, names := w.sub.ReturnedResources(), w.sub.SubscribedResources()
 	sum := w.table.sum
 	c.resources = w.table.anys()
@@ -109,8 +111,8 @@ func (w *watch) wildcardContent(limit int64, again []string) (c content, asked, 
 	}
 	c.version = version(sum)
 	c.told = make(map[string]string, len(names)+1)
-	c.told[everything] = c.version
-	last, ok := told[everything]
+	c.told[wildcardKey] = c.version
+	last, ok := told[wildcardKey]
 	asked = !ok
 	changed = last != c.version || len(again) > 0
 	for name := range names {
@@ -125,7 +127,7 @@ func (w *watch) wildcardContent(limit int64, again []string) (c content, asked, 
 	return c, asked, changed
 }
 
-func (w *watch) namedContent(limit int64, again []string) (c content, asked, changed bool) {
+func (w *watch) namedContent(limit int64, again map[string]struct{}) (c content, asked, changed bool) {
 	told, names := w.sub.ReturnedResources(), w.sub.SubscribedResources()
 	var all, news []*Resource
 	var sum uint64
@@ -143,7 +145,7 @@ func (w *watch) namedContent(limit int64, again []string) (c content, asked, cha
 		c.told[name] = r.Version()
 		sum += r.sum
 		all = append(all, r)
-		if last != r.Version() || slices.Contains(again, name) {
+		if _, again := again[name]; again || last != r.Version() {
 			news = append(news, r)
 		}
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,26 +36,21 @@ type Query struct {
 }
 
 // Fetch asks the server behind conn for all that q names and all that those resources refer to, acknowledges every
-// response, and returns when each name has been answered. If ctx ends first, the error says what was not answered, wraps
-// ctx's, and comes with what was there by then. Any other error comes from grpc or names a resource that can't be read.
+// response, and returns when each name has been answered. If ctx ends first, the error says what was not answered and
+// wraps ctx's. Any other error comes from grpc or names a resource that can't be read. With an error comes what had been
+// answered by then.
 func Fetch(ctx context.Context, conn grpc.ClientConnInterface, q Query) (*Snapshot, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// An answer to a wildcard is a single message, as large as the configuration: Envoy has no limit either.
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).
-		DeltaAggregatedResources(ctx, grpc.MaxCallRecvMsgSize(math.MaxInt32))
-	if err != nil {
-		return nil, err
-	}
-	f := &fetch{stream: stream, node: q.Node, byName: len(q.Listeners) > 0, types: map[string]*subscription{}}
-	err = f.run(q)
+	f := &fetch{node: q.Node, byName: len(q.Listeners) > 0, types: map[string]*subscription{}}
+	err := f.run(ctx, conn, q)
 	if status.Code(err) == codes.DeadlineExceeded { // grpc tells the server the deadline, so either side may notice first
 		err = context.DeadlineExceeded
 	} else if ctx.Err() != nil {
 		err = ctx.Err()
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		err = fmt.Errorf("no answer for %s: %w", strings.Join(f.unanswered(), ", "), err)
+		err = fmt.Errorf("no answer for %s: %w", cmp.Or(strings.Join(f.unanswered(), ", "), "the call"), err)
 	}
 	return f.snapshot(), err
 }
@@ -73,7 +69,13 @@ type subscription struct {
 	resources map[string]proto.Message
 }
 
-func (f *fetch) run(q Query) error {
+func (f *fetch) run(ctx context.Context, conn grpc.ClientConnInterface, q Query) (err error) {
+	// An answer to a wildcard is a single message, as large as the configuration: Envoy has no limit either.
+	f.stream, err = discoveryv3.NewAggregatedDiscoveryServiceClient(conn).
+		DeltaAggregatedResources(ctx, grpc.MaxCallRecvMsgSize(math.MaxInt32))
+	if err != nil {
+		return err
+	}
 	first := map[string][]string{listenerType: {wildcard}, clusterType: {wildcard}}
 	if f.byName {
 		first = map[string][]string{listenerType: q.Listeners}

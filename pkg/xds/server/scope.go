@@ -3,7 +3,6 @@ package server
 import (
 	"fmt"
 	"regexp"
-	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 )
@@ -26,9 +25,10 @@ func NodeScope(node *corev3.Node) (string, error) {
 	if !ok {
 		return MeshScope, nil
 	}
-	gateway := value.GetStringValue()
-	if !namespacedName.MatchString(gateway) || strings.Contains(gateway, "..") {
-		return "", fmt.Errorf("node.metadata[%q]: must be the namespace and name of a Gateway, as in \"default/my-gateway\", and is %s", GatewayKey, value)
+	gateway := value.GetStringValue() // "" if it is not a string
+	if !namespacedName.MatchString(gateway) {
+		return "", fmt.Errorf("node.metadata[%q]: must be the namespace and name of a Gateway, as in \"default/my-gateway\", not \"%s\"",
+			GatewayKey, printable(gateway, 512))
 	}
 	return GatewayScope(gateway), nil
 }

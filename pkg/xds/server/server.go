@@ -7,7 +7,6 @@ import (
 	"net"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/config"
 	"github.com/envoyproxy/go-control-plane/pkg/server/delta/v3"
@@ -15,7 +14,6 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/server/stream/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 	"k8s.io/klog/v2"
@@ -23,21 +21,11 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
 )
 
-// Options are what a Server can be told. The zero value serves plaintext, and logs nothing.
-type Options struct {
-	// Scope returns the scope of the cache that a node may see, NodeScope if nil. An error refuses the stream
-	// (InvalidArgument) and is told to the node.
-	Scope func(node *corev3.Node) (string, error)
-	// Credentials secure the transport. Nil is plaintext.
-	Credentials credentials.TransportCredentials
-	Logger      klog.Logger
-}
-
 const (
 	// maxRequest is the size of a request that names 100,000 resources and their versions (initial_resource_versions).
 	maxRequest = 32 << 20
-	// maxStreams bounds the streams of a connection. An ADS client has one, or one for each type.
-	maxStreams = 128
+	// maxStreams bounds the streams of a connection. A client has one (ADS), or one for each resource.
+	maxStreams = 10_000
 )
 
 // Clients may ping as often as Envoy and gRPC do with their shortest recommended settings, and dead ones are noticed
@@ -50,7 +38,6 @@ var (
 // Server serves xDS.
 type Server struct {
 	cache      *cache.Cache
-	scope      func(*corev3.Node) (string, error)
 	logger     klog.Logger
 	grpc       *grpc.Server
 	rejections rejections
@@ -60,25 +47,18 @@ type Server struct {
 	stop context.CancelFunc
 }
 
-// New returns a server of c that does not serve yet.
-func New(c *cache.Cache, o Options) *Server {
+// New returns a server of c that does not serve yet. It is plaintext unless the options say otherwise (grpc.Creds).
+func New(c *cache.Cache, logger klog.Logger, options ...grpc.ServerOption) *Server {
 	registerMetrics()
-	s := &Server{cache: c, scope: o.Scope, logger: o.Logger}
-	if s.scope == nil {
-		s.scope = NodeScope
-	}
+	s := &Server{cache: c, logger: logger}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	options := []grpc.ServerOption{
+	s.grpc = grpc.NewServer(append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.KeepaliveEnforcementPolicy(keepaliveEnforcement),
 		grpc.KeepaliveParams(keepaliveParameters),
-	}
-	if o.Credentials != nil {
-		options = append(options, grpc.Creds(o.Credentials))
-	}
-	s.grpc = grpc.NewServer(options...)
+	}, options...)...)
 	s.register()
 	return s
 }

@@ -57,7 +57,7 @@ func (s *session) identify(node *corev3.Node) error {
 		return nil
 	}
 	s.node = printable(node.GetId(), 256)
-	scope, err := s.server.scope(node)
+	scope, err := NodeScope(node)
 	if err != nil {
 		s.server.logger.Info("Refused an xDS node", "node", s.node, "reason", printable(err.Error(), 1024))
 		return status.Error(codes.InvalidArgument, err.Error())
@@ -125,15 +125,19 @@ func (s *session) rejected(typeURL, nonce string, detail *rpcstatus.Status) {
 		typeURL = s.typeURL
 	}
 	last, ok := s.sent[typeURL]
-	if detail == nil || !ok || last.nonce != nonce {
+	if detail == nil || !ok {
 		return
 	}
+	version := last.version
+	if nonce != last.nonce {
+		version = "superseded" // another response was on its way
+	}
 	nacks.WithLabelValues(typeLabel(typeURL)).Inc()
-	if s.server.rejections.seen(rejection{s.scope, s.node, typeURL}, last.version) {
+	if s.server.rejections.seen(rejection{s.scope, s.node, typeURL}, version) {
 		return
 	}
 	s.server.logger.Error(errors.New(printable(detail.GetMessage(), 4096)), "An xDS node rejected its configuration",
-		"node", s.node, "scope", s.scope, "type", typeLabel(typeURL), "version", last.version)
+		"node", s.node, "scope", s.scope, "type", typeLabel(typeURL), "version", version)
 }
 
 // rejections remembers the version that a node rejected last, so that it is logged once, also if the node reconnects.
