@@ -56,8 +56,9 @@ type command struct {
 	done chan struct{}
 }
 
-// New makes an engine that publishes to xds. writers are for the kinds that have a status of ours.
+// New makes an engine that publishes to xds.
 func New(xds *cache.Cache, logger klog.Logger) *Engine {
+	registerMetrics()
 	return &Engine{
 		logger:    logger,
 		commands:  make(chan command, maxBatch),
@@ -113,8 +114,7 @@ func (e *Engine) perform(c command) {
 		break
 	}
 	if e.loaded {
-		e.publisher.publish(e.graph, e.dirty)
-		e.dirty = graph.Dirty{}
+		e.publish()
 		if !e.HasSynced() {
 			close(e.synced)
 		}
@@ -122,6 +122,18 @@ func (e *Engine) perform(c command) {
 	for _, c := range batch {
 		close(c.done)
 	}
+}
+
+// publish brings the Envoy configuration up to date, if anything is dirty.
+func (e *Engine) publish() {
+	d := e.dirty
+	e.dirty = graph.Dirty{}
+	if len(d.Gateways)+len(d.VirtualHosts)+len(d.MeshHosts)+len(d.Backends) == 0 {
+		return
+	}
+	start := time.Now()
+	e.publisher.publish(e.graph, d)
+	publicationSeconds.Observe(time.Since(start).Seconds())
 }
 
 // errStopped is why nothing can be asked of an engine whose Run has ended.

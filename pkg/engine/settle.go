@@ -117,6 +117,7 @@ func (e *Engine) settle(ctx context.Context, key graph.Key) error {
 		if err != nil {
 			return err
 		}
+		statusWrites.WithLabelValues(string(key.Kind)).Inc()
 		if err := e.do(ctx, func() {
 			stale, _ := e.feedOf(stored).committed(stored.(metav1.Object), false)
 			e.enqueue(slices.DeleteFunc(stale, func(k graph.Key) bool { return k == key }))

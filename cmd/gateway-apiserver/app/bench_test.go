@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
@@ -174,6 +175,84 @@ func BenchmarkCreateHTTPRoute(b *testing.B) {
 	b.ReportMetric(with/without, "ratio")
 }
 
+// BenchmarkUpdateHTTPRoute is BenchmarkCreateHTTPRoute for writes that change no other object's status: what is left is
+// the cost of a true status in the response.
+func BenchmarkUpdateHTTPRoute(b *testing.B) {
+	servers := map[string]*benchServer{"status": startBench(b, b.TempDir(), false), "nostatus": startBench(b, b.TempDir(), true)}
+	took := map[string][]time.Duration{}
+	for _, s := range servers {
+		defer s.stop()
+		s.base(b)
+		s.routes(b, 1, 1)
+	}
+	for i := 0; b.Loop(); i++ {
+		for _, name := range []string{"status", "nostatus"} {
+			start := time.Now()
+			servers[name].changeTimeout(b, "r-0", i)
+			took[name] = append(took[name], time.Since(start))
+		}
+	}
+	with, without := quantile(took["status"], 0.5), quantile(took["nostatus"], 0.5)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(with, "status-p50-ms")
+	b.ReportMetric(without, "nostatus-p50-ms")
+	b.ReportMetric(with/without, "ratio")
+}
+
+// changeTimeout changes the request timeout of a route to one that depends on i.
+func (s *benchServer) changeTimeout(b *testing.B, route string, i int) {
+	patch := fmt.Sprintf(`[{"op":"replace","path":"/spec/rules/0/timeouts/request","value":"%dms"}]`, 1000+i)
+	_, err := s.Resource(httpRoutes).Namespace("default").Patch(context.Background(), route, types.JSONPatchType, []byte(patch), metav1.PatchOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkConcurrentCreate creates 1,000 routes of one Gateway by 16 clients. When the last create returns,
+// attachedRoutes is right; the writes of the Gateway's status are shared.
+func BenchmarkConcurrentCreate(b *testing.B) {
+	const n = 1000
+	for b.Loop() {
+		s := startBench(b, b.TempDir(), false)
+		s.base(b)
+		gatewayWrites := s.watchGateways(b)
+		start := time.Now()
+		s.routes(b, n, n)
+		b.ReportMetric(n/time.Since(start).Seconds(), "routes/s")
+		gw, err := s.Resource(gateways).Namespace("default").Get(context.Background(), "gw-0", metav1.GetOptions{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		listeners, _, _ := unstructured.NestedSlice(gw.Object, "status", "listeners")
+		if attached := listeners[0].(map[string]any)["attachedRoutes"]; attached != int64(n) {
+			b.Fatalf("attachedRoutes is %v", attached)
+		}
+		b.ReportMetric(float64(gatewayWrites(gw.GetResourceVersion())), "gateway-writes")
+		s.stop()
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// watchGateways returns a function that counts the changes of Gateways up to a resource version.
+func (s *benchServer) watchGateways(b *testing.B) func(last string) int {
+	w, err := s.Resource(gateways).Namespace("default").Watch(context.Background(), metav1.ListOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return func(last string) (changes int) {
+		defer w.Stop()
+		for e := range w.ResultChan() {
+			if e.Type == watch.Modified {
+				changes++
+			}
+			if e.Object.(*unstructured.Unstructured).GetResourceVersion() == last {
+				break
+			}
+		}
+		return changes
+	}
+}
+
 // BenchmarkPropagation measures the time from the return of a write to the arrival of the changed RouteConfiguration at
 // a delta client, for numbers of routes, spread over Gateways (100 each) or all on one.
 func BenchmarkPropagation(b *testing.B) {
@@ -187,10 +266,7 @@ func BenchmarkPropagation(b *testing.B) {
 				updates := s.subscribe(b, "default/gw-0")
 				var took []time.Duration
 				for i := 0; b.Loop(); i++ {
-					patch := fmt.Sprintf(`[{"op":"replace","path":"/spec/rules/0/timeouts/request","value":"%dms"}]`, 1000+i)
-					if _, err := s.Resource(httpRoutes).Namespace("default").Patch(context.Background(), "r-7", types.JSONPatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
-						b.Fatal(err)
-					}
+					s.changeTimeout(b, "r-7", i)
 					returned := time.Now()
 					received := <-updates
 					took = append(took, max(received.Sub(returned), 0))

@@ -1,0 +1,26 @@
+package engine
+
+import (
+	"sync"
+
+	"k8s.io/component-base/metrics"
+	"k8s.io/component-base/metrics/legacyregistry"
+)
+
+var (
+	statusWrites = metrics.NewCounterVec(&metrics.CounterOpts{
+		Namespace: "gateway_apiserver", Subsystem: "status", Name: "writes_total",
+		Help:           "Statuses written because what they depend on changed, by kind. The status in the response to a write is not counted.",
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"kind"})
+	publicationSeconds = metrics.NewHistogram(&metrics.HistogramOpts{
+		Namespace: "gateway_apiserver", Subsystem: "xds", Name: "publication_duration_seconds",
+		Help:           "Time to translate what changed and to hand it to the xDS streams.",
+		Buckets:        metrics.ExponentialBuckets(0.0001, 4, 8),
+		StabilityLevel: metrics.ALPHA,
+	})
+)
+
+var registerMetrics = sync.OnceFunc(func() {
+	legacyregistry.MustRegister(statusWrites, publicationSeconds)
+})
