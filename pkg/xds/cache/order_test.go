@@ -109,6 +109,47 @@ func TestDeltaMakesBetweenRequests(t *testing.T) {
 	d.wantAck("routes +r=c2")
 }
 
+// TestReconnectMakesBeforeItBreaks has a client come back that still uses what has been removed.
+func TestReconnectMakesBeforeItBreaks(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Publish("s", set(edsCluster("c1", 1), res(eds, "c1", "e1"), res(rds, "r", "c1")))
+	c.Publish("s", move("c1", "c2"))
+	d := newDelta(t, c, "s")
+	old := map[string]map[string]string{cds: {"c1": "any"}, eds: {"c1": "any"}, rds: {"r": "any"}}
+	for typeURL, names := range map[string][]string{eds: {"c1", "missing"}, rds: {"r"}, cds: {"*"}} {
+		d.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURL, ResourceNamesSubscribe: names, InitialResourceVersions: old[typeURL]})
+	}
+	first := map[string]*discoveryv3.DeltaDiscoveryResponse{}
+	for range 3 {
+		resp := d.next()
+		first[resp.GetTypeUrl()] = resp
+	}
+	for typeURL, want := range map[string]string{cds: "clusters +c2=1", eds: "endpoints -missing", rds: "routes +r=c2"} {
+		if got := deltaString(first[typeURL]); got != want {
+			t.Errorf("got first response %q, want %q", got, want)
+		}
+	}
+	d.wantNothing()
+	d.ack(first[cds])
+	d.wantAck("clusters -c1")
+	d.ack(first[eds])
+	d.wantAck("endpoints -c1")
+	d.wantNothing()
+}
+
+// TestReconnectRemovesEndpointsOnly has nothing to send before the removal.
+func TestReconnectRemovesEndpointsOnly(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Publish("s", Update{})
+	d := newDelta(t, c, "s")
+	d.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: eds, ResourceNamesSubscribe: []string{"c1"}, InitialResourceVersions: map[string]string{"c1": "any"}})
+	d.wantAck("endpoints")
+	d.wantAck("endpoints -c1")
+	d.wantNothing()
+}
+
 func TestStateMakesBeforeItBreaks(t *testing.T) {
 	t.Parallel()
 	c := New()
@@ -162,6 +203,25 @@ func TestStateRewarmsAfterADrop(t *testing.T) {
 	s.subscribe(eds, last, "c1", "c2")
 	s.wantAck("clusters 2")
 	s.wantAck("endpoints e1 e2")
+	s.wantNothing()
+}
+
+// TestStateRewarmsWhatIsMadeLater has the endpoints of a changed cluster come back with the content that they had.
+func TestStateRewarmsWhatIsMadeLater(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Publish("s", set(edsCluster("c1", 1), res(eds, "c1", "e1")))
+	s := newState(t, c, "s")
+	s.subscribe(cds, nil)
+	s.wantAck("clusters 1")
+	s.subscribe(eds, nil, "c1")
+	s.wantAck("endpoints e1")
+	c.Publish("s", del(eds, "c1"))
+	c.Publish("s", set(edsCluster("c1", 2)))
+	s.wantAck("clusters 2")
+	s.wantNothing()
+	c.Publish("s", set(res(eds, "c1", "e1")))
+	s.wantAck("endpoints e1")
 	s.wantNothing()
 }
 
