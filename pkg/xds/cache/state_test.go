@@ -48,7 +48,7 @@ func TestStateFullByName(t *testing.T) {
 	c.Publish("s", set(res(lds, "c", "c2")))
 	s.wantNothing()
 	s.subscribe(lds, last, "a", "b", "missing")
-	last = s.wantAck("listeners a1 b1")
+	s.wantAck("listeners a1 b1")
 	c.Publish("s", set(res(lds, "missing", "m1")))
 	last = s.wantAck("listeners a1 b1 m1")
 	s.subscribe(lds, last, "a")
@@ -75,9 +75,9 @@ func TestStateByName(t *testing.T) {
 	last := s.wantAck("routes a1")
 	s.wantNothing()
 	s.subscribe(rds, last, "a", "b", "missing")
-	last = s.wantAck("routes b1") // only what is new to the client
+	s.wantAck("routes b1") // only what is new to the client
 	c.Publish("s", set(res(rds, "missing", "m1")))
-	last = s.wantAck("routes m1")
+	s.wantAck("routes m1")
 	c.Publish("s", del(rds, "a")) // can't be said in this protocol
 	s.wantNothing()
 	c.Publish("s", set(res(rds, "a", "a2"), res(rds, "b", "b2")))

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 proxyless clients are served deprecated forms of header matchers, which all versions of gRPC take
+
 package translate
 
 import (
@@ -141,9 +143,9 @@ func meshMatches(m *match) []*routev3.RouteMatch {
 func meshHeaderMatcher(h valueMatch) *routev3.HeaderMatcher {
 	out := &routev3.HeaderMatcher{Name: h.name}
 	if h.regex {
-		out.HeaderMatchSpecifier = &routev3.HeaderMatcher_SafeRegexMatch{SafeRegexMatch: regex(h.value)} //nolint:staticcheck // deprecated
+		out.HeaderMatchSpecifier = &routev3.HeaderMatcher_SafeRegexMatch{SafeRegexMatch: regex(h.value)}
 	} else {
-		out.HeaderMatchSpecifier = &routev3.HeaderMatcher_ExactMatch{ExactMatch: h.value} //nolint:staticcheck // deprecated
+		out.HeaderMatchSpecifier = &routev3.HeaderMatcher_ExactMatch{ExactMatch: h.value}
 	}
 	return out
 }
