@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"time"
 
@@ -98,8 +99,18 @@ func newBootstrap(o bootstrapOptions) (*bootstrapv3.Bootstrap, error) {
 		ResourceApiVersion:    corev3.ApiVersion_V3,
 		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
 	}
+	// Envoy rejects regular expressions that compile to more than 100 instructions, and with one of them the whole
+	// RouteConfiguration; the API allows much longer ones (RegexMatcher.GoogleRE2.max_program_size).
+	runtime, err := structpb.NewStruct(map[string]any{"re2.max_program_size.error_level": math.MaxUint32})
+	if err != nil {
+		return nil, err
+	}
 	return &bootstrapv3.Bootstrap{
 		Node: node,
+		LayeredRuntime: &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
+			Name:           "static",
+			LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: runtime},
+		}}},
 		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
 			AdsConfig: &corev3.ApiConfigSource{
 				ApiType:             corev3.ApiConfigSource_DELTA_GRPC,
