@@ -191,11 +191,12 @@ func (e *Engine) changed(d graph.Dirty) []graph.Key {
 	return e.stale(d)
 }
 
-// stale returns the dirty statuses that are not what is stored.
+// stale returns the dirty statuses that are not what is stored, or might not be: one that is being written now is written
+// as it should have been before.
 func (e *Engine) stale(d graph.Dirty) []graph.Key {
 	var keys []graph.Key
 	for key := range d.Statuses {
-		if e.staleStatus(key) != nil {
+		if e.unsettled[key] > 0 || e.staleStatus(key) != nil {
 			keys = append(keys, key)
 		}
 	}

@@ -67,11 +67,11 @@ func (f *feed) remove(name types.NamespacedName, version uint64) []graph.Key {
 // committed is apply or remove for a change that a store reports. What the watch has delivered already, or something
 // newer, must not come back: then it is no news.
 func (f *feed) committed(obj metav1.Object, deleted bool) (stale []graph.Key, news bool) {
-	switch version := versionOf(obj); {
-	case version <= f.watched:
+	switch name, version := nameOf(obj), versionOf(obj); {
+	case version <= f.watched || version < f.applied[name]:
 		return nil, false
 	case deleted:
-		return f.remove(nameOf(obj), version), true
+		return f.remove(name, version), true
 	default:
 		return f.apply(obj), true
 	}

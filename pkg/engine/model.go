@@ -129,12 +129,10 @@ func (e *Engine) commit(obj runtime.Object, deleted bool) {
 		}
 		e.enqueue(stale)
 	})
-	for _, done := range settled {
-		if err != nil {
-			break
-		}
+	// After an error the command may still be at it, and settled must not be read.
+	for i := 0; err == nil && i < len(settled); i++ {
 		select {
-		case <-done:
+		case <-settled[i]:
 		case <-ctx.Done():
 			err = ctx.Err()
 		}

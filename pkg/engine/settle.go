@@ -70,13 +70,13 @@ func (e *Engine) settleStatuses(ctx context.Context) {
 		}
 		var waiting []chan<- error
 		var enqueued int
-		err := e.do(ctx, func() {
+		if e.do(ctx, func() {
 			waiting, enqueued = e.waiting[key], e.unsettled[key]
 			delete(e.waiting, key)
-		})
-		if err == nil {
-			err = e.settle(ctx, key)
+		}) != nil {
+			return // the engine ends
 		}
+		err := e.settle(ctx, key)
 		for _, w := range waiting {
 			w <- err
 		}

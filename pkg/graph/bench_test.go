@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -16,12 +17,11 @@ spec:
   gatewayClassName: ours
   listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}]
 `)
-	service := parse(b, "kind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80}]}")[0]
+	service := parseOne[*corev1.Service](b, "kind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80}]}")
 	template := benchTemplate(b)
 	for i := range n {
-		s := touch(service)
-		s.SetNamespace(fmt.Sprint("ns-", i%100))
-		s.SetName(fmt.Sprint("s-", i))
+		s := service.DeepCopy()
+		s.Namespace, s.Name = fmt.Sprint("ns-", i%100), fmt.Sprint("s-", i)
 		g.Apply(s)
 		g.Apply(benchRoute(template, i, fmt.Sprint("h-", i, ".example.com")))
 	}

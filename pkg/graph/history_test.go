@@ -1,17 +1,17 @@
-package graph
+package graph_test
 
 import (
 	"fmt"
-	"maps"
-	"math/rand/v2"
 	"reflect"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph/graphtest"
 )
 
 // TestHistory holds the invariant of the package over random histories.
@@ -24,12 +24,7 @@ func TestHistory(t *testing.T) {
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			random := rand.New(rand.NewPCG(uint64(seed), 0))
-			data := make([]byte, 1200)
-			for i := range data {
-				data[i] = byte(random.Uint32())
-			}
-			testHistory(t, data)
+			testHistory(t, graphtest.Random(uint64(seed), 1200))
 		})
 	}
 }
@@ -37,13 +32,8 @@ func TestHistory(t *testing.T) {
 // FuzzHistory lets the fuzzer write the histories. The order of Go's maps makes the coverage of a history differ from run
 // to run, so that minimising it comes to no end: fuzz with -fuzzminimizetime=1x.
 func FuzzHistory(f *testing.F) {
-	random := rand.New(rand.NewPCG(1, 2))
-	for range 4 {
-		data := make([]byte, 300)
-		for i := range data {
-			data[i] = byte(random.Uint32())
-		}
-		f.Add(data)
+	for seed := range uint64(4) {
+		f.Add(graphtest.Random(seed, 300))
 	}
 	f.Fuzz(testHistory)
 }
@@ -52,62 +42,44 @@ func FuzzHistory(f *testing.F) {
 // and a preview must have told the facts before. At the end, a graph built from the objects that are left, in another
 // order, must have the same facts; and once these are deleted too, nothing may be left.
 func testHistory(t *testing.T, data []byte) {
-	c := &choices{data: data}
-	g := New()
-	objects := map[Key]metav1.Object{}
+	history := graphtest.New(data)
+	g := graph.New()
 	before := observe(g)
-	for step := 1; len(c.data) > 0; step++ {
-		k := randomKey(c)
-		old := objects[k]
-		var d Dirty
-		var what string
-		switch action := c.n(8); {
-		case action == 0:
-			what = "delete " + k.String()
-			delete(objects, k)
-			d = g.Delete(k)
-		case action == 1 && old != nil:
-			what = "touch " + k.String()
-			objects[k] = touch(old)
-			d = g.Apply(objects[k])
-			if want := touched(k); !reflect.DeepEqual(d, want) {
-				t.Fatalf("step %d, %s: nothing but metadata changed, and dirty is %+v, want %+v", step, what, d, want)
-			}
-		default:
-			what = "apply " + k.String()
-			objects[k] = randomObject(c, k)
-			if action < 4 && old != nil {
-				what = "modify " + k.String()
-				objects[k] = modify(c, old, objects[k])
-			}
-			foreseen := preview(g, objects[k])
-			d = g.Apply(objects[k])
-			if diff := cmp.Diff(foreseen, current(g, k)); foreseen != nil && diff != "" {
-				t.Fatalf("step %d, %s: preview (-) and facts (+) differ:\n%s", step, what, diff)
-			}
+	step := 0
+	for change := range history.Changes() {
+		step++
+		what := fmt.Sprintf("step %d, %s", step, change)
+		foreseen := preview(g, change.Object)
+		d := change.Do(g)
+		if diff := cmp.Diff(foreseen, current(g, change.Key)); foreseen != nil && diff != "" {
+			t.Fatalf("%s: preview (-) and facts (+) differ:\n%s", what, diff)
+		}
+		if want := touched(change.Key); change.Action == graphtest.Touch && !reflect.DeepEqual(d, want) {
+			t.Fatalf("%s: nothing but metadata changed, and dirty is %+v, want %+v", what, d, want)
 		}
 		after := observe(g)
-		checkDirty(t, fmt.Sprintf("step %d, %s: Statuses", step, what), before.statuses, after.statuses, d.Statuses)
-		checkDirty(t, fmt.Sprintf("step %d, %s: Gateways", step, what), before.gateways, after.gateways, d.Gateways)
-		checkDirty(t, fmt.Sprintf("step %d, %s: VirtualHosts", step, what), before.virtualHosts, after.virtualHosts, d.VirtualHosts)
-		checkDirty(t, fmt.Sprintf("step %d, %s: MeshHosts", step, what), before.meshHosts, after.meshHosts, d.MeshHosts)
-		checkDirty(t, fmt.Sprintf("step %d, %s: Backends", step, what), before.backends, after.backends, d.Backends)
+		checkDirty(t, what+": Statuses", before.statuses, after.statuses, d.Statuses)
+		checkDirty(t, what+": Gateways", before.gateways, after.gateways, d.Gateways)
+		checkDirty(t, what+": VirtualHosts", before.virtualHosts, after.virtualHosts, d.VirtualHosts)
+		checkDirty(t, what+": MeshHosts", before.meshHosts, after.meshHosts, d.MeshHosts)
+		checkDirty(t, what+": Backends", before.backends, after.backends, d.Backends)
 		before = after
 	}
 
-	fresh := New()
-	for _, k := range shuffledKeys(objects) {
-		fresh.Apply(objects[k])
+	// The order is that of Go's maps: another one each time.
+	fresh := graph.New()
+	for _, obj := range history.Objects {
+		fresh.Apply(obj)
 	}
 	if diff := cmp.Diff(everything(fresh), everything(g)); diff != "" {
 		t.Errorf("built at once (-) and by its history (+), the graph differs:\n%s", diff)
 	}
 
-	for _, k := range shuffledKeys(objects) {
-		if got := g.Object(k); got != objects[k] {
-			t.Errorf("Object(%s) is not what was applied last", k)
+	for key, obj := range history.Objects {
+		if got := g.Object(key); got != obj {
+			t.Errorf("Object(%s) is not what was applied last", key)
 		}
-		g.Delete(k)
+		g.Delete(key)
 	}
 	v := reflect.ValueOf(g).Elem()
 	for i := range v.NumField() {
@@ -117,19 +89,16 @@ func testHistory(t *testing.T, data []byte) {
 	}
 }
 
-// shuffledKeys returns keys in Go's random map order.
-func shuffledKeys(objects map[Key]metav1.Object) []Key { return slices.Collect(maps.Keys(objects)) }
-
 // touched is what a write becomes that changes no facts: the status of the object itself is looked at again.
-func touched(k Key) Dirty {
+func touched(k graph.Key) graph.Dirty {
 	switch k.Kind {
-	case KindGatewayClass, KindGateway, KindHTTPRoute, KindGRPCRoute:
-		return Dirty{Statuses: map[Key]struct{}{k: {}}}
+	case graph.KindGatewayClass, graph.KindGateway, graph.KindHTTPRoute, graph.KindGRPCRoute:
+		return graph.Dirty{Statuses: map[graph.Key]struct{}{k: {}}}
 	}
-	return Dirty{}
+	return graph.Dirty{}
 }
 
-func preview(g *Graph, obj metav1.Object) any {
+func preview(g *graph.Graph, obj metav1.Object) any {
 	switch o := obj.(type) {
 	case *gwv1.GatewayClass:
 		return g.PreviewGatewayClass(o)
@@ -143,26 +112,26 @@ func preview(g *Graph, obj metav1.Object) any {
 	return nil
 }
 
-func current(g *Graph, k Key) any {
+func current(g *graph.Graph, k graph.Key) any {
 	switch k.Kind {
-	case KindGatewayClass:
+	case graph.KindGatewayClass:
 		return g.GatewayClass(k.Name)
-	case KindGateway:
+	case graph.KindGateway:
 		return g.Gateway(k.NamespacedName())
-	case KindHTTPRoute, KindGRPCRoute:
+	case graph.KindHTTPRoute, graph.KindGRPCRoute:
 		return g.Route(k)
 	}
 	return nil
 }
 
 // everything is all that the graph tells, by key.
-func everything(g *Graph) map[string]any {
+func everything(g *graph.Graph) map[string]any {
 	all := map[string]any{"Gateways": g.Gateways(), "MeshHosts": g.MeshHosts()}
-	for _, k := range allKeys {
+	for _, k := range graphtest.Keys() {
 		if facts := current(g, k); !isNil(facts) {
 			all[k.String()] = facts
 		}
-		if k.Kind == KindGateway {
+		if k.Kind == graph.KindGateway {
 			hosts := g.VirtualHosts(k.NamespacedName())
 			all["VirtualHosts "+k.String()] = hosts
 			for _, host := range hosts {
@@ -170,7 +139,7 @@ func everything(g *Graph) map[string]any {
 			}
 		}
 	}
-	for _, b := range allBackends {
+	for _, b := range graphtest.Backends() {
 		all["MeshHost "+b.String()] = g.MeshHost(b)
 		all["ServicePort "+b.String()] = g.ServicePort(b)
 	}
@@ -181,28 +150,28 @@ func isNil(v any) bool { return v == nil || reflect.ValueOf(v).IsNil() }
 
 // An observation is what readers see, without the metadata and status that mean nothing to them.
 type observation struct {
-	statuses     map[Key]any
+	statuses     map[graph.Key]any
 	gateways     map[types.NamespacedName]any
-	virtualHosts map[VirtualHostKey]any
-	meshHosts    map[BackendKey]any
-	backends     map[BackendKey]any
+	virtualHosts map[graph.VirtualHostKey]any
+	meshHosts    map[graph.BackendKey]any
+	backends     map[graph.BackendKey]any
 }
 
-func observe(g *Graph) observation {
+func observe(g *graph.Graph) observation {
 	o := observation{
-		map[Key]any{}, map[types.NamespacedName]any{}, map[VirtualHostKey]any{}, map[BackendKey]any{}, map[BackendKey]any{},
+		map[graph.Key]any{}, map[types.NamespacedName]any{}, map[graph.VirtualHostKey]any{}, map[graph.BackendKey]any{}, map[graph.BackendKey]any{},
 	}
-	for _, k := range allKeys {
+	for _, k := range graphtest.Keys() {
 		switch k.Kind {
-		case KindGatewayClass:
+		case graph.KindGatewayClass:
 			if f := g.GatewayClass(k.Name); f != nil {
 				o.statuses[k] = []any{f.Managed, f.Unaccepted, f.Warnings}
 			}
-		case KindGateway:
+		case graph.KindGateway:
 			if f := g.Gateway(k.NamespacedName()); f != nil {
 				o.statuses[k] = gatewaySeen(f)
 			}
-		case KindHTTPRoute, KindGRPCRoute:
+		case graph.KindHTTPRoute, graph.KindGRPCRoute:
 			if f := g.Route(k); f != nil {
 				o.statuses[k] = []any{f.Parents, f.Rules, f.Unresolved, f.PartiallyInvalid, f.Warnings}
 			}
@@ -230,13 +199,13 @@ func observe(g *Graph) observation {
 	return o
 }
 
-func gatewaySeen(f *GatewayFacts) any {
+func gatewaySeen(f *graph.GatewayFacts) any {
 	c := *f
 	c.Object = nil
 	return c
 }
 
-func routesSeen(routes []*RouteFacts) any {
+func routesSeen(routes []*graph.RouteFacts) any {
 	var seen []any
 	for _, r := range routes {
 		seen = append(seen, r.Key, r.Rules)

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/endpoints/handlers/fieldmanager"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -67,7 +68,8 @@ func (s strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	}
 }
 
-func (s strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+func (s strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
+	keepTimes(ctx, obj, old)
 	if s.kind.Status {
 		statusOf(obj).Set(statusOf(old.DeepCopyObject()))
 	}
@@ -113,7 +115,8 @@ func (s statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set
 	return s.reset("metadata", "spec")
 }
 
-func (s statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+func (s statusStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
+	keepTimes(ctx, obj, old)
 	written, err := meta.Accessor(obj)
 	if err != nil {
 		return
@@ -133,6 +136,15 @@ func (s statusStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Obj
 
 func (s statusStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
 	return nil
+}
+
+// keepTimes keeps the times in managedFields if nothing else is different, so that an apply that changes nothing writes
+// nothing. The handler has tried before, in vain: it compares kind and version too, which it has set in old, because the
+// hub's types are those of v1 and so are converted in place.
+func keepTimes(ctx context.Context, obj, old runtime.Object) {
+	old.GetObjectKind().SetGroupVersionKind(obj.GetObjectKind().GroupVersionKind())
+	// It fails only for what has no metadata.
+	_, _ = fieldmanager.IgnoreManagedFieldsTimestampsTransformer(ctx, obj, old)
 }
 
 // statusOf is the Status field of obj.

@@ -2,6 +2,7 @@ package features
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -144,7 +145,7 @@ func stopServer(ts *testscript.TestScript, p *process, kill bool) {
 	ts.Check(p.check())
 }
 
-var xdsAddress = regexp.MustCompile(`xDS on (\S+)\.\n`)
+var addresses = regexp.MustCompile(`API on (\S+), xDS on (\S+)\.\n`)
 
 // startServer starts a server on free ports and returns when it says that it is ready.
 func startServer(ts *testscript.TestScript, r *run, flags []string) {
@@ -168,15 +169,15 @@ func startServer(ts *testscript.TestScript, r *run, flags []string) {
 	stdout, err := p.cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(p.cmd.Start())
-	ready := make(chan string, 1)
+	ready := make(chan [][]byte, 1)
 	go func() {
 		var out []byte
 		buf := make([]byte, 4096)
 		for {
 			n, err := stdout.Read(buf)
 			out = append(out, buf[:n]...)
-			if m := xdsAddress.FindSubmatch(out); m != nil {
-				ready <- string(m[1])
+			if m := addresses.FindSubmatch(out); m != nil {
+				ready <- m
 				_, _ = io.Copy(io.Discard, stdout)
 				break
 			}
@@ -189,12 +190,29 @@ func startServer(ts *testscript.TestScript, r *run, flags []string) {
 	}()
 	r.server = p
 	select {
-	case address := <-ready:
-		ts.Setenv("XDS", address)
+	case found := <-ready:
+		ts.Setenv("API", string(found[1]))
+		ts.Setenv("XDS", string(found[2]))
 	case <-p.done:
 		ts.Fatalf("the server ended: %s", p.stderr)
 	case <-time.After(readyTimeout):
 		ts.Fatalf("the server is not ready: %s", p.stderr)
+	}
+}
+
+// cmdRefused is for commands that must fail as all failures do: exit code 1, nothing but one line that says why.
+func cmdRefused(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: refused COMMAND [ARG...]")
+	}
+	err := ts.Exec("gateway-apiserver", args...)
+	exit := new(exec.ExitError)
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		ts.Fatalf("gateway-apiserver %s: want exit code 1, have %v", strings.Join(args, " "), err)
+	}
+	stdout, stderr := ts.ReadFile("stdout"), ts.ReadFile("stderr")
+	if stdout != "" || !strings.HasPrefix(stderr, "error: ") || strings.Count(stderr, "\n") != 1 {
+		ts.Fatalf("gateway-apiserver %s: want one line, an error", strings.Join(args, " "))
 	}
 }
 

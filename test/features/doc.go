@@ -3,9 +3,10 @@
 //
 // A script is a txtar file for https://pkg.go.dev/github.com/rogpeppe/go-internal/testscript, with these commands besides:
 //
-//	server start [FLAG...]     start a standalone server on $WORK/data and wait until it is ready; sets KUBECONFIG and XDS
+//	server start [FLAG...]     start a standalone server on $WORK/data and wait until it is ready; sets API and XDS
 //	server stop | kill         end it with SIGTERM, or with SIGKILL
 //	server logged REGEXP       wait until the server's log matches; with "!", it does not match now
+//	refused COMMAND [ARG...]   run gateway-apiserver, which has to end with exit code 1 and one line of error
 //	kubectl ARG...             run kubectl; like exec, "! kubectl" expects it to fail
 //	holds KIND/NAME FILE       FILE (YAML) holds of the object: its maps are parts of the object's maps, its lists are as
 //	                           long as the object's, item by item; "<absent>" as a value says that the key is not there,

@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 func TestFeatures(t *testing.T) {
 	t.Parallel()
 	bin := buildKubectl(t)
+	repository, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
@@ -33,6 +37,7 @@ func TestFeatures(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", bin+string(filepath.ListSeparator)+e.Getenv("PATH"))
 			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("REPO", repository)
 			e.Setenv("KUBECONFIG", filepath.Join(e.WorkDir, "data", "admin.kubeconfig"))
 			r := &run{}
 			e.Values[runKey{}] = r
@@ -45,6 +50,7 @@ func TestFeatures(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server":  cmdServer,
+			"refused": cmdRefused,
 			"kubectl": cmdKubectl,
 			"holds":   cmdHolds,
 			"becomes": cmdBecomes,

@@ -32,7 +32,6 @@ func NewCommand() *cobra.Command {
 the object's true status, and feeds Envoy fleets from a built-in xDS server.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 	}
 	cmd.AddCommand(newStandaloneCommand(), newBootstrapCommand(), newXDSCommand(), newVersionCommand())
 	return cmd

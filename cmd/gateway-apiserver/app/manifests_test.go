@@ -28,8 +28,8 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/manifests"
 )
 
-// startStandalone runs a standalone server until the test ends, and returns how to reach it.
-func startStandalone(t *testing.T) *rest.Config {
+// startStandalone runs a standalone server until the test ends, and returns it and how to reach it.
+func startStandalone(t *testing.T) (*standalone, *rest.Config) {
 	t.Helper()
 	var listeners [2]net.Listener
 	for i := range listeners {
@@ -71,7 +71,7 @@ func startStandalone(t *testing.T) *rest.Config {
 		t.Fatal(err)
 	}
 	config.QPS = -1
-	return config
+	return server, config
 }
 
 // followed is a directory of manifests and the server that is made to follow it.
@@ -208,7 +208,7 @@ func configMap(name, value string) string {
 
 func TestManifests(t *testing.T) {
 	t.Parallel()
-	config := startStandalone(t)
+	_, config := startStandalone(t)
 	// Subtests run in parallel, and share the server: each has its own names. The group ends before the server does.
 	t.Run("group", func(t *testing.T) {
 		for name, test := range map[string]func(*followed){

@@ -1,0 +1,361 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"testing"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	resource "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protopath"
+	"google.golang.org/protobuf/reflect/protorange"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph/graphtest"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/translate"
+)
+
+// TestPublish holds over random histories that what is published is a function of the objects that there are.
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	for seed := range histories() {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			testPublish(t, graphtest.Random(uint64(seed), 2000))
+		})
+	}
+}
+
+// FuzzPublish lets the fuzzer write the histories; see FuzzHistory in package graph.
+func FuzzPublish(f *testing.F) {
+	for seed := range uint64(4) {
+		f.Add(graphtest.Random(seed, 500))
+	}
+	f.Fuzz(testPublish)
+}
+
+func histories() int {
+	if testing.Short() {
+		return 20
+	}
+	return 100
+}
+
+// testPublish publishes a history, change by change or a few at a time. Whatever is published must be valid and complete.
+// Now and then, and at the end, it must be all there is to say of the objects; and once these are deleted, there must be
+// nothing left.
+func testPublish(t *testing.T, data []byte) {
+	history := graphtest.New(data)
+	p := newPublication(t)
+	for change := range history.Changes() {
+		p.dirty.Merge(change.Do(p.graph))
+		if history.Choose(3) == 0 {
+			continue
+		}
+		p.publish()
+		if history.Choose(8) == 0 {
+			p.compare(history.Objects)
+		}
+	}
+	p.publish()
+	p.compare(history.Objects)
+
+	for key := range history.Objects {
+		p.dirty.Merge(p.graph.Delete(key))
+		if history.Choose(3) == 0 {
+			p.publish()
+		}
+	}
+	p.publish()
+	p.compare(nil)
+	if diff := cmp.Diff(books(newPublication(t).publisher), books(p.publisher)); diff != "" {
+		t.Errorf("with all objects deleted, something is left (+):\n%s", diff)
+	}
+}
+
+// publication is a graph with what is published of it.
+type publication struct {
+	t         *testing.T
+	graph     *graph.Graph
+	dirty     graph.Dirty
+	xds       *cache.Cache
+	publisher *publisher
+	// checked are the resources that have been published before.
+	checked map[resourceID]references
+}
+
+func newPublication(t *testing.T) *publication {
+	xds := cache.New()
+	return &publication{t: t, graph: graph.New(), xds: xds, publisher: newPublisher(xds), checked: map[resourceID]references{}}
+}
+
+// publish publishes what is dirty, and checks every resource that there is then.
+func (p *publication) publish() {
+	p.t.Helper()
+	p.publisher.publish(p.graph, p.dirty)
+	p.dirty = graph.Dirty{}
+	for _, s := range p.publisher.scopes {
+		if pending(s) {
+			p.t.Errorf("%s has something left to publish", s.name)
+		}
+	}
+	for _, scope := range scopes() {
+		present, wanted := map[cache.Name]bool{{TypeURL: resource.ClusterType, Name: "unresolved-backend"}: true}, references{}
+		for _, r := range p.xds.Resources(scope) {
+			id := identify(r)
+			if p.checked[id] == nil {
+				p.checked[id] = check(p.t, r)
+			}
+			present[id.Name] = true
+			maps.Copy(wanted, p.checked[id])
+		}
+		for name := range wanted {
+			if !present[name] {
+				p.t.Errorf("%s refers to %s %q, which is not published", scope, name.TypeURL, name.Name)
+			}
+		}
+	}
+}
+
+// compare compares what is published with all that there is to say of the objects: as it is told of them in the order of
+// their history, and, by another publisher, as it is told of them at once.
+func (p *publication) compare(objects map[graph.Key]metav1.Object) {
+	p.t.Helper()
+	fresh := newPublication(p.t)
+	for _, obj := range objects {
+		fresh.dirty.Merge(fresh.graph.Apply(obj))
+	}
+	fresh.publish()
+	for _, scope := range scopes() {
+		want, exists := everything(fresh.graph, scope)
+		for how, xds := range map[string]*cache.Cache{"by its history": p.xds, "at once": fresh.xds} {
+			if got := xds.Published(scope); got != exists {
+				p.t.Errorf("%s exists: %t; published %s: %t", scope, exists, how, got)
+			}
+			if diff := cmp.Diff(readable(want), readable(xds.Resources(scope))); diff != "" {
+				p.t.Errorf("%s, as it should be (-) and as published %s (+):\n%s", scope, how, diff)
+			}
+		}
+	}
+	if diff := cmp.Diff(books(fresh.publisher), books(p.publisher)); diff != "" {
+		p.t.Errorf("the books of a publisher that was told at once (-) and by the history (+) differ:\n%s", diff)
+	}
+	if p.t.Failed() {
+		p.t.FailNow()
+	}
+}
+
+// everything translates all that the graph knows of a scope, and says whether the scope is to exist.
+func everything(g *graph.Graph, scope string) ([]*cache.Resource, bool) {
+	if scope == MeshScope {
+		return everythingOfMesh(g), true
+	}
+	for _, gateway := range g.Gateways() {
+		if GatewayScope(gateway) == scope {
+			return everythingOfGateway(g, gateway), true
+		}
+	}
+	return nil, false
+}
+
+func everythingOfMesh(g *graph.Graph) []*cache.Resource {
+	var all []*cache.Resource
+	used := map[translate.ClusterKey]bool{}
+	for _, key := range g.MeshHosts() {
+		listeners, clusters := translate.MeshListeners(g.MeshHost(key))
+		for _, l := range listeners {
+			all = append(all, encode(resource.ListenerType, l.GetName(), l))
+		}
+		for _, key := range clusters {
+			used[key] = true
+		}
+	}
+	return append(all, backends(g, used)...)
+}
+
+func everythingOfGateway(g *graph.Graph, gateway types.NamespacedName) []*cache.Resource {
+	var all []*cache.Resource
+	for _, l := range translate.Listeners(g.Gateway(gateway)) {
+		all = append(all, encode(resource.ListenerType, l.GetName(), l))
+	}
+	for _, s := range translate.Secrets(g.Gateway(gateway)) {
+		all = append(all, encode(resource.SecretType, s.GetName(), s))
+	}
+	used, tables := map[translate.ClusterKey]bool{}, map[graph.TableKey][][]byte{}
+	for _, key := range g.VirtualHosts(gateway) { // sorted by domain
+		host, clusters := translate.VirtualHost(g.VirtualHost(key))
+		tables[key.Table] = append(tables[key.Table], marshal(host))
+		for _, key := range clusters {
+			used[key] = true
+		}
+	}
+	for key, hosts := range tables {
+		all = append(all, cache.NewResource(resource.RouteType, translate.RouteConfigurationName(key), translate.RouteConfiguration(key, hosts)))
+	}
+	return append(all, backends(g, used)...)
+}
+
+func backends(g *graph.Graph, used map[translate.ClusterKey]bool) []*cache.Resource {
+	var all []*cache.Resource
+	for key := range used {
+		port := g.ServicePort(key.BackendKey)
+		all = append(all,
+			encode(resource.ClusterType, key.String(), translate.Cluster(key, port)),
+			encode(resource.EndpointType, key.BackendKey.String(), translate.ClusterLoadAssignment(port)))
+	}
+	return all
+}
+
+// scopes are those that there can be in a history.
+func scopes() []string {
+	names := []string{MeshScope}
+	for _, key := range graphtest.KeysOf(graph.KindGateway) {
+		names = append(names, GatewayScope(key.NamespacedName()))
+	}
+	return names
+}
+
+// resourceID tells resources apart, down to their bytes.
+type resourceID struct {
+	cache.Name
+	Version string
+	Value   string
+}
+
+func identify(r *cache.Resource) resourceID {
+	return resourceID{cache.Name{TypeURL: r.TypeURL(), Name: r.Name()}, r.Version(), string(r.Any().GetValue())}
+}
+
+// readable returns resources in a form that a diff can show.
+func readable(resources []*cache.Resource) map[resourceID]string {
+	all := map[resourceID]string{}
+	for _, r := range resources {
+		m, err := r.Any().UnmarshalNew()
+		all[identify(r)] = fmt.Sprint(m, err)
+	}
+	return all
+}
+
+// references are the resources that a resource needs.
+type references map[cache.Name]bool
+
+// check makes sure that a client takes a resource, and returns what it refers to.
+func check(t *testing.T, r *cache.Resource) references {
+	t.Helper()
+	m, err := r.Any().UnmarshalNew()
+	if err != nil {
+		t.Fatalf("%s %q: %v", r.TypeURL(), r.Name(), err)
+	}
+	refs := references{}
+	err = protorange.Range(m.ProtoReflect(), func(path protopath.Values) error {
+		message, ok := path.Index(-1).Value.Interface().(protoreflect.Message)
+		if !ok {
+			return nil
+		}
+		refs.add(message.Interface())
+		return invalid(message.Interface())
+	})
+	if err != nil {
+		t.Errorf("%s %q: %v\n%v", r.TypeURL(), r.Name(), err, m)
+	}
+	return refs
+}
+
+// invalid says what Envoy would refuse in a message.
+func invalid(m proto.Message) error {
+	if regex, ok := m.(*matcherv3.RegexMatcher); ok {
+		if _, err := regexp.Compile(regex.GetRegex()); err != nil {
+			return err
+		}
+	}
+	if v, ok := m.(interface{ ValidateAll() error }); ok {
+		return v.ValidateAll()
+	}
+	return nil
+}
+
+func (refs references) add(m proto.Message) {
+	add := func(typeURL string, names ...string) {
+		for _, name := range names {
+			if name != "" {
+				refs[cache.Name{TypeURL: typeURL, Name: name}] = true
+			}
+		}
+	}
+	switch m := m.(type) {
+	case *hcmv3.Rds:
+		add(resource.RouteType, m.GetRouteConfigName())
+	case *clusterv3.Cluster_EdsClusterConfig:
+		add(resource.EndpointType, m.GetServiceName())
+	case *tlsv3.SdsSecretConfig:
+		add(resource.SecretType, m.GetName())
+	case *routev3.RouteAction:
+		add(resource.ClusterType, m.GetCluster())
+	case *routev3.WeightedCluster_ClusterWeight:
+		add(resource.ClusterType, m.GetName())
+	case *routev3.RouteAction_RequestMirrorPolicy:
+		add(resource.ClusterType, m.GetCluster())
+	}
+}
+
+// pending says that something of s waits for the next publication.
+func pending(s *scope) bool {
+	for _, table := range s.tables {
+		if table.dirty {
+			return true
+		}
+	}
+	return len(s.update.Set)+len(s.update.Delete)+len(s.clusters) > 0
+}
+
+// books returns what a publisher keeps in mind, a line each, but for the resources themselves.
+func books(p *publisher) []string {
+	var lines []string
+	note := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	for _, s := range p.scopes {
+		note("%s: wanted %t", s.name, s.wanted)
+		for name := range s.named {
+			note("%s: %v", s.name, name)
+		}
+		for key, table := range s.tables {
+			note("%s: table %v of %v, %d hosts", s.name, key, table.domains, len(table.hosts))
+		}
+		for key, n := range s.needs {
+			note("%s: needs %s %d times", s.name, key, n)
+		}
+		for key, host := range s.mesh {
+			note("%s: %s has %d listeners and needs %v", s.name, key, len(host.listeners), host.clusters)
+		}
+	}
+	for key, users := range p.users {
+		for s := range users {
+			note("cluster %s is needed by %s", key, s.name)
+		}
+	}
+	for port, keys := range p.ports {
+		note("port %s has %d clusters", port, len(keys))
+		for key := range keys {
+			note("port %s has the cluster %s", port, key)
+		}
+	}
+	for key := range p.clusters {
+		note("cluster %s is encoded", key)
+	}
+	for port := range p.endpoints {
+		note("endpoints of %s are encoded", port)
+	}
+	slices.Sort(lines)
+	return lines
+}

@@ -1,0 +1,144 @@
+package engine
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/klog/v2"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph/graphtest"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+)
+
+// withStatus are the kinds that have a status of ours.
+var withStatus = []graph.Kind{graph.KindGatewayClass, graph.KindGateway, graph.KindHTTPRoute, graph.KindGRPCRoute}
+
+// TestStatus holds over random histories that statuses are a function of the objects that there are, and that all of
+// them are settled by writing those that a change is said to have made stale.
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	for seed := range histories() {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			testStatus(t, graphtest.Random(uint64(seed), 2000))
+		})
+	}
+}
+
+// FuzzStatus lets the fuzzer write the histories; see FuzzHistory in package graph.
+func FuzzStatus(f *testing.F) {
+	for seed := range uint64(4) {
+		f.Add(graphtest.Random(seed, 500))
+	}
+	f.Fuzz(testStatus)
+}
+
+func testStatus(t *testing.T, data []byte) {
+	history := graphtest.New(data)
+	e := loadedEngine(t)
+	for change := range history.Changes() {
+		stale := e.changed(change.Do(e.graph))
+		settle(t, e, history, stale)
+		for _, kind := range withStatus {
+			for _, key := range graphtest.KeysOf(kind) {
+				if due := e.staleStatus(key); due != nil {
+					t.Fatalf("%s makes the status of %s stale, but not known to be: (-is +due)\n%s", change, key, cmp.Diff(e.graph.Object(key), due))
+				}
+			}
+		}
+	}
+
+	fresh := loadedEngine(t)
+	for _, obj := range history.Objects {
+		fresh.graph.Apply(obj)
+	}
+	ignored := cmpopts.IgnoreFields(metav1.Condition{}, "LastTransitionTime")
+	for _, kind := range withStatus {
+		for _, key := range graphtest.KeysOf(kind) {
+			if diff := cmp.Diff(rendered(fresh, key), rendered(e, key), ignored); diff != "" {
+				t.Errorf("the status of %s, of the objects at once (-) and of their history (+):\n%s", key, diff)
+			}
+		}
+	}
+}
+
+// settle writes stale statuses. Status is read by nobody, so that writing one must not make another one stale.
+func settle(t *testing.T, e *Engine, history *graphtest.History, stale []graph.Key) {
+	t.Helper()
+	for _, key := range stale {
+		due := e.staleStatus(key)
+		if due == nil {
+			t.Fatalf("the status of %s is not stale", key)
+		}
+		written := due.(metav1.Object)
+		history.Objects[key] = written
+		if more := e.changed(e.graph.Apply(written)); more != nil {
+			t.Fatalf("the status of %s makes others stale: %v", key, more)
+		}
+	}
+}
+
+// TestUnsettled: an attachedRoutes of 1 is being written when the route goes. The Gateway is stored with 0, which is right
+// again, and yet somebody has to wait, and to write, until the 1 is gone.
+func TestUnsettled(t *testing.T) {
+	t.Parallel()
+	e := loadedEngine(t)
+	class := &gwv1.GatewayClass{Spec: gwv1.GatewayClassSpec{ControllerName: graph.ControllerName}}
+	class.Name = "ours"
+	gateway := &gwv1.Gateway{Spec: gwv1.GatewaySpec{
+		GatewayClassName: "ours", Listeners: []gwv1.Listener{{Name: "http", Port: 80, Protocol: gwv1.HTTPProtocolType}},
+	}}
+	gateway.Namespace, gateway.Name = "ns", "gw"
+	route := &gwv1.HTTPRoute{}
+	route.Namespace, route.Name = "ns", "r"
+	route.Spec.ParentRefs = []gwv1.ParentReference{{Name: "gw"}}
+	gatewayKey := graph.Key{Kind: graph.KindGateway, Namespace: "ns", Name: "gw"}
+	routeKey := graph.Key{Kind: graph.KindHTTPRoute, Namespace: "ns", Name: "r"}
+
+	e.graph.Apply(class)
+	e.graph.Apply(gateway)
+	e.graph.Apply(e.staleStatus(gatewayKey).(metav1.Object))
+	e.enqueue(e.changed(e.graph.Apply(route)))
+	if e.unsettled[gatewayKey] != 1 {
+		t.Fatalf("to be written are %v, and not the Gateway", e.unsettled)
+	}
+	stale := e.changed(e.graph.Delete(routeKey))
+	if e.staleStatus(gatewayKey) != nil {
+		t.Fatal("the Gateway is not stored with what is right without the route")
+	}
+	if !slices.Contains(stale, gatewayKey) {
+		t.Errorf("nobody waits for the Gateway, only for %v", stale)
+	}
+}
+
+// loadedEngine is an engine that doesn't run, and has nothing to wait for.
+func loadedEngine(t *testing.T) *Engine {
+	e := New(cache.New(), klog.Background())
+	t.Cleanup(e.queue.ShutDown)
+	e.loaded = true
+	e.writers = map[graph.Kind]StatusWriter{}
+	for _, kind := range withStatus {
+		e.writers[kind] = struct{ StatusWriter }{} // that there is one is all that matters
+	}
+	return e
+}
+
+// rendered returns an object with no other status than ours; nil if there is no such object.
+func rendered(e *Engine, key graph.Key) runtime.Object {
+	facts := e.facts(key)
+	if facts == nil {
+		return nil
+	}
+	obj := e.graph.Object(key).(runtime.Object).DeepCopyObject()
+	copyStatus(obj, reflect.New(reflect.TypeOf(obj).Elem()).Interface().(runtime.Object))
+	setStatus(obj, facts)
+	return obj
+}

@@ -1,0 +1,174 @@
+package graphtest
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+)
+
+func randomObject(c *choices, k graph.Key) metav1.Object {
+	meta := metav1.ObjectMeta{Namespace: k.Namespace, Name: k.Name}
+	switch k.Kind {
+	case graph.KindGatewayClass:
+		return randomClass(c, meta)
+	case graph.KindGateway:
+		return randomGateway(c, meta)
+	case graph.KindHTTPRoute:
+		return randomHTTPRoute(c, meta)
+	case graph.KindGRPCRoute:
+		return randomGRPCRoute(c, meta)
+	case graph.KindReferenceGrant:
+		return randomGrant(c, meta)
+	case graph.KindNamespace:
+		meta.Labels = pick(c, nil, map[string]string{"team": "a"}, map[string]string{"team": "b"})
+		return &corev1.Namespace{ObjectMeta: meta}
+	case graph.KindService:
+		return randomService(c, meta)
+	case graph.KindSecret:
+		return randomSecret(c, meta)
+	case graph.KindEndpointSlice:
+		return randomSlice(c, meta)
+	}
+	panic(k.Kind)
+}
+
+func randomClass(c *choices, meta metav1.ObjectMeta) *gwv1.GatewayClass {
+	class := &gwv1.GatewayClass{ObjectMeta: meta, Spec: gwv1.GatewayClassSpec{ControllerName: graph.ControllerName}}
+	switch {
+	case meta.Name == "theirs":
+		class.Spec.ControllerName = "example.com/other"
+	case c.flip(8):
+		class.Spec.ParametersRef = &gwv1.ParametersReference{Kind: "ConfigMap", Name: "p"}
+	}
+	return class
+}
+
+func randomGateway(c *choices, meta metav1.ObjectMeta) *gwv1.Gateway {
+	gw := &gwv1.Gateway{ObjectMeta: meta, Spec: gwv1.GatewaySpec{
+		GatewayClassName: pick[gwv1.ObjectName](c, "ours", "ours", "ours", "ours", "theirs"),
+	}}
+	i := 0
+	gw.Spec.Listeners = some(c, 1, 4, func() gwv1.Listener {
+		i++
+		return randomListener(c, gwv1.SectionName(fmt.Sprint("l", i)))
+	})
+	switch c.n(16) {
+	case 1:
+		gw.Spec.Addresses = []gwv1.GatewaySpecAddress{{Value: pick(c, "10.0.0.1", "224.0.0.1", "")}}
+	case 2:
+		gw.Spec.Addresses = []gwv1.GatewaySpecAddress{{Type: new(gwv1.HostnameAddressType), Value: "example.com"}}
+	case 3:
+		gw.Spec.Infrastructure = &gwv1.GatewayInfrastructure{Labels: map[gwv1.LabelKey]gwv1.LabelValue{"a": "b"}}
+	case 4:
+		gw.Spec.TLS = &gwv1.GatewayTLSConfig{Frontend: &gwv1.FrontendTLSConfig{Default: gwv1.TLSConfig{Validation: &gwv1.FrontendTLSValidation{}}}}
+	}
+	return gw
+}
+
+func randomListener(c *choices, name gwv1.SectionName) gwv1.Listener {
+	l := gwv1.Listener{
+		Name: name, Port: pick[int32](c, 80, 80, 443, 443, 8080),
+		Hostname: maybe[gwv1.Hostname](c, "*.example.com", "a.example.com", "b.example.com", "*.com"),
+	}
+	l.Protocol = gwv1.HTTPProtocolType
+	if l.Port == 443 {
+		l.Protocol = gwv1.HTTPSProtocolType
+	}
+	if c.flip(16) {
+		l.Protocol = pick(c, gwv1.HTTPProtocolType, gwv1.HTTPSProtocolType, gwv1.TLSProtocolType, gwv1.TCPProtocolType)
+	}
+	if l.Protocol == gwv1.HTTPSProtocolType {
+		l.TLS = &gwv1.ListenerTLSConfig{CertificateRefs: some(c, 1, 2, func() gwv1.SecretObjectReference {
+			return gwv1.SecretObjectReference{Name: "c", Namespace: maybe[gwv1.Namespace](c, "app", "infra")}
+		})}
+	}
+	switch c.n(8) {
+	case 0:
+	case 1:
+		l.AllowedRoutes = &gwv1.AllowedRoutes{Namespaces: &gwv1.RouteNamespaces{
+			From:     new(gwv1.NamespacesFromSelector),
+			Selector: &metav1.LabelSelector{MatchLabels: pick(c, nil, map[string]string{"team": "a"})},
+		}}
+	case 2:
+		l.AllowedRoutes = &gwv1.AllowedRoutes{Kinds: some(c, 1, 2, func() gwv1.RouteGroupKind {
+			return gwv1.RouteGroupKind{Kind: pick[gwv1.Kind](c, "HTTPRoute", "GRPCRoute", "TCPRoute")}
+		})}
+	default:
+		l.AllowedRoutes = &gwv1.AllowedRoutes{Namespaces: &gwv1.RouteNamespaces{From: new(gwv1.NamespacesFromAll)}}
+	}
+	return l
+}
+
+func randomGrant(c *choices, meta metav1.ObjectMeta) *gwv1.ReferenceGrant {
+	return &gwv1.ReferenceGrant{ObjectMeta: meta, Spec: gwv1.ReferenceGrantSpec{
+		From: some(c, 1, 2, func() gwv1.ReferenceGrantFrom {
+			return gwv1.ReferenceGrantFrom{
+				Group: gwv1.GroupName, Kind: pick[gwv1.Kind](c, "HTTPRoute", "GRPCRoute", "Gateway"),
+				Namespace: pick[gwv1.Namespace](c, "app", "infra"),
+			}
+		}),
+		To: some(c, 1, 2, func() gwv1.ReferenceGrantTo {
+			return gwv1.ReferenceGrantTo{
+				Group: pick[gwv1.Group](c, "", "", "", "example.com"), Kind: pick[gwv1.Kind](c, "Service", "Secret"),
+				Name: maybe[gwv1.ObjectName](c, "s", "c", "missing"),
+			}
+		}),
+	}}
+}
+
+var servicePorts = []int32{80, 81}
+
+func randomService(c *choices, meta metav1.ObjectMeta) *corev1.Service {
+	s := &corev1.Service{ObjectMeta: meta}
+	for _, port := range servicePorts {
+		if c.flip(4) {
+			continue
+		}
+		s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{
+			Name: pick(c, "p", "q") + fmt.Sprint(port), Port: port,
+			Protocol:    pick(c, "", corev1.ProtocolTCP, corev1.ProtocolTCP, corev1.ProtocolUDP),
+			AppProtocol: pick(c, nil, nil, nil, new("kubernetes.io/h2c"), new("kubernetes.io/ws"), new("https")),
+		})
+	}
+	if c.flip(8) {
+		s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: "other", Port: 80, Protocol: corev1.ProtocolUDP})
+	}
+	if c.flip(8) {
+		s.Spec.Type = corev1.ServiceTypeExternalName
+	}
+	return s
+}
+
+func randomSecret(c *choices, meta metav1.ObjectMeta) *corev1.Secret {
+	pair := pick(c, keyPairs()...)
+	s := &corev1.Secret{
+		ObjectMeta: meta, Type: corev1.SecretTypeTLS,
+		Data: map[string][]byte{corev1.TLSCertKey: pair.chain, corev1.TLSPrivateKeyKey: pair.key},
+	}
+	if c.flip(8) {
+		s.Type = corev1.SecretTypeOpaque
+	}
+	return s
+}
+
+func randomSlice(c *choices, meta metav1.ObjectMeta) *discoveryv1.EndpointSlice {
+	meta.Labels = map[string]string{discoveryv1.LabelServiceName: pick(c, "s", "s", "s", "other", "")}
+	return &discoveryv1.EndpointSlice{
+		ObjectMeta: meta, AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints: some(c, 0, 2, func() discoveryv1.Endpoint {
+			return discoveryv1.Endpoint{
+				Addresses:  []string{pick(c, "10.0.0.1", "10.0.0.2")},
+				Conditions: discoveryv1.EndpointConditions{Ready: pick(c, nil, nil, new(false))},
+				Zone:       maybe(c, "a", "b"),
+			}
+		}),
+		Ports: some(c, 1, 2, func() discoveryv1.EndpointPort {
+			return discoveryv1.EndpointPort{Name: pick(c, new("p80"), new("p81"), new("q80")), Port: new(pick[int32](c, 8080, 8081))}
+		}),
+	}
+}

@@ -1,0 +1,121 @@
+package graphtest
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+func randomHTTPRoute(c *choices, meta metav1.ObjectMeta) *gwv1.HTTPRoute {
+	meta.CreationTimestamp = metav1.NewTime(time.Unix(int64(c.n(2)), 0))
+	return &gwv1.HTTPRoute{ObjectMeta: meta, Spec: gwv1.HTTPRouteSpec{
+		CommonRouteSpec: randomParents(c),
+		Hostnames:       randomHostnames(c),
+		Rules:           some(c, 1, 2, func() gwv1.HTTPRouteRule { return randomHTTPRule(c) }),
+	}}
+}
+
+func randomGRPCRoute(c *choices, meta metav1.ObjectMeta) *gwv1.GRPCRoute {
+	meta.CreationTimestamp = metav1.NewTime(time.Unix(int64(c.n(2)), 0))
+	return &gwv1.GRPCRoute{ObjectMeta: meta, Spec: gwv1.GRPCRouteSpec{
+		CommonRouteSpec: randomParents(c),
+		Hostnames:       randomHostnames(c),
+		Rules:           some(c, 0, 2, func() gwv1.GRPCRouteRule { return randomGRPCRule(c) }),
+	}}
+}
+
+func randomParents(c *choices) gwv1.CommonRouteSpec {
+	return gwv1.CommonRouteSpec{ParentRefs: some(c, 1, 2, func() gwv1.ParentReference {
+		ref := gwv1.ParentReference{
+			Name: "gw", Namespace: maybe[gwv1.Namespace](c, "app", "infra"),
+			Port: pick[*int32](c, nil, nil, nil, new(int32(80)), new(int32(443))),
+		}
+		switch c.n(8) {
+		case 1:
+			ref.SectionName = new(gwv1.SectionName("l1"))
+		case 2, 3:
+			ref.Group, ref.Kind, ref.Name = new(gwv1.Group("")), new(gwv1.Kind("Service")), "s"
+		case 4:
+			ref.Kind = new(gwv1.Kind("ListenerSet"))
+		}
+		return ref
+	})}
+}
+
+func randomHostnames(c *choices) []gwv1.Hostname {
+	return some(c, 0, 2, func() gwv1.Hostname {
+		return pick[gwv1.Hostname](c, "a.example.com", "b.example.com", "*.example.com", "other.org")
+	})
+}
+
+func randomHTTPRule(c *choices) gwv1.HTTPRouteRule {
+	rule := gwv1.HTTPRouteRule{Name: maybe[gwv1.SectionName](c, "one", "two")}
+	rule.BackendRefs = some(c, 0, 2, func() gwv1.HTTPBackendRef { return gwv1.HTTPBackendRef{BackendRef: randomBackend(c)} })
+	switch c.n(8) {
+	case 1:
+		rule.Matches = []gwv1.HTTPRouteMatch{{Path: &gwv1.HTTPPathMatch{
+			Type: new(gwv1.PathMatchRegularExpression), Value: new(pick(c, "/a+", "/(")),
+		}}}
+	case 2:
+		rule.Matches = []gwv1.HTTPRouteMatch{{Path: &gwv1.HTTPPathMatch{
+			Type: new(gwv1.PathMatchPathPrefix), Value: new(pick(c, "/a", "/a/b")),
+		}}}
+	case 3:
+		rule.Matches = []gwv1.HTTPRouteMatch{{Method: new(gwv1.HTTPMethodPost)}, {Headers: []gwv1.HTTPHeaderMatch{{Name: "a", Value: "b"}}}}
+	}
+	switch c.n(12) {
+	case 1:
+		rule.Filters = []gwv1.HTTPRouteFilter{{Type: gwv1.HTTPRouteFilterCORS}}
+	case 2, 3:
+		rule.Filters = []gwv1.HTTPRouteFilter{{
+			Type:          gwv1.HTTPRouteFilterRequestMirror,
+			RequestMirror: &gwv1.HTTPRequestMirrorFilter{BackendRef: randomBackend(c).BackendObjectReference},
+		}}
+	case 4:
+		rule.Filters = []gwv1.HTTPRouteFilter{{
+			Type:                  gwv1.HTTPRouteFilterRequestHeaderModifier,
+			RequestHeaderModifier: &gwv1.HTTPHeaderFilter{Set: []gwv1.HTTPHeader{{Name: "a", Value: pick(c, "b", "a\nb")}}},
+		}}
+	case 5:
+		rule.BackendRefs = nil // "a backendRef and a redirect" is refused by the schema
+		rule.Filters = []gwv1.HTTPRouteFilter{{
+			Type:            gwv1.HTTPRouteFilterRequestRedirect,
+			RequestRedirect: &gwv1.HTTPRequestRedirectFilter{Hostname: maybe[gwv1.PreciseHostname](c, "a.example.com")},
+		}}
+	case 6:
+		rule.Retry = &gwv1.HTTPRouteRetry{}
+	case 7:
+		rule.Timeouts = &gwv1.HTTPRouteTimeouts{Request: maybe[gwv1.Duration](c, "0s", "1h")}
+	}
+	return rule
+}
+
+func randomGRPCRule(c *choices) gwv1.GRPCRouteRule {
+	rule := gwv1.GRPCRouteRule{
+		BackendRefs: some(c, 0, 2, func() gwv1.GRPCBackendRef { return gwv1.GRPCBackendRef{BackendRef: randomBackend(c)} }),
+	}
+	switch c.n(8) {
+	case 1:
+		rule.Matches = []gwv1.GRPCRouteMatch{{Method: &gwv1.GRPCMethodMatch{Type: new(gwv1.GRPCMethodMatchType("Fuzzy"))}}}
+	case 2:
+		rule.Matches = []gwv1.GRPCRouteMatch{{Method: &gwv1.GRPCMethodMatch{
+			Type: new(gwv1.GRPCMethodMatchRegularExpression), Service: new(pick(c, "a.*", "(")),
+		}}}
+	}
+	return rule
+}
+
+func randomBackend(c *choices) gwv1.BackendRef {
+	ref := gwv1.BackendRef{BackendObjectReference: gwv1.BackendObjectReference{
+		Name: pick[gwv1.ObjectName](c, "s", "s", "s", "missing"), Namespace: maybe[gwv1.Namespace](c, "app", "infra"),
+		Port: pick(c, new(int32(80)), new(int32(81)), nil),
+	}}
+	switch c.n(16) {
+	case 1:
+		ref.Kind = new(gwv1.Kind("Bucket"))
+	case 2, 3, 4:
+		ref.Weight = new(pick[int32](c, 0, 3))
+	}
+	return ref
+}
