@@ -133,6 +133,8 @@ func (e *Engine) commit(obj runtime.Object, deleted bool) {
 	for i := 0; err == nil && i < len(settled); i++ {
 		select {
 		case <-settled[i]:
+		case <-e.stopped:
+			err = errStopped
 		case <-ctx.Done():
 			err = ctx.Err()
 		}

@@ -40,7 +40,7 @@ type scope struct {
 	wanted bool
 	// update collects what one publication changes.
 	update cache.Update
-	// named are the listeners and secrets that are published.
+	// named are the listeners and secrets of a Gateway that are published.
 	named map[cache.Name]bool
 	// tables are the route tables, with their virtual hosts encoded.
 	tables map[graph.TableKey]*table
@@ -98,6 +98,7 @@ func (p *publisher) publish(g *graph.Graph, dirty graph.Dirty) {
 		p.meshHost(g, s, key)
 		touched[s] = true
 	}
+	// Last, when nothing uses the ports that are gone any more.
 	for key := range dirty.Backends {
 		for _, s := range p.backend(g, key) {
 			touched[s] = true
@@ -211,10 +212,8 @@ func (p *publisher) meshHost(g *graph.Graph, s *scope, key graph.BackendKey) {
 	for _, l := range old.listeners {
 		if !published[l] {
 			s.update.Delete = append(s.update.Delete, l)
-			delete(s.named, l)
 		}
 	}
-	maps.Copy(s.named, published)
 	p.release(s, old.clusters)
 }
 
@@ -276,19 +275,12 @@ func (p *publisher) backend(g *graph.Graph, port graph.BackendKey) []*scope {
 	return touched
 }
 
-// encodeBackend encodes the clusters in use and the endpoints of a port, or forgets them if the port is no more.
+// encodeBackend encodes the clusters in use and the endpoints of a port. The port exists: what used one that is gone was
+// dirty too, and has released it by now.
 func (p *publisher) encodeBackend(g *graph.Graph, port graph.BackendKey) {
 	facts := g.ServicePort(port)
 	for key := range p.ports[port] {
-		if facts == nil {
-			delete(p.clusters, key)
-			continue
-		}
 		p.clusters[key] = encode(resource.ClusterType, key.String(), translate.Cluster(key, facts))
-	}
-	if facts == nil {
-		delete(p.endpoints, port)
-		return
 	}
 	p.endpoints[port] = encode(resource.EndpointType, port.String(), translate.ClusterLoadAssignment(facts))
 }
@@ -314,13 +306,12 @@ func (p *publisher) assemble(s *scope) {
 		s.update.Set = append(s.update.Set, cache.NewResource(resource.RouteType, name, translate.RouteConfiguration(key, hosts)))
 	}
 	for key := range s.clusters {
-		cluster, endpoints := p.clusters[key], p.endpoints[key.BackendKey]
-		if s.needs[key] > 0 && cluster != nil {
-			s.update.Set = append(s.update.Set, cluster, endpoints)
+		if s.needs[key] > 0 {
+			s.update.Set = append(s.update.Set, p.clusters[key], p.endpoints[key.BackendKey])
 			continue
 		}
 		s.update.Delete = append(s.update.Delete, cache.Name{TypeURL: resource.ClusterType, Name: key.String()})
-		if endpoints == nil || !p.needsPort(s, key.BackendKey) {
+		if !p.needsPort(s, key.BackendKey) {
 			s.update.Delete = append(s.update.Delete, cache.Name{TypeURL: resource.EndpointType, Name: key.BackendKey.String()})
 		}
 	}

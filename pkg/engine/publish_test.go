@@ -48,9 +48,9 @@ func FuzzPublish(f *testing.F) {
 
 func histories() int {
 	if testing.Short() {
-		return 20
+		return 10
 	}
-	return 100
+	return 40
 }
 
 // testPublish publishes a history, change by change or a few at a time. Whatever is published must be valid and complete.

@@ -31,6 +31,8 @@ type Kind struct {
 	Generation bool
 	// Prepare, if set, completes an object before it is validated; old is nil on create.
 	Prepare func(obj, old runtime.Object)
+	// DefaultStatus, if set, completes a status that a client has written.
+	DefaultStatus func(obj runtime.Object)
 	// Attributes, if set, are what label and field selectors see.
 	Attributes storage.AttrFunc
 	// TTLSeconds, if not zero, is how long an object is kept after its last write.

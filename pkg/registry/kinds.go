@@ -48,6 +48,8 @@ func gatewayKind(kind string, status bool, newObject, newList func() runtime.Obj
 		Modelled:   true,
 		Generation: true,
 		Attributes: attributes,
+
+		DefaultStatus: s.DefaultStatus,
 		Prepare: func(obj, old runtime.Object) {
 			if old == nil {
 				s.SetInitialStatus(obj)

@@ -128,6 +128,9 @@ func (s statusStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.O
 	reflect.ValueOf(obj).Elem().Set(reflect.ValueOf(old.DeepCopyObject()).Elem())
 	written.SetManagedFields(managedFields)
 	statusOf(obj).Set(status)
+	if s.kind.DefaultStatus != nil {
+		s.kind.DefaultStatus(obj)
+	}
 }
 
 func (s statusStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {

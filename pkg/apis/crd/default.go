@@ -21,14 +21,25 @@ func (s *Schema) Default(obj runtime.Object) {
 	if !s.defaults.missing(value) {
 		return
 	}
-	// The Go types and the schemas are of one module, and a test converts all of its examples: an error here is a
-	// mistake of this program.
+	s.complete(value, &schema)
+}
+
+// DefaultStatus sets the defaults of the status of obj, for a status that a client has written: kind and group of the
+// parentRef of a route's parent, for example.
+func (s *Schema) DefaultStatus(obj runtime.Object) {
+	schema := s.structural.Properties[statusPart.key]
+	s.complete(statusPart.of(obj), &schema)
+}
+
+// complete sets the defaults of schema in value, by way of JSON values. The Go types and the schemas are of one module,
+// and a test converts all of its examples: an error here is a mistake of this program.
+func (s *Schema) complete(value reflect.Value, schema *structuralschema.Structural) {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(value.Addr().Interface())
 	if err != nil {
 		panic(fmt.Sprintf("defaulting %v: %v", s.gvk, err))
 	}
-	defaulting.PruneNonNullableNullsWithoutDefaults(content, &schema)
-	defaulting.Default(content, &schema)
+	defaulting.PruneNonNullableNullsWithoutDefaults(content, schema)
+	defaulting.Default(content, schema)
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, value.Addr().Interface()); err != nil {
 		panic(fmt.Sprintf("defaulting %v: %v", s.gvk, err))
 	}
