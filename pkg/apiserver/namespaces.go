@@ -80,10 +80,35 @@ func (s *Server) purgeNamespaces(hook genericapiserver.PostStartHookContext) err
 	return nil
 }
 
-// purge deletes everything in a Namespace. It returns how many objects are left, waiting for their finalizers; if none
-// is, the Namespace is gone.
+// purge deletes everything in a Namespace that is being deleted. It returns how many objects are left, waiting for their
+// finalizers; if none is, the Namespace is gone.
 func (s *Server) purge(ctx context.Context, namespaces *registry.NamespaceStore, name string) (left int, err error) {
-	ctx = genericapirequest.WithNamespace(ctx, name)
+	// What is in the queue may be late: the Namespace is gone, or another one has its name by now.
+	obj, err := namespaces.Get(ctx, name, &metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("reading the Namespace: %w", err)
+	}
+	ns := obj.(*corev1.Namespace)
+	if ns.DeletionTimestamp.IsZero() {
+		return 0, nil
+	}
+	if len(ns.Spec.Finalizers) > 0 { // else nothing has been left in it before
+		if left, err = s.empty(ctx, name); left > 0 || err != nil {
+			return left, err
+		}
+	}
+	if err := namespaces.Finalize(ctx, ns); !apierrors.IsNotFound(err) {
+		return 0, err
+	}
+	return 0, nil
+}
+
+// empty deletes what is in a Namespace and returns how many objects are left.
+func (s *Server) empty(ctx context.Context, namespace string) (left int, err error) {
+	ctx = genericapirequest.WithNamespace(ctx, namespace)
 	var errs []error
 	for _, store := range s.Stores {
 		if !store.Kind.Namespaced {
@@ -100,11 +125,5 @@ func (s *Server) purge(ctx context.Context, namespaces *registry.NamespaceStore,
 		}
 		left += meta.LenList(list)
 	}
-	if left > 0 || len(errs) > 0 {
-		return left, utilerrors.NewAggregate(errs)
-	}
-	if err := namespaces.Finalize(ctx, name); !apierrors.IsNotFound(err) {
-		return 0, err
-	}
-	return 0, nil
+	return left, utilerrors.NewAggregate(errs)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -73,16 +74,19 @@ func New(xds *cache.Cache, logger klog.Logger) *Engine {
 	}
 }
 
-// Run feeds the graph from the sources until ctx ends. writers write the statuses of dependents, by kind.
+// Run feeds the graph from the sources until ctx ends, and returns when nothing of the engine uses the sources or the
+// writers any more. writers write the statuses of dependents, by kind.
 func (e *Engine) Run(ctx context.Context, sources map[graph.Kind]Source, writers map[graph.Kind]StatusWriter) {
 	e.writers = writers
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	for kind, source := range sources {
 		f := &feed{engine: e, kind: kind, applied: map[types.NamespacedName]uint64{}}
 		e.feeds[kind] = f
-		go f.run(ctx, source)
+		wg.Go(func() { f.run(ctx, source) })
 	}
 	for range settlers {
-		go e.settleStatuses(ctx)
+		wg.Go(func() { e.settleStatuses(ctx) })
 	}
 	defer close(e.stopped)
 	defer e.queue.ShutDown()

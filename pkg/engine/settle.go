@@ -105,9 +105,10 @@ func (e *Engine) settle(ctx context.Context, key graph.Key) error {
 		}
 		writer := e.writers[key.Kind]
 		version := due.(metav1.Object).GetResourceVersion()
+		var current bool
 		stored, err := writer.UpdateStatus(ctx, key.NamespacedName(), func(obj runtime.Object) {
 			// The facts hold for the object that the graph has. A newer one is brought into the graph first.
-			if obj.(metav1.Object).GetResourceVersion() == version {
+			if current = obj.(metav1.Object).GetResourceVersion() == version; current {
 				copyStatus(obj, due)
 			}
 		})
@@ -117,7 +118,9 @@ func (e *Engine) settle(ctx context.Context, key graph.Key) error {
 		if err != nil {
 			return err
 		}
-		statusWrites.WithLabelValues(string(key.Kind)).Inc()
+		if current {
+			statusWrites.WithLabelValues(string(key.Kind)).Inc()
+		}
 		if err := e.do(ctx, func() {
 			stale, _ := e.feedOf(stored).committed(stored.(metav1.Object), false)
 			e.enqueue(slices.DeleteFunc(stale, func(k graph.Key) bool { return k == key }))

@@ -24,8 +24,6 @@ type GatewayClassFacts struct {
 	Managed bool
 	// Unaccepted: InvalidParameters (spec.parametersRef names a kind that isn't supported or doesn't exist).
 	Unaccepted *Problem
-	// Warnings name fields that have no effect, and why.
-	Warnings []string
 }
 
 // GatewayFacts is what is true of a Gateway.

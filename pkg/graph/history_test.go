@@ -165,7 +165,7 @@ func observe(g *graph.Graph) observation {
 		switch k.Kind {
 		case graph.KindGatewayClass:
 			if f := g.GatewayClass(k.Name); f != nil {
-				o.statuses[k] = []any{f.Managed, f.Unaccepted, f.Warnings}
+				o.statuses[k] = []any{f.Managed, f.Unaccepted}
 			}
 		case graph.KindGateway:
 			if f := g.Gateway(k.NamespacedName()); f != nil {

@@ -44,9 +44,6 @@ func (k *Kind) GroupResource() schema.GroupResource {
 	return schema.GroupResource{Group: k.Group, Resource: k.Resource}
 }
 
-// Hub is the version that is stored.
-func (k *Kind) Hub() schema.GroupVersionKind { return k.WithVersion(k.Versions[0]) }
-
 // Rules validates objects of a kind. None of its methods changes what it is given.
 type Rules interface {
 	Validate(ctx context.Context, obj runtime.Object) field.ErrorList

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // Model knows what is true of the objects. Stores ask it on every write and tell it what they committed.
@@ -23,11 +22,4 @@ type Model interface {
 	Committed(obj runtime.Object)
 	// Deleted is Committed for an object that is gone.
 	Deleted(obj runtime.Object)
-}
-
-// StatusWriter writes the status of stored objects; it is how a Model settles dependents.
-type StatusWriter interface {
-	// UpdateStatus calls update with a copy of the stored object and writes what update made of its status, or nothing
-	// if update left it as it was. It returns the object as it is stored then. On a conflict update is called again.
-	UpdateStatus(ctx context.Context, name types.NamespacedName, update func(obj runtime.Object)) (runtime.Object, error)
 }

@@ -30,9 +30,9 @@ func NewNamespaceStore(s *Store) *NamespaceStore {
 	return &NamespaceStore{Store: s}
 }
 
-// PrepareNamespace is the Prepare of the Namespace kind: a new Namespace is Active and waits for its contents to be
+// prepareNamespace is the Prepare of the Namespace kind: a new Namespace is Active and waits for its contents to be
 // deleted before it goes; clients cannot change that.
-func PrepareNamespace(obj, old runtime.Object) {
+func prepareNamespace(obj, old runtime.Object) {
 	ns := obj.(*corev1.Namespace)
 	if old == nil {
 		ns.Spec.Finalizers = []corev1.FinalizerName{corev1.FinalizerKubernetes}
@@ -99,16 +99,19 @@ func (s *NamespaceStore) terminate(ctx context.Context, ns *corev1.Namespace, va
 	return out, err
 }
 
-// Finalize removes a terminating Namespace in which nothing is left.
-func (s *NamespaceStore) Finalize(ctx context.Context, name string) error {
+// Finalize removes ns, a terminating Namespace in which nothing is left. It is a conflict if another Namespace has its
+// name by now.
+func (s *NamespaceStore) Finalize(ctx context.Context, ns *corev1.Namespace) error {
 	ctx = genericapirequest.WithNamespace(ctx, metav1.NamespaceNone)
-	if _, err := s.change(ctx, name, nil, false, func(ns *corev1.Namespace) error {
+	if _, err := s.change(ctx, ns.Name, &storage.Preconditions{UID: &ns.UID}, false, func(ns *corev1.Namespace) error {
 		ns.Spec.Finalizers = nil
 		return nil
 	}); err != nil {
 		return err
 	}
-	_, _, err := s.Store.Delete(ctx, name, rest.ValidateAllObjectFunc, metav1.NewDeleteOptions(0))
+	options := metav1.NewDeleteOptions(0)
+	options.Preconditions = metav1.NewUIDPreconditions(string(ns.UID))
+	_, _, err := s.Store.Delete(ctx, ns.Name, rest.ValidateAllObjectFunc, options)
 	return err
 }
 

@@ -30,7 +30,6 @@ var (
 	_ rest.ShortNamesProvider   = &Store{}
 	_ rest.CategoriesProvider   = &Store{}
 	_ rest.SingularNameProvider = &Store{}
-	_ StatusWriter              = &Store{}
 )
 
 // NewStore makes the store of a kind. typer knows the hub types. model may be nil: then nothing is said in status.
@@ -93,7 +92,9 @@ func (s *Store) ShortNames() []string { return s.Kind.ShortNames }
 // Categories implements rest.CategoriesProvider.
 func (s *Store) Categories() []string { return s.Kind.Categories }
 
-// UpdateStatus implements StatusWriter. It goes past admission and validation: what a Model renders needs neither.
+// UpdateStatus calls update with a copy of the stored object and writes what update made of its status, or nothing if
+// update left it as it was. It returns the object as it is stored then. On a conflict update is called again. It is how a
+// Model settles dependents, and goes past admission and validation: what a Model renders needs neither.
 func (s *Store) UpdateStatus(ctx context.Context, name types.NamespacedName, update func(runtime.Object)) (runtime.Object, error) {
 	key, err := s.KeyFunc(genericapirequest.WithNamespace(ctx, name.Namespace), name.Name)
 	if err != nil {

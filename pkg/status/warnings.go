@@ -42,7 +42,6 @@ func (w *warnings) problem(what string, p *graph.Problem) {
 func GatewayClassWarnings(f *graph.GatewayClassFacts) []string {
 	var w warnings
 	w.problem("the GatewayClass is not accepted", f.Unaccepted)
-	w.add(f.Warnings...)
 	return w
 }
 

@@ -14,8 +14,8 @@ func TestGatewayClassWarnings(t *testing.T) {
 	t.Parallel()
 	equal(t, "a good class", status.GatewayClassWarnings(&graph.GatewayClassFacts{Managed: true}), []string(nil))
 	equal(t, "a bad class", status.GatewayClassWarnings(&graph.GatewayClassFacts{
-		Managed: true, Unaccepted: problem("InvalidParameters", "m"), Warnings: []string{"spec.x has no effect"},
-	}), []string{"the GatewayClass is not accepted (InvalidParameters): m", "spec.x has no effect"})
+		Managed: true, Unaccepted: problem("InvalidParameters", "m"),
+	}), []string{"the GatewayClass is not accepted (InvalidParameters): m"})
 }
 
 func TestGatewayWarnings(t *testing.T) {

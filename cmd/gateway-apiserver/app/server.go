@@ -273,6 +273,7 @@ func (s *standalone) run(ctx context.Context, out io.Writer) error {
 		<-engineDone
 	}()
 	if err := s.engine.Sync(ctx); err != nil {
+		s.api.Destroy() // which Run would do: etcd doesn't stop while the stores are connected
 		return err
 	}
 

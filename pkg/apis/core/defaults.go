@@ -16,7 +16,7 @@ func AddDefaults(s *runtime.Scheme) {
 }
 
 // defaultNamespace sets the label by which a namespace selector finds a namespace by name. A generated name is not
-// known yet when defaults are set: such a namespace gets its label when it is read.
+// known yet when defaults are set: such a namespace gets its label where it is prepared for its store (package registry).
 func defaultNamespace(ns *corev1.Namespace) {
 	if ns.Name == "" {
 		return

@@ -9,8 +9,8 @@
 // cannot either: a required field that is missing from one that is empty ("" for a string, 0 for a number). A missing
 // string is therefore refused by its minimum length or pattern, and accepted where "" is valid (the core group).
 //
-// Status is not defaulted: the server renders it. It is validated only where a client writes it, with
-// [Schema.ValidateStatusUpdate].
+// Status, which the server renders, starts as the schema's default ([Schema.SetInitialStatus]). It is defaulted and
+// validated only where a client writes it, with [Schema.DefaultStatus] and [Schema.ValidateStatusUpdate].
 //
 // The one invariant: validation never writes to its arguments, and an object that the CustomResourceDefinition refuses
 // is refused here, but for the limits of typed objects above.
