@@ -65,7 +65,7 @@ func (s *Server) storage(kind *registry.Kind, options generic.RESTOptionsGetter,
 	s.Stores[kind.GroupKind] = store
 	endpoints := map[string]rest.Storage{kind.Resource: store}
 	if kind.GroupKind == namespaceKind {
-		endpoints[kind.Resource] = registry.NewNamespaceStore(store)
+		endpoints[kind.Resource] = &registry.NamespaceStore{Store: store}
 	}
 	if kind.Status {
 		endpoints[kind.Resource+"/status"] = registry.NewStatusEndpoint(store)

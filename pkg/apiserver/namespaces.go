@@ -24,8 +24,12 @@ import (
 
 var namespaceKind = schema.GroupKind{Group: corev1.GroupName, Kind: "Namespace"}
 
-// purgeRetry is how soon a Namespace is looked at again in which something waits for its finalizers.
-const purgeRetry = time.Second
+const (
+	// purgeRetry is how soon a Namespace is looked at again in which something waits for its finalizers.
+	purgeRetry = time.Second
+	// purgeRetryMax bounds how long one waits whose contents could not be deleted.
+	purgeRetryMax = time.Minute
+)
 
 func (s *Server) namespaces() *registry.NamespaceStore {
 	if store := s.Stores[namespaceKind]; store != nil {
@@ -38,7 +42,7 @@ func (s *Server) namespaces() *registry.NamespaceStore {
 // namespace controller does this.
 func (s *Server) purgeNamespaces(hook genericapiserver.PostStartHookContext) error {
 	namespaces := s.namespaces()
-	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]())
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](purgeRetry, purgeRetryMax))
 	lw := &cache.ListWatch{ListWithContextFunc: namespaces.ListAll, WatchFuncWithContext: namespaces.WatchAll}
 	enqueue := func(obj any) {
 		if ns, ok := obj.(*corev1.Namespace); ok && !ns.DeletionTimestamp.IsZero() {

@@ -21,6 +21,8 @@ const (
 	maxBatch = 64
 	// settleBound is how long a write waits for the statuses of its dependents.
 	settleBound = 2 * time.Second
+	// retryMin and retryMax bound how soon a status that could not be written is tried again.
+	retryMin, retryMax = 100 * time.Millisecond, time.Minute
 	// settlers is how many statuses are written at a time.
 	settlers = 8
 )
@@ -65,7 +67,7 @@ func New(xds *cache.Cache, logger klog.Logger) *Engine {
 		commands:  make(chan command, maxBatch),
 		synced:    make(chan struct{}),
 		stopped:   make(chan struct{}),
-		queue:     workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[graph.Key]()),
+		queue:     workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[graph.Key](retryMin, retryMax)),
 		graph:     graph.New(),
 		feeds:     map[graph.Kind]*feed{},
 		publisher: newPublisher(xds),

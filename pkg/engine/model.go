@@ -16,17 +16,56 @@ import (
 
 // Render implements registry.Model.
 func (e *Engine) Render(obj runtime.Object) {
-	var facts any
-	if e.do(context.Background(), func() { facts = e.preview(obj) }) == nil {
+	if facts := e.ask(obj); facts != nil {
 		setStatus(obj, facts)
+	}
+}
+
+// ask is preview, for those who are not in the engine's goroutine. Objects of kinds without a status of ours don't bother
+// it.
+func (e *Engine) ask(obj runtime.Object) (facts any) {
+	switch obj.(type) {
+	case *gwv1.GatewayClass, *gwv1.Gateway, *gwv1.HTTPRoute, *gwv1.GRPCRoute:
+	default:
+		return nil
+	}
+	answer := make(chan any, 1)
+	select {
+	case e.commands <- command{do: func() { answer <- e.preview(obj) }, done: make(chan struct{})}:
+	case <-e.stopped:
+		return nil
+	}
+	// Not the end of the batch, as in do: a preview changes nothing that would have to be published.
+	select {
+	case facts = <-answer:
+		return facts
+	case <-e.stopped:
+		return nil
+	}
+}
+
+// Restore implements registry.Model.
+func (e *Engine) Restore(written, stored runtime.Object) {
+	facts := e.ask(written)
+	switch w := written.(type) {
+	case *gwv1.GatewayClass:
+		if f, ok := facts.(*graph.GatewayClassFacts); ok {
+			w.Status = status.RestoreGatewayClass(f, w.Status, stored.(*gwv1.GatewayClass).Status)
+		}
+	case *gwv1.Gateway:
+		if f, ok := facts.(*graph.GatewayFacts); ok {
+			w.Status = status.RestoreGateway(f, w.Status, stored.(*gwv1.Gateway).Status)
+		}
+	case *gwv1.HTTPRoute:
+		w.Status.RouteStatus = status.RestoreRoute(w.Status.RouteStatus, stored.(*gwv1.HTTPRoute).Status.RouteStatus)
+	case *gwv1.GRPCRoute:
+		w.Status.RouteStatus = status.RestoreRoute(w.Status.RouteStatus, stored.(*gwv1.GRPCRoute).Status.RouteStatus)
 	}
 }
 
 // Warnings implements registry.Model.
 func (e *Engine) Warnings(obj runtime.Object) []string {
-	var facts any
-	_ = e.do(context.Background(), func() { facts = e.preview(obj) })
-	switch f := facts.(type) {
+	switch f := e.ask(obj).(type) {
 	case *graph.GatewayClassFacts:
 		return status.GatewayClassWarnings(f)
 	case *graph.GatewayFacts:

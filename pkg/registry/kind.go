@@ -31,6 +31,8 @@ type Kind struct {
 	Generation bool
 	// Prepare, if set, completes an object before it is validated; old is nil on create.
 	Prepare func(obj, old runtime.Object)
+	// Emptied, if set, says whether an object that is being deleted can go when it has lost its last finalizer.
+	Emptied func(obj runtime.Object) bool
 	// DefaultStatus, if set, completes a status that a client has written.
 	DefaultStatus func(obj runtime.Object)
 	// Attributes, if set, are what label and field selectors see.

@@ -65,7 +65,7 @@ func CoreKinds() []*Kind {
 			GroupKind: schema.GroupKind{Kind: "Namespace"},
 			Resource:  "namespaces", Singular: "namespace", ShortNames: []string{"ns"},
 			New: func() runtime.Object { return &corev1.Namespace{} }, NewList: func() runtime.Object { return &corev1.NamespaceList{} },
-			Columns: namespaceColumns, Status: true, Modelled: true, Prepare: prepareNamespace,
+			Columns: namespaceColumns, Status: true, Modelled: true, Prepare: prepareNamespace, Emptied: emptiedNamespace,
 		},
 		{
 			GroupKind: schema.GroupKind{Kind: "Service"},

@@ -15,6 +15,9 @@ type Model interface {
 	// Render sets the status of obj to what would be true if obj were written now. The entries and conditions of
 	// other controllers that obj's status holds stay as they are.
 	Render(obj runtime.Object)
+	// Restore puts what belongs to this implementation in the status of stored back into the status of written, which
+	// a client wrote.
+	Restore(written, stored runtime.Object)
 	// Warnings is what whoever writes obj should be told at once.
 	Warnings(obj runtime.Object) []string
 	// Committed says that obj was written. It returns when the statuses of the objects that depend on obj are

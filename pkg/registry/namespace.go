@@ -20,15 +20,9 @@ import (
 // is left in it. This is what kube-apiserver does.
 type NamespaceStore struct{ *Store }
 
-// NewNamespaceStore prepares s, the store of Namespaces, for what is special about them. It is called once, before s is
-// used.
-func NewNamespaceStore(s *Store) *NamespaceStore {
-	// The last of metadata.finalizers is not the last thing to wait for: spec.finalizers is.
-	s.ShouldDeleteDuringUpdate = func(_ context.Context, _ string, obj, _ runtime.Object) bool {
-		return len(obj.(*corev1.Namespace).Spec.Finalizers) == 0
-	}
-	return &NamespaceStore{Store: s}
-}
+// emptiedNamespace says whether a Namespace that lost its last finalizer in metadata can go: not while the one in spec
+// says that something may be left in it.
+func emptiedNamespace(obj runtime.Object) bool { return len(obj.(*corev1.Namespace).Spec.Finalizers) == 0 }
 
 // prepareNamespace is the Prepare of the Namespace kind: a new Namespace is Active and waits for its contents to be
 // deleted before it goes; clients cannot change that.

@@ -49,6 +49,9 @@ func NewStore(kind *Kind, typer runtime.ObjectTyper, options generic.RESTOptions
 	if kind.TTLSeconds != 0 {
 		store.TTLFunc = func(runtime.Object, uint64, bool) (uint64, error) { return kind.TTLSeconds, nil }
 	}
+	if kind.Emptied != nil {
+		store.ShouldDeleteDuringUpdate = func(_ context.Context, _ string, obj, _ runtime.Object) bool { return kind.Emptied(obj) }
+	}
 	if model != nil {
 		connect(store, model)
 	}

@@ -131,6 +131,9 @@ func (s statusStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.O
 	if s.kind.DefaultStatus != nil {
 		s.kind.DefaultStatus(obj)
 	}
+	if s.model != nil {
+		s.model.Restore(obj, old)
+	}
 }
 
 func (s statusStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {

@@ -13,6 +13,12 @@ import (
 // markerFile tells a data directory of ours from any other directory, and its layout from those of other versions.
 const markerFile = "gateway-apiserver.json"
 
+// lockFile is locked while a process has the directory; a file with partSuffix is being written.
+const (
+	lockFile   = "lock"
+	partSuffix = ".part"
+)
+
 // dataFormat is the layout of the data directory that this version writes and reads.
 const dataFormat = 1
 
@@ -35,49 +41,69 @@ func openDataDir(path string) (*dataDir, error) {
 	if err := os.MkdirAll(abs, 0o700); err != nil {
 		return nil, fmt.Errorf("--data-dir: %w", err)
 	}
-	if err := checkMarker(abs); err != nil {
+	// Before the lock, which would be the first file in a directory that is not ours.
+	fresh, err := checkMarker(abs)
+	if err != nil {
 		return nil, err
 	}
-	lock, err := os.OpenFile(filepath.Join(abs, "lock"), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	lock, err := os.OpenFile(filepath.Join(abs, lockFile), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("--data-dir: %w", err)
 	}
+	d := &dataDir{path: abs, lock: lock}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		lock.Close()
+		d.close()
 		return nil, fmt.Errorf("--data-dir %s is in use by another gateway-apiserver: stop that one, or choose another directory", path)
 	}
-	return &dataDir{path: abs, lock: lock}, nil
+	if fresh {
+		if err := d.mark(); err != nil {
+			d.close()
+			return nil, fmt.Errorf("--data-dir: %w", err)
+		}
+	}
+	return d, nil
 }
 
-// checkMarker refuses a directory that has other things in it, or a layout that this version doesn't know.
-func checkMarker(dir string) error {
-	path := filepath.Join(dir, markerFile)
-	content, err := os.ReadFile(path)
+// checkMarker refuses a directory that has other things in it, or a layout that this version doesn't know. A fresh one
+// is empty, but for the lock of a process that died before it marked it.
+func checkMarker(dir string) (fresh bool, err error) {
+	content, err := os.ReadFile(filepath.Join(dir, markerFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
-			return fmt.Errorf("--data-dir: %w", err)
+			return false, fmt.Errorf("--data-dir: %w", err)
 		}
-		if len(entries) > 0 {
-			return fmt.Errorf("--data-dir %s is not a data directory of gateway-apiserver (it is not empty and has no %s): choose an empty or a new directory", dir, markerFile)
+		for _, e := range entries {
+			if e.Name() != lockFile && e.Name() != markerFile+partSuffix {
+				return false, fmt.Errorf("--data-dir %s is not a data directory of gateway-apiserver (it is not empty and has no %s): choose an empty or a new directory", dir, markerFile)
+			}
 		}
-		content, err := json.Marshal(marker{Format: dataFormat})
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(path, append(content, '\n'), 0o600)
+		return true, nil
 	}
 	if err != nil {
-		return fmt.Errorf("--data-dir: %w", err)
+		return false, fmt.Errorf("--data-dir: %w", err)
 	}
 	var m marker
 	if err := json.Unmarshal(content, &m); err != nil {
-		return fmt.Errorf("--data-dir %s is damaged: reading %s: %w", dir, markerFile, err)
+		return false, fmt.Errorf("--data-dir %s is damaged: reading %s: %w", dir, markerFile, err)
 	}
 	if m.Format != dataFormat {
-		return fmt.Errorf("--data-dir %s has format %d, and this version of gateway-apiserver knows only format %d: use the version that wrote it", dir, m.Format, dataFormat)
+		return false, fmt.Errorf("--data-dir %s has format %d, and this version of gateway-apiserver knows only format %d: use the version that wrote it", dir, m.Format, dataFormat)
 	}
-	return nil
+	return false, nil
+}
+
+// mark makes the directory ours, whole or not at all.
+func (d *dataDir) mark() error {
+	content, err := json.Marshal(marker{Format: dataFormat})
+	if err != nil {
+		return err
+	}
+	part := d.in(markerFile + partSuffix)
+	if err := os.WriteFile(part, append(content, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(part, d.in(markerFile))
 }
 
 // in is a path in the directory.

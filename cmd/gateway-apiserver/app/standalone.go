@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -87,10 +88,13 @@ func (o *standaloneOptions) run(ctx context.Context, out io.Writer) error {
 	}
 	defer dir.close()
 	s, err := newStandalone(ctx, standaloneConfig{dir: dir, apiListen: api, xdsListen: xds, manifests: o.manifests})
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.run(ctx, out)
 	}
-	return s.run(ctx, out)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // told to stop while it was starting
+	}
+	return err
 }
 
 func listen(flag, address string) (net.Listener, error) {
@@ -113,10 +117,13 @@ func checkLoopback(address string) error {
 	if err != nil {
 		return fmt.Errorf("--xds-listen %s: want HOST:PORT: %w", address, err)
 	}
+	ips := []net.IP{net.ParseIP(host)} // nil for another name than localhost, and for no host, which is every address
 	if host == "localhost" {
-		return nil
+		if ips, err = net.LookupIP(host); err != nil {
+			return fmt.Errorf("--xds-listen %s: %w", address, err)
+		}
 	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+	if slices.ContainsFunc(ips, func(ip net.IP) bool { return !ip.IsLoopback() }) {
 		return fmt.Errorf("--xds-listen %s: xDS is plaintext and carries private keys, so it only listens on a loopback address: use 127.0.0.1 or [::1]", address)
 	}
 	return nil
