@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -105,7 +106,11 @@ func config(dir, endpoint string, stopping *atomic.Bool) *embed.Config {
 // that it cannot make sense of.
 func start(c *embed.Config) (e *embed.Etcd, err error) {
 	defer func() {
-		if r := recover(); r != nil {
+		switch r := recover().(type) {
+		case nil:
+		case runtime.Error: // etcd trips over a log that it could not read
+			e, err = nil, errors.New("its files cannot be read")
+		default:
 			e, err = nil, fmt.Errorf("%v", r)
 		}
 	}()

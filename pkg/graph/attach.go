@@ -31,7 +31,6 @@ func (g *Graph) evalParents(f *RouteFacts) []ParentFacts {
 	if len(refs) == 0 {
 		return nil
 	}
-	invalid := allRulesInvalid(f.Rules)
 	parents := make([]ParentFacts, len(refs))
 	for i, ref := range refs {
 		p := &parents[i]
@@ -42,9 +41,6 @@ func (g *Graph) evalParents(f *RouteFacts) []ParentFacts {
 			g.gatewayParent(f, p, target)
 		case KindService:
 			g.serviceParent(f, p, target)
-		}
-		if p.Managed && p.Unaccepted == nil && invalid != nil {
-			p.Unaccepted, p.Attachments, p.ServicePorts = invalid, nil, nil
 		}
 	}
 	return parents
@@ -58,8 +54,13 @@ func (g *Graph) gatewayParent(f *RouteFacts, p *ParentFacts, name types.Namespac
 		p.Unaccepted = newProblem(gwv1.RouteReasonNoMatchingParent, "%s does not exist", gatewayKey(name))
 		return
 	}
-	if p.Managed = node.facts.Managed; p.Managed {
-		p.Attachments, p.Unaccepted = g.attach(f, p.Ref, node.facts)
+	p.ClassMissing = node.facts.ClassMissing
+	if p.Managed = node.facts.Managed; !p.Managed {
+		return
+	}
+	p.Attachments, p.Unaccepted = g.attach(f, p.Ref, node.facts)
+	if invalid := allRulesInvalid(f.Rules); p.Unaccepted == nil && invalid != nil {
+		p.Unaccepted, p.Attachments = invalid, nil
 	}
 }
 

@@ -31,6 +31,8 @@ type GatewayFacts struct {
 	Object *gwv1.Gateway
 	// Managed says that the class exists and names our controller. Nothing else is said about a Gateway of another controller.
 	Managed bool
+	// ClassMissing says that the class doesn't exist, so that the Gateway is nobody's.
+	ClassMissing bool
 	// Listeners are in the order of spec.listeners.
 	Listeners []*ListenerFacts
 	// AttachedRoutes counts, for each of Listeners, the routes that are accepted there.
@@ -104,6 +106,8 @@ type ParentFacts struct {
 	Managed bool
 	// Missing says that the parent does not exist, so that nobody can say anything about it in status.
 	Missing bool
+	// ClassMissing says that the parent is a Gateway whose class does not exist.
+	ClassMissing bool
 	// Gateway or Service: the target of the reference, by kind; at most one is set.
 	Gateway *types.NamespacedName
 	Service *types.NamespacedName
@@ -114,6 +118,9 @@ type ParentFacts struct {
 	Attachments []Attachment
 	// ServicePorts are the ports of the parent Service that the route governs; empty if Unaccepted.
 	ServicePorts []int32
+	// PartiallyInvalid is that of a Service where some but not all rules are dropped, failing or need a proxy, and takes
+	// precedence over the route's.
+	PartiallyInvalid *Problem
 }
 
 // Attachment is a listener that accepts a route.
@@ -132,6 +139,9 @@ type RuleFacts struct {
 	// Failing says why every request that the rule matches is answered with 500: a filter that is not supported or
 	// cannot be resolved must not be skipped (UnsupportedValue, IncompatibleFilters).
 	Failing *Problem
+	// NeedsProxy says why no mesh client can execute a rule that is neither dropped nor failing (UnsupportedValue): what
+	// it matches fails there, and nowhere else. Only of routes that have a Service among their parentRefs.
+	NeedsProxy *Problem
 	// Backends are in the order of backendRefs.
 	Backends []BackendFacts
 	// Mirrors are the targets of the rule's RequestMirror filters, in their order.

@@ -164,7 +164,7 @@ func sameGateway(a, b *GatewayFacts) bool {
 		return a == b
 	}
 	if !a.Managed && !b.Managed {
-		return true
+		return a.ClassMissing == b.ClassMissing
 	}
 	if a.Object != b.Object && !reflect.DeepEqual(a.Object.Spec, b.Object.Spec) {
 		return false
@@ -180,7 +180,7 @@ func sameForRoutes(a, b *GatewayFacts) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return a.Managed == b.Managed && slices.EqualFunc(a.Listeners, b.Listeners, func(x, y *ListenerFacts) bool {
+	return a.Managed == b.Managed && a.ClassMissing == b.ClassMissing && slices.EqualFunc(a.Listeners, b.Listeners, func(x, y *ListenerFacts) bool {
 		return x.Spec.Name == y.Spec.Name && x.Spec.Port == y.Spec.Port && x.Spec.Protocol == y.Spec.Protocol &&
 			x.Hostname == y.Hostname && (x.Unprogrammed == nil) == (y.Unprogrammed == nil) &&
 			reflect.DeepEqual(x.Spec.AllowedRoutes, y.Spec.AllowedRoutes)
@@ -202,7 +202,7 @@ func (f *GatewayFacts) withObject(gw *gwv1.Gateway) *GatewayFacts {
 
 func (g *Graph) evalGateway(gw *gwv1.Gateway) *GatewayFacts {
 	class := g.GatewayClass(string(gw.Spec.GatewayClassName))
-	f := &GatewayFacts{Object: gw, Managed: class != nil && class.Managed}
+	f := &GatewayFacts{Object: gw, ClassMissing: class == nil, Managed: class != nil && class.Managed}
 	if !f.Managed {
 		return f
 	}

@@ -33,11 +33,10 @@ func (g *Graph) setClass(name string, class *gwv1.GatewayClass, d *Dirty) {
 
 // sameForGateways says whether the Gateways of a class find the same in two states of it.
 func sameForGateways(a, b *GatewayClassFacts) bool {
-	managed := func(f *GatewayClassFacts) bool { return f != nil && f.Managed }
-	if !managed(a) || !managed(b) {
-		return managed(a) == managed(b)
+	if a == nil || b == nil {
+		return a == b
 	}
-	return reflect.DeepEqual(a.Unaccepted, b.Unaccepted)
+	return a.Managed == b.Managed && reflect.DeepEqual(a.Unaccepted, b.Unaccepted)
 }
 
 // classNotAccepted: Accepted is "True if the controller will support provisioning Gateways using this class"

@@ -52,7 +52,14 @@ func (g *Graph) serviceParent(f *RouteFacts, p *ParentFacts, name types.Namespac
 	if len(p.ServicePorts) == 0 {
 		p.Unaccepted = newProblem(gwv1.RouteReasonNoMatchingParent,
 			"%s has no TCP port with the parentRef's sectionName and port; a Service of type ExternalName has none", key)
+		return
 	}
+	rules := meshRules(f.Rules)
+	if p.Unaccepted = allRulesInvalid(rules); p.Unaccepted != nil {
+		p.ServicePorts = nil
+		return
+	}
+	p.PartiallyInvalid = partiallyInvalid(rules)
 }
 
 // consumerRoute: "ParentRefs from a Route to a Service in a different namespace are consumer routes, and these routing

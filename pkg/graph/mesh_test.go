@@ -69,6 +69,94 @@ spec: {parentRefs: [{group: "", kind: Service, `+test.ref[1:]+`], rules: [{}]}
 	}
 }
 
+// TestNeedsProxy: what is served to mesh clients is less than what is served by Gateways, and the parents say so.
+func TestNeedsProxy(t *testing.T) {
+	t.Parallel()
+	const (
+		header  = `filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: a, value: b}]}}]`
+		mirror  = `filters: [{type: RequestMirror, requestMirror: {backendRef: {name: s, port: 80}}}]`
+		refused = " cannot be executed by proxyless gRPC clients, which are the mesh clients that are served"
+		errors  = "; requests that match a rule whose filters can't be applied are answered with an error"
+	)
+	own := func(weight string) string {
+		return `backendRefs: [{name: s, port: 80, weight: ` + weight + `, ` + header + `}]`
+	}
+	tests := []struct {
+		name, kind, rules     string
+		unaccepted, partially string // messages
+		warnings              []string
+	}{
+		{name: "no filters", kind: "HTTPRoute", rules: `{}`},
+		{name: "a filter", kind: "HTTPRoute", rules: `{` + header + `}`,
+			unaccepted: "no rule can be served: spec.rules[0].filters[0]: RequestHeaderModifier" + refused},
+		{name: "a filter of a GRPCRoute", kind: "GRPCRoute", rules: `{name: named, ` + header + `}`,
+			unaccepted: `no rule can be served: rule "named" filters[0]: RequestHeaderModifier` + refused},
+		{name: "a redirect", kind: "HTTPRoute", rules: `{filters: [{type: RequestRedirect, requestRedirect: {scheme: https}}]}`,
+			unaccepted: "no rule can be served: spec.rules[0].filters[0]: RequestRedirect" + refused},
+		{name: "a rewrite", kind: "HTTPRoute", rules: `{filters: [{type: URLRewrite, urlRewrite: {hostname: a}}]}`,
+			unaccepted: "no rule can be served: spec.rules[0].filters[0]: URLRewrite" + refused},
+		{name: "a backend's filter", kind: "HTTPRoute", rules: `{` + own("1") + `}`,
+			unaccepted: "no rule can be served: spec.rules[0].backendRefs[0].filters[0]: RequestHeaderModifier" + refused},
+		{name: "a backend's filter in a GRPCRoute", kind: "GRPCRoute", rules: `{` + own("1") + `}`,
+			unaccepted: "no rule can be served: spec.rules[0].backendRefs[0].filters[0]: RequestHeaderModifier" + refused},
+		{name: "filters of backends without requests", kind: "HTTPRoute", rules: `{` + own("0") + `}`},
+		{name: "filters of a GRPCRoute's backends without requests", kind: "GRPCRoute", rules: `{` + own("0") + `}`},
+		{name: "some rules", kind: "HTTPRoute", rules: `{}, {` + header + `}`,
+			partially: "Dropped Rule: spec.rules[1].filters[0]: RequestHeaderModifier" + refused + errors},
+		{name: "with a rule that nobody can execute", kind: "HTTPRoute", rules: `{matches: [{headers: [{type: Odd, name: a, value: b}]}]}, {` + header + `}`,
+			unaccepted: "no rule can be served: spec.rules[0].matches[0].headers[0]: type Odd is not known; " +
+				"spec.rules[1].filters[0]: RequestHeaderModifier" + refused},
+		{name: "a mirror", kind: "HTTPRoute", rules: `{` + mirror + `}`, warnings: []string{
+			"spec.rules[0].filters[0] has no effect: for Services as parents, because proxyless gRPC clients mirror no requests"}},
+		{name: "a mirror of a GRPCRoute", kind: "GRPCRoute", rules: `{` + mirror + `}`, warnings: []string{
+			"spec.rules[0].filters[0] has no effect: for Services as parents, because proxyless gRPC clients mirror no requests"}},
+		{name: "matches that never hold", kind: "HTTPRoute",
+			rules: `{matches: [{method: POST}, {method: GET}, {queryParams: [{name: a, value: b}]}]}`, warnings: []string{
+				"spec.rules[0].matches[1].method: with a Service as parent, the match never holds: the method of gRPC requests is POST",
+				"spec.rules[0].matches[2].queryParams: with a Service as parent, the match never holds: gRPC requests have no query parameters"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := graphOf(t, ourClass, `
+kind: Gateway
+metadata: {name: gw}
+spec: {gatewayClassName: ours, listeners: [{name: http, port: 80, protocol: HTTP}]}
+---
+kind: Service
+metadata: {name: s}
+spec: {ports: [{port: 80}]}
+---
+kind: `+test.kind+`
+metadata: {name: r}
+spec: {parentRefs: [{group: "", kind: Service, name: s}, {name: gw}], rules: [`+test.rules+`]}
+`)
+			f := g.Route(key(Kind(test.kind), "default/r"))
+			if p := f.Parents[0]; message(p.Unaccepted) != test.unaccepted || message(p.PartiallyInvalid) != test.partially {
+				t.Errorf("Service: Unaccepted %+v, PartiallyInvalid %+v", p.Unaccepted, p.PartiallyInvalid)
+			} else if want := firstProblem(p.Unaccepted, p.PartiallyInvalid); want != nil && want.Reason != "UnsupportedValue" {
+				t.Errorf("Service: reason %s", want.Reason)
+			}
+			if p := f.Parents[1]; p.Unaccepted != nil || p.PartiallyInvalid != nil || len(p.Attachments) != 1 {
+				t.Errorf("Gateway: %+v", p)
+			}
+			if governed := len(g.MeshHost(BackendKey{name("default/s"), 80}).Routes) > 0; governed != (test.unaccepted == "") {
+				t.Errorf("the Service's port has routes: %t", governed)
+			}
+			if diff := cmp.Diff(test.warnings, f.Warnings); diff != "" {
+				t.Errorf("Warnings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func message(p *Problem) string {
+	if p == nil {
+		return ""
+	}
+	return p.Message
+}
+
 func TestServicePort(t *testing.T) {
 	t.Parallel()
 	g := graphOf(t, `

@@ -133,6 +133,9 @@ func (g *Graph) evalRoute(f *RouteFacts) *RouteFacts {
 	} else {
 		f.Rules = g.grpcRules(f.Key, f.GRPC)
 	}
+	if f.hasServiceParent() {
+		f.findNeedsProxy()
+	}
 	f.Unresolved = firstUnresolved(f.Rules)
 	f.PartiallyInvalid = partiallyInvalid(f.Rules)
 	f.Parents = g.evalParents(f)
@@ -219,6 +222,9 @@ func routeWarnings(f *RouteFacts) []string {
 				warn("spec.hostnames", fmt.Sprintf("for spec.parentRefs[%d], because a Service is reached by its own names", i))
 			}
 		}
+	}
+	if f.hasServiceParent() {
+		warnings = append(warnings, meshWarnings(f)...)
 	}
 	if f.HTTP != nil {
 		for i := range f.HTTP.Spec.Rules {

@@ -22,7 +22,9 @@ type NamespaceStore struct{ *Store }
 
 // emptiedNamespace says whether a Namespace that lost its last finalizer in metadata can go: not while the one in spec
 // says that something may be left in it.
-func emptiedNamespace(obj runtime.Object) bool { return len(obj.(*corev1.Namespace).Spec.Finalizers) == 0 }
+func emptiedNamespace(obj runtime.Object) bool {
+	return len(obj.(*corev1.Namespace).Spec.Finalizers) == 0
+}
 
 // prepareNamespace is the Prepare of the Namespace kind: a new Namespace is Active and waits for its contents to be
 // deleted before it goes; clients cannot change that.

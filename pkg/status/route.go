@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -68,7 +69,7 @@ func parentEntry(parents []gwv1.RouteParentStatus, ref gwv1.ParentReference) gwv
 // parentVerdicts are the conditions of our entry for a parent. PartiallyInvalid "MUST NOT be set if a Route is fully
 // valid, fully invalid, or not accepted".
 func parentVerdicts(f *graph.RouteFacts, p *graph.ParentFacts) []verdict {
-	partiallyInvalid := f.PartiallyInvalid
+	partiallyInvalid := cmp.Or(p.PartiallyInvalid, f.PartiallyInvalid)
 	if p.Unaccepted != nil {
 		partiallyInvalid = nil
 	}

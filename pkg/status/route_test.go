@@ -57,6 +57,13 @@ func TestRouteConditions(t *testing.T) {
 			f.PartiallyInvalid = partial
 			return f
 		}(), []string{routeAccepted, resolved, "PartiallyInvalid=True UnsupportedValue: Dropped Rule 0"}},
+		{"PartiallyInvalid for this parent", func() *graph.RouteFacts {
+			p := parent(ref("g"))
+			p.PartiallyInvalid = problem("UnsupportedValue", "Dropped Rules 0 and 1")
+			f := route(p)
+			f.PartiallyInvalid = partial
+			return f
+		}(), []string{routeAccepted, resolved, "PartiallyInvalid=True UnsupportedValue: Dropped Rules 0 and 1"}},
 		{"PartiallyInvalid, but not accepted", func() *graph.RouteFacts {
 			f := route(refused(ref("g"), "NoMatchingParent"))
 			f.PartiallyInvalid = partial

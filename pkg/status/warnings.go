@@ -49,6 +49,9 @@ func GatewayClassWarnings(f *graph.GatewayClassFacts) []string {
 // common, and wanted.
 func GatewayWarnings(f *graph.GatewayFacts) []string {
 	var w warnings
+	if f.ClassMissing {
+		w.add(fmt.Sprintf("spec.gatewayClassName: GatewayClass %s does not exist; the Gateway is served as soon as one of ours has that name", f.Object.Spec.GatewayClassName))
+	}
 	w.problem("the Gateway is not accepted", f.Unaccepted)
 	if f.Unaccepted == nil {
 		w.problem("the Gateway is not programmed", f.Unprogrammed)
@@ -75,22 +78,37 @@ func RouteWarnings(f *graph.RouteFacts) []string {
 	var w warnings
 	if len(f.Parents) == 0 {
 		w.add("spec.parentRefs is empty: the route is attached to nothing and serves no requests")
-	} else if !slices.ContainsFunc(f.Parents, func(p graph.ParentFacts) bool { return p.Managed || p.Missing }) {
+	} else if !slices.ContainsFunc(f.Parents, func(p graph.ParentFacts) bool { return p.Managed || p.Missing || p.ClassMissing }) {
 		return nil
 	}
+	var accepted, byService bool
 	for i := range f.Parents {
 		p := &f.Parents[i]
+		if p.Managed && p.Unaccepted == nil {
+			accepted, byService = true, byService || p.Service != nil
+		}
 		if p.Missing {
 			w.add(fmt.Sprintf("spec.parentRefs[%d]: %s does not exist; the route is attached as soon as it does", i, parentName(p)))
+		} else if p.ClassMissing {
+			w.add(fmt.Sprintf("spec.parentRefs[%d]: the GatewayClass of %s does not exist, so nobody accepts the route", i, parentName(p)))
 		} else if p.Managed {
 			w.problem(fmt.Sprintf("spec.parentRefs[%d]: not accepted by %s", i, parentName(p)), p.Unaccepted)
 		}
 	}
+	// A route that is accepted nowhere gets no requests that could be answered.
+	failing, unresolved := "a rule cannot be served", "a backend is not resolved"
+	if accepted {
+		failing = "a rule answers every request with 500"
+		unresolved += ", its share of the requests is answered with 500"
+	}
 	for _, r := range f.Rules {
 		w.problem("a rule is not served", r.Dropped)
-		w.problem("a rule answers every request with 500", r.Failing)
+		w.problem(failing, r.Failing)
+		if byService {
+			w.problem("a rule fails every call of a mesh client", r.NeedsProxy)
+		}
 		for _, b := range r.Backends {
-			w.problem("a backend is not resolved, its share of the requests is answered with 500", b.Problem)
+			w.problem(unresolved, b.Problem)
 		}
 		for _, m := range r.Mirrors {
 			w.problem("a mirror is left out", m.Problem)

@@ -73,6 +73,7 @@ func TestRouteWarnings(t *testing.T) {
 	missing := unmanaged
 	missing.Missing = true
 	missingService := graph.ParentFacts{Ref: ref("s"), Missing: true, Service: &types.NamespacedName{Namespace: "default", Name: "s"}}
+	mesh := graph.ParentFacts{Ref: ref("s"), Managed: true, Service: &types.NamespacedName{Namespace: "default", Name: "s"}}
 	missingKind := graph.ParentFacts{Ref: gwv1.ParentReference{Kind: new(gwv1.Kind("Mesh")), Name: "m"}, Missing: true}
 	backends := []graph.RuleFacts{
 		{Backends: []graph.BackendFacts{{}, {Problem: problem("BackendNotFound", "foo")}}},
@@ -119,6 +120,26 @@ func TestRouteWarnings(t *testing.T) {
 				"a rule answers every request with 500 (IncompatibleFilters): b",
 				"a mirror is left out (BackendNotFound): c",
 			},
+		},
+		{
+			"accepted nowhere, so that nothing is answered", []graph.ParentFacts{refused(ref("h"), "NoMatchingParent")},
+			append([]graph.RuleFacts{
+				{Failing: problem("IncompatibleFilters", "b")}, {NeedsProxy: problem("UnsupportedValue", "c")},
+			}, backends[0]), nil,
+			[]string{
+				"spec.parentRefs[0]: not accepted by Gateway default/h (NoMatchingParent): says the parent",
+				"a rule cannot be served (IncompatibleFilters): b",
+				"a backend is not resolved (BackendNotFound): foo",
+			},
+		},
+		{
+			"a rule that mesh clients can't execute", []graph.ParentFacts{mesh},
+			[]graph.RuleFacts{{}, {NeedsProxy: problem("UnsupportedValue", "a")}}, nil,
+			[]string{"a rule fails every call of a mesh client (UnsupportedValue): a"},
+		},
+		{
+			"a rule that mesh clients can't execute, and no mesh", []graph.ParentFacts{parent(ref("g"))},
+			[]graph.RuleFacts{{}, {NeedsProxy: problem("UnsupportedValue", "a")}}, nil, nil,
 		},
 		{"for others only", []graph.ParentFacts{unmanaged}, backends, []string{"spec.x has no effect"}, nil},
 		{"no effect", []graph.ParentFacts{parent(ref("g"))}, nil, []string{"spec.x has no effect"}, []string{"spec.x has no effect"}},

@@ -74,7 +74,9 @@ func ruleFacts(name *gwv1.SectionName, refs []gwv1.BackendRef, filters []gwv1.HT
 		facts.Backends = append(facts.Backends, resolve(ref.BackendObjectReference, deref(ref.Weight, 1)))
 	}
 	for i, f := range filters {
-		if f.RequestMirror != nil {
+		if f.RequestMirror == nil {
+			facts.NeedsProxy = &graph.Problem{Reason: "UnsupportedValue"}
+		} else {
 			facts.Mirrors = append(facts.Mirrors, graph.MirrorFacts{Filter: i, BackendFacts: resolve(f.RequestMirror.BackendRef, 1)})
 		}
 	}

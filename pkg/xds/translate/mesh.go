@@ -24,8 +24,8 @@ const clusterDomain = "cluster.local"
 //
 // gRPC executes a part of what Envoy does, and refuses a whole resource for some of the rest:
 //   - Matches on what a gRPC request never has, a method other than POST or query parameters, are left out: they cannot hold.
-//   - Mirrors are left out. A rule with another filter fails (UNAVAILABLE), because no client could execute it and it must
-//     not be skipped.
+//   - Mirrors are left out. A rule with another filter (graph.RuleFacts.NeedsProxy) fails (UNAVAILABLE), because no client
+//     could execute it and it must not be skipped.
 //   - Both timeouts bound the call, for there is only one try.
 func MeshListeners(m *graph.MeshHostFacts) ([]*listenerv3.Listener, []ClusterKey) {
 	clusters := clusterSet{}
@@ -76,7 +76,7 @@ func meshRoutes(c candidate, clusters clusterSet) []*routev3.Route {
 		if m.ValidateAll() != nil {
 			continue // see gatewayRoutes
 		}
-		if c.facts.Failing != nil || needsProxy(c.effects, s) || len(s.valid) == 0 {
+		if c.facts.Failing != nil || c.facts.NeedsProxy != nil || len(s.valid) == 0 {
 			out = append(out, failingRoute(c.name, m))
 			continue
 		}
@@ -89,11 +89,6 @@ func meshRoutes(c candidate, clusters clusterSet) []*routev3.Route {
 		out = append(out, &routev3.Route{Name: c.name, Match: m, Action: &routev3.Route_Route{Route: meshAction(c.rule, s, clusters)}})
 	}
 	return out
-}
-
-// needsProxy says whether filters change requests or responses, or answer them: what gRPC clients can't do by themselves.
-func needsProxy(e effects, s backendSplit) bool {
-	return s.ownEffects || e.host != "" || e.path != nil || e.redirect != nil || !e.request.empty() || !e.response.empty()
 }
 
 // failingRoute fails calls with UNAVAILABLE: gRPC knows no action but forwarding, and says so to the caller.

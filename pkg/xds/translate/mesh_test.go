@@ -102,15 +102,15 @@ func TestMeshListeners(t *testing.T) {
 			routes: `[{match: {prefix: /}, directResponse: {status: 503}}]`,
 		},
 		{
-			name:   "filters that need a proxy",
-			http:   `{rules: [{` + a + `, filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: a, value: b}]}}]}]}`,
-			routes: `[{match: {prefix: /}, directResponse: {status: 503}}]`,
-		},
-		{
-			name: "filters of a backend",
-			http: `{rules: [{backendRefs: [{name: a, port: 80, filters: [
-				{type: ResponseHeaderModifier, responseHeaderModifier: {remove: [a]}}]}]}]}`,
-			routes: `[{match: {prefix: /}, directResponse: {status: 503}}]`,
+			name: "a rule that needs a proxy, and one that doesn't",
+			http: `{rules: [
+				{` + a + `, matches: [{path: {type: Exact, value: /a/b}}],
+					filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: a, value: b}]}}]},
+				{` + a + `}]}`,
+			routes: `[
+				{match: {path: /a/b}, directResponse: {status: 503}},
+				{match: {prefix: /}, route: {cluster: "ns/a:80"}}]`,
+			clusters: []string{"ns/a:80"},
 		},
 		{
 			name:     "mirrors",

@@ -1,0 +1,123 @@
+package graph
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// Mesh clients are gRPC clients that execute their routes themselves, without a proxy (gRFC A28, xDS traffic splitting
+// and routing). They choose backends, and no more: they change nothing of a request or its response, and mirror nothing.
+
+// hasServiceParent says whether the route is one for mesh clients (GEP-1294), whatever comes of that.
+func (f *RouteFacts) hasServiceParent() bool {
+	return slices.ContainsFunc(f.parentRefs(), func(ref gwv1.ParentReference) bool { return parentKind(ref) == KindService })
+}
+
+// findNeedsProxy finds the rules of a route that only a proxy can execute, among those that can be executed at all.
+func (f *RouteFacts) findNeedsProxy() {
+	for i := range f.Rules {
+		rule := &f.Rules[i]
+		switch {
+		case rule.Dropped != nil || rule.Failing != nil:
+		case f.HTTP != nil:
+			rule.NeedsProxy = httpNeedsProxy(&f.HTTP.Spec.Rules[i], i)
+		default:
+			rule.NeedsProxy = grpcNeedsProxy(&f.GRPC.Spec.Rules[i], i)
+		}
+	}
+}
+
+func httpNeedsProxy(rule *gwv1.HTTPRouteRule, i int) *Problem {
+	id := ruleName(i, rule.Name)
+	for j := range rule.Filters {
+		if p := proxyFilter(rule.Filters[j].Type); p != nil {
+			return p.in(id.field(fmt.Sprintf("filters[%d]", j)))
+		}
+	}
+	for j := range rule.BackendRefs {
+		ref := &rule.BackendRefs[j]
+		if len(ref.Filters) > 0 && valueOr(ref.Weight, 1) > 0 {
+			return proxyFilter(ref.Filters[0].Type).in(id.field(fmt.Sprintf("backendRefs[%d].filters[0]", j)))
+		}
+	}
+	return nil
+}
+
+func grpcNeedsProxy(rule *gwv1.GRPCRouteRule, i int) *Problem {
+	id := ruleName(i, rule.Name)
+	for j := range rule.Filters {
+		if p := proxyFilter(rule.Filters[j].Type); p != nil {
+			return p.in(id.field(fmt.Sprintf("filters[%d]", j)))
+		}
+	}
+	for j := range rule.BackendRefs {
+		ref := &rule.BackendRefs[j]
+		if len(ref.Filters) > 0 && valueOr(ref.Weight, 1) > 0 {
+			return proxyFilter(ref.Filters[0].Type).in(id.field(fmt.Sprintf("backendRefs[%d].filters[0]", j)))
+		}
+	}
+	return nil
+}
+
+// proxyFilter: a filter "MUST NOT be skipped" (HTTPRouteFilter.Type), so that a rule with one that the clients can't
+// execute can't be served to them. A mirror is left out instead: its answers reach nobody. Of a backend's own filters,
+// none is a mirror here: see unsupportedHTTPBackendFilter.
+func proxyFilter[T ~string](filter T) *Problem {
+	if string(filter) == string(gwv1.HTTPRouteFilterRequestMirror) {
+		return nil
+	}
+	return unsupportedValue("%s cannot be executed by proxyless gRPC clients, which are the mesh clients that are served", filter)
+}
+
+// meshRules returns the rules of a route as mesh clients execute them: one that needs a proxy is failing.
+func meshRules(rules []RuleFacts) []RuleFacts {
+	out := slices.Clone(rules)
+	for i := range out {
+		out[i].Failing = firstProblem(out[i].Failing, out[i].NeedsProxy)
+	}
+	return out
+}
+
+// meshWarnings names what mesh clients leave out of the rules of a route.
+func meshWarnings(f *RouteFacts) []string {
+	var warnings []string
+	mirror := func(id ruleID, i int) {
+		warnings = append(warnings, id.field(fmt.Sprintf("filters[%d]", i))+
+			" has no effect: for Services as parents, because proxyless gRPC clients mirror no requests")
+	}
+	if f.GRPC != nil {
+		for i := range f.GRPC.Spec.Rules {
+			rule := &f.GRPC.Spec.Rules[i]
+			for j := range rule.Filters {
+				if rule.Filters[j].RequestMirror != nil {
+					mirror(ruleName(i, rule.Name), j)
+				}
+			}
+		}
+		return warnings
+	}
+	for i := range f.HTTP.Spec.Rules {
+		rule := &f.HTTP.Spec.Rules[i]
+		id := ruleName(i, rule.Name)
+		for j := range rule.Matches {
+			m := &rule.Matches[j]
+			if m.Method != nil && *m.Method != http.MethodPost {
+				warnings = append(warnings, id.field(fmt.Sprintf("matches[%d].method", j))+
+					": with a Service as parent, the match never holds: the method of gRPC requests is POST")
+			}
+			if len(m.QueryParams) > 0 {
+				warnings = append(warnings, id.field(fmt.Sprintf("matches[%d].queryParams", j))+
+					": with a Service as parent, the match never holds: gRPC requests have no query parameters")
+			}
+		}
+		for j := range rule.Filters {
+			if rule.Filters[j].RequestMirror != nil {
+				mirror(id, j)
+			}
+		}
+	}
+	return warnings
+}
