@@ -341,3 +341,13 @@ func difference(path string, want, got any) []string {
 	}
 	return nil
 }
+
+// cmdTick returns when the clock shows another second than before: times in the API have no parts of seconds, so what
+// is written from now on has a time of its own.
+func cmdTick(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: tick")
+	}
+	now := time.Now()
+	time.Sleep(now.Truncate(time.Second).Add(time.Second).Sub(now))
+}

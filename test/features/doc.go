@@ -17,6 +17,7 @@
 //	serves --mesh NAME FILE    and of what a proxyless client that dials xds:///NAME receives
 //	cert NAME DNSNAME...       write a self-signed certificate, NAME.crt and NAME.key
 //	fill FILE                  replace $VARIABLE in FILE
+//	tick                       wait until the clock shows another second, which is as fine as times in the API are
 //	grpc TARGET [N]            make N unary gRPC calls to TARGET (xds:///...) as a proxyless client; prints how many
 //	                           calls each backend answered
 //	backend NAME PORT          run a gRPC server that answers with NAME; PORT names the variable that gets its port

@@ -58,6 +58,7 @@ func TestFeatures(t *testing.T) {
 			"serves":  cmdServes,
 			"cert":    cmdCert,
 			"fill":    cmdFill,
+			"tick":    cmdTick,
 			"grpc":    cmdGRPC,
 			"backend": cmdBackend,
 		},
