@@ -1,6 +1,9 @@
-// Command schemas writes the CustomResourceDefinitions of the pinned sigs.k8s.io/gateway-api module (experimental
-// channel) into the data file that package crd embeds: the served versions of the listed kinds, without descriptions,
-// one definition per line.
+// Command schemas writes the official CustomResourceDefinitions of every version that this server serves into the data
+// file that package crd embeds. Current versions come from the pinned sigs.k8s.io/gateway-api module, retired ones from
+// the last release that served them.
+//
+// The file has a JSON value per line: first the kinds with their versions, then the schemas that these refer to, without
+// descriptions. Schemas that are the same, in two versions, channels or kinds, are one line.
 //
 // Usage: go run ./hack/schemas OUTPUT
 package main
@@ -11,29 +14,9 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
-	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 )
-
-const module = "sigs.k8s.io/gateway-api"
-
-// served lists the definitions to take, by the names of their files without extension, and the versions of each.
-var served = []struct {
-	definition string
-	versions   []string
-}{
-	{"gateway.networking.k8s.io_gatewayclasses", []string{"v1"}},
-	{"gateway.networking.k8s.io_gateways", []string{"v1"}},
-	{"gateway.networking.k8s.io_grpcroutes", []string{"v1"}},
-	{"gateway.networking.k8s.io_httproutes", []string{"v1"}},
-	{"gateway.networking.k8s.io_referencegrants", []string{"v1"}},
-}
 
 func main() {
 	log.SetFlags(0)
@@ -50,50 +33,83 @@ func main() {
 	}
 }
 
-func generate() ([]byte, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
-	if err != nil {
-		return nil, fmt.Errorf("locating module %s: %w", module, err)
-	}
-	dir := filepath.Join(strings.TrimSpace(string(out)), "config", "crd", "experimental")
+// A kind is a line of the output: a CustomResourceDefinition, of which each version may be from another release.
+type kind struct {
+	Group    string                                        `json:"group"`
+	Names    apiextensionsv1.CustomResourceDefinitionNames `json:"names"`
+	Scope    apiextensionsv1.ResourceScope                 `json:"scope"`
+	Versions []kindVersion                                 `json:"versions"`
+}
 
+type kindVersion struct {
+	Name    string                                           `json:"name"`
+	Columns []apiextensionsv1.CustomResourceColumnDefinition `json:"columns,omitempty"`
+	// Status says that the version has the status subresource.
+	Status bool `json:"status,omitempty"`
+	// Warning is what clients of the version are told.
+	Warning string `json:"warning,omitempty"`
+	// Experimental and Standard are the ids of the schemas of the channels. Not every version is in the standard one.
+	Experimental string `json:"experimental"`
+	Standard     string `json:"standard,omitempty"`
+}
+
+// A schema is a line of the output. Its id says where it is from.
+type schema struct {
+	ID     string          `json:"id"`
+	Schema json.RawMessage `json:"schema"`
+}
+
+func generate() ([]byte, error) {
+	releases, err := download()
+	if err != nil {
+		return nil, err
+	}
+	var kinds []kind
+	store := schemas{ids: map[string]string{}}
+	for _, row := range served {
+		k, err := collect(row, releases, &store)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", row.definition, err)
+		}
+		kinds = append(kinds, k)
+	}
 	var data bytes.Buffer
 	encoder := json.NewEncoder(&data)
 	encoder.SetEscapeHTML(false) // CEL rules are full of && and >
-	for _, row := range served {
-		crd, err := read(filepath.Join(dir, row.definition+".yaml"), row.versions)
-		if err != nil {
+	for _, k := range kinds {
+		if err := encoder.Encode(k); err != nil {
 			return nil, err
 		}
-		if err := encoder.Encode(crd); err != nil {
+	}
+	for _, s := range store.all {
+		if err := encoder.Encode(s); err != nil {
 			return nil, err
 		}
 	}
 	return data.Bytes(), nil
 }
 
-// read returns the definition in file with nothing but what serving the given versions needs.
-func read(file string, versions []string) (*apiextensionsv1.CustomResourceDefinition, error) {
-	source, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
+// schemas are the schemas of the output, each once.
+type schemas struct {
+	all []schema
+	ids map[string]string // by content
+}
+
+// add returns the id of a schema, which is a new one if there was none like it.
+func (s *schemas) add(props *apiextensionsv1.JSONSchemaProps, id string) (string, error) {
+	dropDescriptions(props)
+	var content bytes.Buffer
+	encoder := json.NewEncoder(&content)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(props); err != nil {
+		return "", err
 	}
-	crd := &apiextensionsv1.CustomResourceDefinition{}
-	if err := yaml.UnmarshalStrict(source, crd); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+	if same, ok := s.ids[content.String()]; ok {
+		return same, nil
 	}
-	crd.ObjectMeta = metav1.ObjectMeta{Name: crd.Name}
-	crd.Status = apiextensionsv1.CustomResourceDefinitionStatus{}
-	crd.Spec.Versions = slices.DeleteFunc(crd.Spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool {
-		return !slices.Contains(versions, v.Name)
-	})
-	if len(crd.Spec.Versions) != len(versions) {
-		return nil, fmt.Errorf("%s: has %d of the versions %v", file, len(crd.Spec.Versions), versions)
-	}
-	for _, version := range crd.Spec.Versions {
-		dropDescriptions(version.Schema.OpenAPIV3Schema)
-	}
-	return crd, nil
+	s.ids[content.String()] = id
+	s.all = append(s.all, schema{id, bytes.TrimSpace(content.Bytes())})
+	return id, nil
 }
 
 // dropDescriptions clears the descriptions of schema and of every schema below it; `kubectl explain` has its texts

@@ -9,12 +9,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	yamlutil "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
@@ -24,7 +27,7 @@ import (
 )
 
 // TestExamples holds that upstream's examples are valid, and that they pass through the typed objects unharmed: the
-// defaulted object has everything that the file has.
+// defaulted object has everything that the file has. Those of experimental features use what is standard by now.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	seen := map[string]int{}
@@ -36,8 +39,10 @@ func TestExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if errs := crd.Lookup(doc.GroupVersionKind()).Validate(t.Context(), obj); len(errs) > 0 {
-				t.Errorf("refused: %v", errs.ToAggregate())
+			for _, channel := range channels {
+				if errs := rules(channel, obj).Validate(t.Context(), obj); len(errs) > 0 {
+					t.Errorf("refused by the %s channel: %v", channel, errs.ToAggregate())
+				}
 			}
 			typed, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
 			if err != nil {
@@ -48,7 +53,10 @@ func TestExamples(t *testing.T) {
 			}
 		})
 	}
-	for kind, least := range map[string]int{"GatewayClass": 1, "Gateway": 20, "HTTPRoute": 40, "GRPCRoute": 3, "ReferenceGrant": 2} {
+	for kind, least := range map[string]int{
+		"GatewayClass": 1, "Gateway": 20, "HTTPRoute": 40, "GRPCRoute": 3, "ReferenceGrant": 2,
+		"TLSRoute": 3, "TCPRoute": 3, "ListenerSet": 1, "BackendTLSPolicy": 1,
+	} {
 		if seen[kind] < least {
 			t.Errorf("%d examples of %s, expected %d or more", seen[kind], kind, least)
 		}
@@ -59,8 +67,8 @@ func TestExamples(t *testing.T) {
 func TestInvalidExamples(t *testing.T) {
 	t.Parallel()
 	docs := documents(t, "hack/invalid-examples")
-	if len(docs) < 30 {
-		t.Errorf("%d documents, expected 30 or more", len(docs))
+	if len(docs) < 36 {
+		t.Errorf("%d documents, expected 36 or more", len(docs))
 	}
 	for _, doc := range docs {
 		t.Run(doc.name(), func(t *testing.T) {
@@ -69,11 +77,38 @@ func TestInvalidExamples(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if errs := crd.Lookup(doc.GroupVersionKind()).Validate(t.Context(), obj); len(errs) == 0 {
-				t.Error("accepted")
+			for _, channel := range channels {
+				// The standard schema has no pattern for the values of headers.
+				valid := channel == crd.StandardChannel && doc.file == "hack/invalid-examples/experimental/httproute/invalid-header-value.yaml"
+				if errs := rules(channel, obj).Validate(t.Context(), obj); (len(errs) == 0) != valid {
+					t.Errorf("%s channel: %v, expected to be valid: %v", channel, errs.ToAggregate(), valid)
+				}
 			}
 		})
 	}
+}
+
+var channels = []crd.Channel{crd.ExperimentalChannel, crd.StandardChannel}
+
+// rules returns the rules for objects of the kind and version of obj.
+func rules(channel crd.Channel, obj runtime.Object) *crd.Rules {
+	gvk := obj.GetObjectKind().GroupVersionKind()
+	return crd.NewRules(channel, gvk, hub(gvk).GroupVersionKind)
+}
+
+// hub returns the hub of a kind and version if that has the hub's Go types, else the version itself.
+func hub(of schema.GroupVersionKind) apis.Version {
+	for _, kind := range apis.GatewayKinds {
+		at := slices.IndexFunc(kind, func(v apis.Version) bool { return v.GroupVersionKind == of })
+		if at < 0 {
+			continue
+		}
+		if reflect.TypeOf(specOf(kind[at].New())) == reflect.TypeOf(specOf(kind.Hub().New())) {
+			return kind.Hub()
+		}
+		return kind[at]
+	}
+	panic(of.String() + " is not served")
 }
 
 type document struct {
@@ -85,8 +120,7 @@ func (d document) name() string {
 	return strings.TrimSuffix(d.file, ".yaml") + "/" + d.GetKind() + "/" + d.GetName()
 }
 
-// documents returns the objects of the served kinds in folders of the Gateway API module. Older versions of a kind are
-// read as v1, whose schema is the same.
+// documents returns the Gateway API objects in folders of the Gateway API module.
 func documents(t *testing.T, folders ...string) []document {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
@@ -104,31 +138,15 @@ func documents(t *testing.T, folders ...string) []document {
 			if err != nil {
 				return err
 			}
-			for reader := yamlutil.NewYAMLReader(bufio.NewReader(bytes.NewReader(data))); ; {
-				raw, err := reader.Read()
-				if errors.Is(err, io.EOF) {
-					return nil
-				} else if err != nil {
-					return err
-				}
-				obj := &unstructured.Unstructured{}
-				if err := yaml.Unmarshal(raw, &obj.Object); err != nil {
-					return err
-				}
-				gvk := gatewayVersion.WithKind(obj.GetKind())
-				if obj.GroupVersionKind().Group != gvk.Group || crd.Lookup(gvk) == nil {
-					continue
-				}
-				obj.SetGroupVersionKind(gvk)
-				if obj.GetNamespace() == "" && crd.Lookup(gvk).Namespaced() {
-					obj.SetNamespace("default")
-				}
-				file, err := filepath.Rel(root, path)
-				if err != nil {
-					return err
-				}
+			file, err := filepath.Rel(root, path)
+			if err != nil {
+				return err
+			}
+			objects, err := parseYAML(data)
+			for _, obj := range objects {
 				docs = append(docs, document{obj, file})
 			}
+			return err
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -137,15 +155,45 @@ func documents(t *testing.T, folders ...string) []document {
 	return docs
 }
 
-var strictDecoder = serializer.NewCodecFactory(apis.Scheme, serializer.EnableStrict).UniversalDecoder()
+// parseYAML returns the Gateway API objects in data, in the default namespace if they say no other.
+func parseYAML(data []byte) ([]*unstructured.Unstructured, error) {
+	var objects []*unstructured.Unstructured
+	for reader := yamlutil.NewYAMLReader(bufio.NewReader(bytes.NewReader(data))); ; {
+		raw, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return objects, nil
+		} else if err != nil {
+			return nil, err
+		}
+		obj := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(raw, &obj.Object); err != nil {
+			return nil, err
+		}
+		s := crd.Lookup(obj.GroupVersionKind())
+		if s == nil {
+			continue
+		}
+		if obj.GetNamespace() == "" && s.Namespaced() {
+			obj.SetNamespace("default")
+		}
+		objects = append(objects, obj)
+	}
+}
 
-// decode makes a typed object with defaults, as the server does; unknown fields are errors.
+var strictDecoder = serializer.NewCodecFactory(apis.Scheme, serializer.EnableStrict).UniversalDeserializer()
+
+// decode makes a typed object of its own version, with defaults; unknown fields are errors.
 func decode(u *unstructured.Unstructured) (runtime.Object, error) {
 	data, err := u.MarshalJSON()
 	if err != nil {
 		return nil, err
 	}
-	return runtime.Decode(strictDecoder, data)
+	obj, err := runtime.Decode(strictDecoder, data)
+	if err != nil {
+		return nil, err
+	}
+	apis.Scheme.Default(obj)
+	return obj, nil
 }
 
 // missing returns the path of a value in want that got does not have, or nil. Empty lists are not missed: a typed

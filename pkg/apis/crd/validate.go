@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 
+	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel/model"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
@@ -33,30 +34,42 @@ func (p part) of(obj runtime.Object) reflect.Value {
 	return reflect.ValueOf(obj).Elem().FieldByName(p.field)
 }
 
+// part returns the schema of a part. It must not be changed.
+func (s *Schema) part(part part) *structuralschema.Structural {
+	schema := s.structure.parse().structural.Properties[part.key]
+	return &schema
+}
+
 // Validate checks the metadata and spec of a new object, which has its defaults: metadata, schema, list types, CEL.
 func (s *Schema) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
 	accessor, err := meta.Accessor(obj)
 	if err != nil {
 		return field.ErrorList{field.InternalError(field.NewPath("metadata"), err)}
 	}
+	errs := apivalidation.ValidateObjectMetaAccessor(accessor, s.Namespaced(), apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	if s.accepts != nil && s.accepts(specPart.of(obj).Addr().Interface()) {
+		return errs
+	}
 	content, err := s.content(obj, specPart)
 	if err != nil {
 		return field.ErrorList{field.InternalError(nil, err)}
 	}
-	v := s.compile()
-	errs := apivalidation.ValidateObjectMetaAccessor(accessor, s.Namespaced(), apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
-	errs = append(errs, validation.ValidateCustomResource(nil, content, v.object)...)
-	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, content)...)
+	v := s.structure.parse().validators(specPart)
+	errs = append(errs, validation.ValidateCustomResource(nil, content, v.schema)...)
+	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, v.structural, content)...)
 	if err := blocking(errs); err != nil {
 		return append(errs, err)
 	}
-	celErrs, _ := v.cel.Validate(ctx, nil, s.structural, content, nil, celconfig.RuntimeCELCostBudget)
+	celErrs, _ := v.cel().Validate(ctx, nil, v.structural, content, nil, celconfig.RuntimeCELCostBudget)
 	return append(errs, celErrs...)
 }
 
 // ValidateUpdate checks the spec of an object that replaces old. As for custom resources, what was invalid before and
 // has not changed is not an error (ratcheting). Metadata is left to rest.BeforeUpdate, which checks it for every kind.
 func (s *Schema) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	if s.accepts != nil && s.accepts(specPart.of(obj).Addr().Interface()) && !s.structure.parse().transitions {
+		return nil
+	}
 	return s.validateUpdate(ctx, obj, old, specPart)
 }
 
@@ -79,22 +92,22 @@ func (s *Schema) validateUpdate(ctx context.Context, obj, old runtime.Object, pa
 	if err != nil {
 		return field.ErrorList{field.InternalError(nil, err)}
 	}
-	v := s.compile()
-	correlated := common.NewCorrelatedObject(content, oldContent, &model.Structural{Structural: s.structural})
+	v := s.structure.parse().validators(part)
+	correlated := common.NewCorrelatedObject(content, oldContent, &model.Structural{Structural: v.structural})
 	var errs field.ErrorList
 	if part == specPart {
-		errs = validation.ValidateCustomResourceUpdate(nil, content, oldContent, v.object, validation.WithRatcheting(correlated))
+		errs = validation.ValidateCustomResourceUpdate(nil, content, oldContent, v.schema, validation.WithRatcheting(correlated))
 	} else if written, ok := content[part.key]; ok {
-		errs = validation.ValidateCustomResourceUpdate(field.NewPath(part.key), written, oldContent[part.key], v.status,
+		errs = validation.ValidateCustomResourceUpdate(field.NewPath(part.key), written, oldContent[part.key], v.schema,
 			validation.WithRatcheting(correlated.Key(part.key)))
 	}
-	if len(listtype.ValidateListSetsAndMaps(nil, s.structural, oldContent)) == 0 {
-		errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, content)...)
+	if len(listtype.ValidateListSetsAndMaps(nil, v.structural, oldContent)) == 0 {
+		errs = append(errs, listtype.ValidateListSetsAndMaps(nil, v.structural, content)...)
 	}
 	if err := blocking(errs); err != nil {
 		return append(errs, err)
 	}
-	celErrs, _ := v.cel.Validate(ctx, nil, s.structural, content, oldContent, celconfig.RuntimeCELCostBudget, cel.WithRatcheting(correlated))
+	celErrs, _ := v.cel().Validate(ctx, nil, v.structural, content, oldContent, celconfig.RuntimeCELCostBudget, cel.WithRatcheting(correlated))
 	return append(errs, celErrs...)
 }
 
@@ -122,7 +135,7 @@ func (s *Schema) content(obj runtime.Object, part part) (map[string]any, error) 
 		return nil, err
 	}
 	// A nil list is null in JSON, which is not a list. Custom resources lose their nulls when they are decoded.
-	defaulting.PruneNonNullableNullsWithoutDefaults(content, s.structural)
+	defaulting.PruneNonNullableNullsWithoutDefaults(content, s.structure.parse().structural)
 	return content, nil
 }
 
