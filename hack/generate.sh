@@ -7,14 +7,30 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # The schemas by which Gateway API objects are defaulted and validated.
 go run ./hack/schemas pkg/apis/crd/zz_generated.crds.jsonl
 
-# OpenAPI of the Kubernetes types that are served. Gateway API brings its own.
-kubernetes=pkg/apis/openapi/internal/kubernetes
+# Deep copies and conversions of the versions of Gateway API kinds.
+go tool -modfile=hack/tools/go.mod deepcopy-gen \
+	--output-file zz_generated.deepcopy.go \
+	--go-header-file /dev/null \
+	./pkg/apis/gateway/v1alpha2 \
+	./pkg/apis/gatewayx/v1alpha1
+go tool -modfile=hack/tools/go.mod conversion-gen \
+	--output-file zz_generated.conversion.go \
+	--go-header-file /dev/null \
+	./pkg/apis/gateway/v1beta1 \
+	./pkg/apis/gateway/v1alpha3 \
+	./pkg/apis/gateway/v1alpha2 \
+	./pkg/apis/gateway/v1alpha2/internal/upstream
+
+# OpenAPI of the types that are declared here and of the Kubernetes types that are served. Gateway API brings its own.
+openapi=pkg/apis/openapi/internal/generated
 go tool -modfile=hack/tools/go.mod openapi-gen \
-	--output-dir "$kubernetes" \
-	--output-pkg "$(go list -m)/$kubernetes" \
+	--output-dir "$openapi" \
+	--output-pkg "$(go list -m)/$openapi" \
 	--output-file zz_generated.openapi.go \
 	--go-header-file /dev/null \
 	--report-filename /dev/null \
+	./pkg/apis/gateway/v1alpha2 \
+	./pkg/apis/gatewayx/v1alpha1 \
 	k8s.io/api/core/v1 \
 	k8s.io/api/discovery/v1 \
 	k8s.io/apimachinery/pkg/api/resource \
@@ -22,4 +38,4 @@ go tool -modfile=hack/tools/go.mod openapi-gen \
 	k8s.io/apimachinery/pkg/runtime \
 	k8s.io/apimachinery/pkg/util/intstr \
 	k8s.io/apimachinery/pkg/version
-go run ./hack/openapi "$kubernetes/zz_generated.openapi.go"
+go run ./hack/openapi "$openapi/zz_generated.openapi.go"

@@ -58,26 +58,20 @@ func kindFields(obj runtime.Object) fields.Set {
 // addFieldLabels makes the fields of kindFields known as field labels. Other kinds keep the scheme's rule:
 // metadata.name and metadata.namespace only.
 func addFieldLabels(s *runtime.Scheme) error {
-	for _, group := range served {
-		for _, obj := range group.types {
-			if kindFields(obj) == nil {
-				continue
+	for _, kind := range CoreKinds {
+		obj := kind.Hub().New()
+		if kindFields(obj) == nil {
+			continue
+		}
+		known := SelectableFields(obj)
+		err := s.AddFieldLabelConversionFunc(kind.Hub().GroupVersionKind, func(label, value string) (string, string, error) {
+			if !known.Has(label) {
+				return "", "", fmt.Errorf("field label not supported: %s", label)
 			}
-			gvks, _, err := s.ObjectKinds(obj)
-			if err != nil {
-				return err
-			}
-			gvk := group.version.WithKind(gvks[0].Kind)
-			known := SelectableFields(obj)
-			err = s.AddFieldLabelConversionFunc(gvk, func(label, value string) (string, string, error) {
-				if !known.Has(label) {
-					return "", "", fmt.Errorf("field label not supported: %s", label)
-				}
-				return label, value, nil
-			})
-			if err != nil {
-				return err
-			}
+			return label, value, nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,7 +1,7 @@
 package apis
 
 import (
-	"reflect"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -10,14 +10,17 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/core"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/gateway/v1alpha2"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/gateway/v1alpha3"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/gateway/v1beta1"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/gatewayx/v1alpha1"
 )
 
 var (
-	// Scheme knows every served type in its versions and as __internal, with defaults and field labels.
+	// Scheme knows every served type in its versions and as __internal, with conversions, defaults and field labels.
 	Scheme = newScheme(true)
 
 	// VersionedScheme is Scheme without __internal. OpenAPI definitions are named after it: a type that carries
@@ -31,36 +34,15 @@ var (
 	ParameterCodec = runtime.NewParameterCodec(Scheme)
 )
 
-// served lists the types of each group version. The first version of a group is its preferred one.
-var served = []struct {
-	version schema.GroupVersion
-	types   []runtime.Object
-}{
-	{
-		schema.GroupVersion(gatewayv1.GroupVersion),
-		[]runtime.Object{
-			&gatewayv1.GatewayClass{}, &gatewayv1.GatewayClassList{},
-			&gatewayv1.Gateway{}, &gatewayv1.GatewayList{},
-			&gatewayv1.HTTPRoute{}, &gatewayv1.HTTPRouteList{},
-			&gatewayv1.GRPCRoute{}, &gatewayv1.GRPCRouteList{},
-			&gatewayv1.ReferenceGrant{}, &gatewayv1.ReferenceGrantList{},
-		},
-	},
-	{
-		corev1.SchemeGroupVersion,
-		[]runtime.Object{
-			&corev1.Namespace{}, &corev1.NamespaceList{},
-			&corev1.Service{}, &corev1.ServiceList{},
-			&corev1.Secret{}, &corev1.SecretList{},
-			&corev1.ConfigMap{}, &corev1.ConfigMapList{},
-			&corev1.Event{}, &corev1.EventList{},
-		},
-	},
-	{
-		discoveryv1.SchemeGroupVersion,
-		[]runtime.Object{&discoveryv1.EndpointSlice{}, &discoveryv1.EndpointSliceList{}},
-	},
-}
+// StorageVersions are the versions in which objects are stored: those of the hubs.
+var StorageVersions = func() (hubs []schema.GroupVersion) {
+	for _, kind := range slices.Concat(GatewayKinds, CoreKinds) {
+		if gv := kind.Hub().GroupVersion(); !slices.Contains(hubs, gv) {
+			hubs = append(hubs, gv)
+		}
+	}
+	return hubs
+}()
 
 func newScheme(hub bool) *runtime.Scheme {
 	s := runtime.NewScheme()
@@ -68,32 +50,69 @@ func newScheme(hub bool) *runtime.Scheme {
 	return s
 }
 
-// addToScheme registers every served type, and with hub also as __internal.
+// addToScheme registers every served version, and with hub the hubs also as __internal.
 func addToScheme(s *runtime.Scheme, hub bool) error {
-	for _, group := range served {
-		metav1.AddToGroupVersion(s, group.version)
-		s.AddKnownTypes(group.version, group.types...)
-		if hub {
-			s.AddKnownTypes(schema.GroupVersion{Group: group.version.Group, Version: runtime.APIVersionInternal}, group.types...)
+	for _, kind := range slices.Concat(GatewayKinds, CoreKinds) {
+		for _, v := range kind {
+			register(s, v.GroupVersion(), v.Kind, v)
 		}
-		if err := s.SetVersionPriority(group.version); err != nil {
+		if hub {
+			registerHub(s, kind)
+		}
+	}
+	// The first version of a group is the preferred one.
+	for _, versions := range [][]schema.GroupVersion{
+		{GatewayV1, GatewayV1beta1, GatewayV1alpha3, GatewayV1alpha2},
+		{GatewayXV1alpha1},
+		{corev1.SchemeGroupVersion},
+		{discoveryv1.SchemeGroupVersion},
+	} {
+		if err := s.SetVersionPriority(versions...); err != nil {
+			return err
+		}
+		for _, gv := range versions {
+			metav1.AddToGroupVersion(s, gv)
+		}
+	}
+	for _, add := range []func(*runtime.Scheme) error{
+		v1beta1.AddConversions, v1alpha3.AddConversions, v1alpha2.AddConversions, v1alpha1.AddConversions, addFieldLabels,
+	} {
+		if err := add(s); err != nil {
 			return err
 		}
 	}
 	core.AddDefaults(s)
-	addSchemaDefaults(s, schema.GroupVersion(gatewayv1.GroupVersion))
-	return addFieldLabels(s)
+	addSchemaDefaults(s)
+	return nil
 }
 
-// addSchemaDefaults makes the kinds of version default by their CustomResourceDefinitions. These are looked up when
-// they are needed first: a command that only reads manifests or talks to a server never parses them.
-func addSchemaDefaults(s *runtime.Scheme, version schema.GroupVersion) {
-	for kind, goType := range s.KnownTypes(version) {
-		obj, ok := reflect.New(goType).Interface().(metav1.Object)
-		if !ok {
-			continue // a list, or options
+// registerHub registers the hub's type as __internal, in each group and by each name that the kind has, so that what
+// serves the kind in another group finds it there.
+func registerHub(s *runtime.Scheme, kind Kind) {
+	for _, v := range kind {
+		internal := schema.GroupVersion{Group: v.Group, Version: runtime.APIVersionInternal}
+		if !s.Recognizes(internal.WithKind(v.Kind)) {
+			register(s, internal, v.Kind, kind.Hub())
 		}
-		gvk := version.WithKind(kind)
-		s.AddTypeDefaultingFunc(obj.(runtime.Object), func(obj any) { crd.Lookup(gvk).Default(obj.(runtime.Object)) })
+		if hub := kind.Hub(); v.Group != hub.Group {
+			// The way back: server-side apply converts the fields that a manager applied through the other group to the hub
+			// of the group that is being served, and a type converts to a group only if it is registered in it.
+			register(s, schema.GroupVersion{Group: hub.Group, Version: v.Version + "." + v.Group}, hub.Kind, v)
+		}
+	}
+}
+
+func register(s *runtime.Scheme, gv schema.GroupVersion, kind string, v Version) {
+	s.AddKnownTypeWithName(gv.WithKind(kind), v.New())
+	s.AddKnownTypeWithName(gv.WithKind(kind+"List"), v.NewList())
+}
+
+// addSchemaDefaults makes every version default by its CustomResourceDefinition. These are looked up when they are
+// needed first: a command that only reads manifests or talks to a server never parses them.
+func addSchemaDefaults(s *runtime.Scheme) {
+	for _, kind := range GatewayKinds {
+		for _, v := range kind {
+			s.AddTypeDefaultingFunc(v.New(), func(obj any) { crd.Lookup(v.GroupVersionKind).Default(obj.(runtime.Object)) })
+		}
 	}
 }

@@ -1,12 +1,14 @@
 package apis_test
 
 import (
+	"encoding/json"
 	"math/rand"
+	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/apitesting/fuzzer"
 	"k8s.io/apimachinery/pkg/api/apitesting/roundtrip"
 	metafuzzer "k8s.io/apimachinery/pkg/apis/meta/fuzzer"
@@ -20,20 +22,31 @@ import (
 	"sigs.k8s.io/randfill"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/gatewayx/v1alpha1"
 )
 
 // fuzzers fill objects with anything and set their defaults, as decoding them would.
-func fuzzers(serializer.CodecFactory) []any {
-	return []any{
-		defaulted[gatewayv1.GatewayClass], defaulted[gatewayv1.Gateway], defaulted[gatewayv1.HTTPRoute],
-		defaulted[gatewayv1.GRPCRoute], defaulted[gatewayv1.ReferenceGrant], defaulted[corev1.Namespace],
-		defaulted[corev1.Service], defaulted[corev1.Secret], defaulted[discoveryv1.EndpointSlice],
+func fuzzers(serializer.CodecFactory) (functions []any) {
+	for _, kind := range slices.Concat(apis.GatewayKinds, apis.CoreKinds) {
+		for _, v := range kind {
+			functions = append(functions, defaulted(reflect.TypeOf(v.New())))
+		}
 	}
+	return functions
 }
 
-func defaulted[T any](obj *T, c randfill.Continue) {
-	c.FillNoCustom(obj)
-	apis.Scheme.Default(any(obj).(runtime.Object))
+// defaulted returns the function that fills objects of the type t, which is a pointer.
+func defaulted(t reflect.Type) any {
+	function := reflect.FuncOf([]reflect.Type{t, reflect.TypeFor[randfill.Continue]()}, nil, false)
+	return reflect.MakeFunc(function, func(arguments []reflect.Value) []reflect.Value {
+		obj, c := arguments[0].Interface(), arguments[1].Interface().(randfill.Continue)
+		c.FillNoCustom(obj)
+		if set, ok := obj.(*v1alpha1.XListenerSet); ok {
+			copyPorts(set)
+		}
+		apis.Scheme.Default(obj.(runtime.Object))
+		return nil
+	}).Interface()
 }
 
 // TestRoundTrip holds that objects survive being encoded to JSON and YAML and decoded, by way of the hub version.
@@ -57,20 +70,37 @@ func TestRoundTripUnstructured(t *testing.T) {
 	roundtrip.RoundtripToUnstructured(t, apis.Scheme, fuzzers, nil, options)
 }
 
-// TestVersions holds that storage and clients get the versions that are served, with the type of the hub.
+// TestVersions holds that clients get the versions in order of preference, and that what is stored is the hub.
 func TestVersions(t *testing.T) {
 	t.Parallel()
-	for _, obj := range []runtime.Object{&gatewayv1.HTTPRoute{}, &corev1.Service{}, &discoveryv1.EndpointSlice{}} {
-		gvks, _, err := apis.Scheme.ObjectKinds(obj)
-		if err != nil || len(gvks) != 2 {
-			t.Fatalf("%T: %v, %v; expected a version and __internal", obj, gvks, err)
+	for group, want := range map[string][]string{
+		"":                            {"v1"},
+		"discovery.k8s.io":            {"v1"},
+		"gateway.networking.k8s.io":   {"v1", "v1beta1", "v1alpha3", "v1alpha2"},
+		"gateway.networking.x-k8s.io": {"v1alpha1"},
+	} {
+		var got []string
+		for _, gv := range apis.VersionedScheme.PrioritizedVersionsForGroup(group) {
+			got = append(got, gv.Version)
 		}
-		versions := apis.Scheme.PrioritizedVersionsForGroup(gvks[0].Group)
-		if diff := cmp.Diff([]schema.GroupVersion{{Group: gvks[0].Group, Version: "v1"}}, versions); diff != "" {
-			t.Errorf("%T: versions (-want +got):\n%s", obj, diff)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q: versions (-want +got):\n%s", group, diff)
 		}
-		if gvks, _, err := apis.VersionedScheme.ObjectKinds(obj); err != nil || len(gvks) != 1 {
-			t.Errorf("%T: %v, %v; expected one kind in VersionedScheme", obj, gvks, err)
+	}
+	storage := apis.Codecs.LegacyCodec(apis.StorageVersions...)
+	for _, kind := range slices.Concat(apis.GatewayKinds, apis.CoreKinds) {
+		data, err := runtime.Encode(storage, kind.Hub().New())
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored := metav1.TypeMeta{}
+		if err := json.Unmarshal(data, &stored); err != nil || stored.GroupVersionKind() != kind.Hub().GroupVersionKind {
+			t.Errorf("%v is stored as %v, %v", kind.Hub().GroupVersionKind, stored.GroupVersionKind(), err)
+		}
+		for _, v := range kind {
+			if gvks, _, err := apis.VersionedScheme.ObjectKinds(v.New()); err != nil || len(gvks) != 1 || gvks[0] != v.GroupVersionKind {
+				t.Errorf("%T: %v, %v; expected just %v in VersionedScheme", v.New(), gvks, err, v.GroupVersionKind)
+			}
 		}
 	}
 }

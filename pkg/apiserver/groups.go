@@ -15,60 +15,66 @@ import (
 
 // installGroups makes a store for every kind and serves it in each of the kind's versions.
 func (s *Server) installGroups(kinds []*registry.Kind, options generic.RESTOptionsGetter, model Model) error {
-	var order []string
-	groups := map[string]*genericapiserver.APIGroupInfo{}
+	var groups []*genericapiserver.APIGroupInfo
+	byName := map[string]*genericapiserver.APIGroupInfo{}
 	for _, kind := range kinds {
-		info := groups[kind.Group]
-		if info == nil {
-			made := genericapiserver.NewDefaultAPIGroupInfo(kind.Group, apis.Scheme, metav1.ParameterCodec, apis.Codecs)
-			info = &made
-			groups[kind.Group] = info
-			order = append(order, kind.Group)
-		}
-		storage, err := s.storage(kind, options, model)
+		store, err := s.newStore(kind, options, model)
 		if err != nil {
 			return err
 		}
-		for _, version := range kind.Versions {
-			if info.VersionedResourcesStorageMap[version] == nil {
-				info.VersionedResourcesStorageMap[version] = map[string]rest.Storage{}
+		for _, v := range kind.Versions {
+			info := byName[v.Group]
+			if info == nil {
+				made := genericapiserver.NewDefaultAPIGroupInfo(v.Group, apis.Scheme, metav1.ParameterCodec, apis.Codecs)
+				info = &made
+				byName[v.Group] = info
+				groups = append(groups, info)
 			}
-			for resource, endpoint := range storage {
-				info.VersionedResourcesStorageMap[version][resource] = endpoint
+			if info.VersionedResourcesStorageMap[v.Version] == nil {
+				info.VersionedResourcesStorageMap[v.Version] = map[string]rest.Storage{}
 			}
+			addEndpoints(info.VersionedResourcesStorageMap[v.Version], store, v)
 		}
 	}
-	for _, group := range order {
-		install := s.InstallAPIGroup
-		if group == corev1.GroupName {
-			install = func(info *genericapiserver.APIGroupInfo) error {
-				return s.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, info)
+	// All groups but the core one are installed together: server-side apply converts between groups where a kind is
+	// served in two of them.
+	var named []*genericapiserver.APIGroupInfo
+	for _, info := range groups {
+		if info.PrioritizedVersions[0].Group == corev1.GroupName {
+			if err := s.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, info); err != nil {
+				return fmt.Errorf("serving the core API group: %w", err)
 			}
+			continue
 		}
-		if err := install(groups[group]); err != nil {
-			return fmt.Errorf("serving API group %q: %w", group, err)
-		}
+		named = append(named, info)
+	}
+	if err := s.InstallAPIGroups(named...); err != nil {
+		return fmt.Errorf("serving API groups: %w", err)
 	}
 	return nil
 }
 
-// storage makes the endpoints of a kind: its resource and, if it has one, its status subresource.
-func (s *Server) storage(kind *registry.Kind, options generic.RESTOptionsGetter, model Model) (map[string]rest.Storage, error) {
+func (s *Server) newStore(kind *registry.Kind, options generic.RESTOptionsGetter, model Model) (*registry.Store, error) {
 	var said registry.Model // stays nil if model is
 	if model != nil && kind.Modelled {
 		said = model
 	}
-	store, err := registry.NewStore(kind, apis.Scheme, options, said)
+	store, err := registry.NewStore(kind, options, said)
 	if err != nil {
 		return nil, err
 	}
-	s.Stores[kind.GroupKind] = store
-	endpoints := map[string]rest.Storage{kind.Resource: store}
-	if kind.GroupKind == namespaceKind {
-		endpoints[kind.Resource] = &registry.NamespaceStore{Store: store}
+	s.Stores[kind.GroupKind()] = store
+	return store, nil
+}
+
+// addEndpoints serves a store in one version: its resource and, if it has one, its status subresource.
+func addEndpoints(endpoints map[string]rest.Storage, store *registry.Store, v *registry.Version) {
+	endpoint := store.In(v)
+	endpoints[v.Resource] = endpoint
+	if store.Kind.GroupKind() == namespaceKind {
+		endpoints[v.Resource] = &registry.NamespaceStore{Store: store}
 	}
-	if kind.Status {
-		endpoints[kind.Resource+"/status"] = registry.NewStatusEndpoint(store)
+	if v.Status {
+		endpoints[v.Resource+"/status"] = registry.NewStatusEndpoint(endpoint)
 	}
-	return endpoints, nil
 }

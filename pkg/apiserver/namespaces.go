@@ -119,12 +119,12 @@ func (s *Server) empty(ctx context.Context, namespace string) (left int, err err
 			continue
 		}
 		if _, err := store.DeleteCollection(ctx, rest.ValidateAllObjectFunc, metav1.NewDeleteOptions(0), &metainternal.ListOptions{}); err != nil {
-			errs = append(errs, fmt.Errorf("deleting %s: %w", store.Kind.GroupResource(), err))
+			errs = append(errs, fmt.Errorf("deleting %s: %w", store.DefaultQualifiedResource, err))
 			continue
 		}
 		list, err := store.List(ctx, &metainternal.ListOptions{})
 		if err != nil {
-			errs = append(errs, fmt.Errorf("listing %s: %w", store.Kind.GroupResource(), err))
+			errs = append(errs, fmt.Errorf("listing %s: %w", store.DefaultQualifiedResource, err))
 			continue
 		}
 		left += meta.LenList(list)

@@ -120,7 +120,7 @@ func (c *collector) orphan(ctx context.Context, o *object) error {
 		}
 		list, err := store.List(genericapirequest.WithNamespace(ctx, o.name.Namespace), &metainternal.ListOptions{})
 		if err != nil {
-			errs = append(errs, fmt.Errorf("listing %s: %w", store.Kind.GroupResource(), err))
+			errs = append(errs, fmt.Errorf("listing %s: %w", store.DefaultQualifiedResource, err))
 			continue
 		}
 		refers := func(ref metav1.OwnerReference) bool { return ref.UID == o.uid }
@@ -160,7 +160,7 @@ func (c *collector) get(ctx context.Context, store *registry.Store, name types.N
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading %s %s: %w", store.Kind.Kind, name, err)
+		return nil, fmt.Errorf("reading %s %s: %w", store.Kind.GroupKind().Kind, name, err)
 	}
 	return meta.Accessor(obj)
 }

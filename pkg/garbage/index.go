@@ -22,9 +22,9 @@ func (s stores) locate(ref metav1.OwnerReference, namespace string) (store *regi
 	if err != nil {
 		return nil, name, false
 	}
-	store = s[schema.GroupKind{Group: gv.Group, Kind: ref.Kind}]
+	store = s.serving(gv.WithKind(ref.Kind))
 	switch {
-	case store == nil || !slices.Contains(store.Kind.Versions, gv.Version):
+	case store == nil:
 		return nil, name, false
 	case !store.Kind.Namespaced:
 		namespace = metav1.NamespaceNone
@@ -32,6 +32,16 @@ func (s stores) locate(ref metav1.OwnerReference, namespace string) (store *regi
 		return nil, name, false
 	}
 	return store, types.NamespacedName{Namespace: namespace, Name: ref.Name}, true
+}
+
+// serving returns the store of which gvk is a version, or nil.
+func (s stores) serving(gvk schema.GroupVersionKind) *registry.Store {
+	for _, store := range s {
+		if store.Kind.Serves(gvk) {
+			return store
+		}
+	}
+	return nil
 }
 
 // phase is how far the deletion of an object is.
@@ -194,7 +204,7 @@ func (x *index) due(o *object) bool {
 // names says that a reference of o is to owner, and not just to its UID.
 func (x *index) names(o *object, ref metav1.OwnerReference, owner *object) bool {
 	store, name, ok := x.stores.locate(ref, o.name.Namespace)
-	return ok && ref.UID == owner.uid && store.Kind.GroupKind == owner.kind && name == owner.name
+	return ok && ref.UID == owner.uid && store.Kind.GroupKind() == owner.kind && name == owner.name
 }
 
 // waitingOwners are the owners for which a change of o, which was o until now, may be the end of their waiting.

@@ -22,13 +22,20 @@ var (
 func testStores() stores {
 	s := stores{}
 	for _, k := range []*registry.Kind{
-		{GroupKind: namespaceKind, Versions: []string{"v1"}},
-		{GroupKind: configMapKind, Versions: []string{"v1"}, Namespaced: true},
-		{GroupKind: routeKind, Versions: []string{"v1", "v1beta1"}, Namespaced: true},
+		{Versions: versions(namespaceKind, "v1")},
+		{Versions: versions(configMapKind, "v1"), Namespaced: true},
+		{Versions: versions(routeKind, "v1", "v1beta1"), Namespaced: true},
 	} {
-		s[k.GroupKind] = &registry.Store{Kind: k}
+		s[k.GroupKind()] = &registry.Store{Kind: k}
 	}
 	return s
+}
+
+func versions(kind schema.GroupKind, names ...string) (all []*registry.Version) {
+	for _, name := range names {
+		all = append(all, &registry.Version{GroupVersionKind: kind.WithVersion(name)})
+	}
+	return all
 }
 
 // configMap is an object in the namespace "n"; its UID is its name.
@@ -93,8 +100,8 @@ func TestLocate(t *testing.T) {
 		switch {
 		case ok == tt.unknown:
 			t.Errorf("%s: ok is %t", tt.name, ok)
-		case ok && (store.Kind.GroupKind != tt.kind || name != tt.want):
-			t.Errorf("%s: got %s %s, want %s %s", tt.name, store.Kind.GroupKind, name, tt.kind, tt.want)
+		case ok && (store.Kind.GroupKind() != tt.kind || name != tt.want):
+			t.Errorf("%s: got %s %s, want %s %s", tt.name, store.Kind.GroupKind(), name, tt.kind, tt.want)
 		}
 	}
 }

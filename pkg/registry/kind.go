@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -12,19 +13,11 @@ import (
 
 // Kind is a row of the table: what a store needs to know of a kind.
 type Kind struct {
-	// Group and Kind of the objects; Versions are those served, the hub's first. One store serves all of them.
-	schema.GroupKind
-	Versions []string
-	// Resource and Singular are the names in URLs and in discovery.
-	Resource, Singular     string
-	ShortNames, Categories []string
-	Namespaced             bool
-	// New and NewList make objects of the hub version.
+	// Versions are those in which the kind is served, the stored one first. One store serves all of them.
+	Versions   []*Version
+	Namespaced bool
+	// New and NewList make objects of the hub, which is the Go type of the stored version.
 	New, NewList func() runtime.Object
-	Rules        Rules
-	Columns      rest.TableConvertor
-	// Status says that there is a status subresource, and that clients cannot set status elsewhere.
-	Status bool
 	// Modelled says that the Model holds objects of this kind.
 	Modelled bool
 	// Generation says that metadata.generation counts the changes of what is desired.
@@ -41,12 +34,45 @@ type Kind struct {
 	TTLSeconds uint64
 }
 
-// GroupResource is the name of the kind's resource, as in errors and RBAC.
-func (k *Kind) GroupResource() schema.GroupResource {
-	return schema.GroupResource{Group: k.Group, Resource: k.Resource}
+// Version is a kind as it is served in one of its versions. A kind that has moved to another group or has got another
+// name has versions in which they are still the old ones.
+type Version struct {
+	schema.GroupVersionKind
+	// Resource and Singular are the names in URLs and in discovery.
+	Resource, Singular     string
+	ShortNames, Categories []string
+	// NewList makes a list of this version's Go type, of which discovery learns the kind of lists.
+	NewList func() runtime.Object
+	// Status says that there is a status subresource, and that clients cannot set status elsewhere.
+	Status  bool
+	Rules   Rules
+	Columns rest.TableConvertor
+	// Warnings, if set, says what whoever writes obj in this version should know, besides what the Model says.
+	Warnings func(ctx context.Context, obj runtime.Object) []string
+	// Deprecated is the warning that every request in this version is answered with, or empty.
+	Deprecated string
 }
 
-// Rules validates objects of a kind. None of its methods changes what it is given.
+// Stored is the version that is stored.
+func (k *Kind) Stored() *Version { return k.Versions[0] }
+
+// GroupKind is how the stored version is called.
+func (k *Kind) GroupKind() schema.GroupKind { return k.Stored().GroupVersionKind.GroupKind() }
+
+// hasStatus says whether objects have a status, which no client can set where it sets the spec.
+func (k *Kind) hasStatus() bool { return k.Stored().Status }
+
+// Serves says whether gvk is one of the versions of the kind.
+func (k *Kind) Serves(gvk schema.GroupVersionKind) bool {
+	return slices.ContainsFunc(k.Versions, func(v *Version) bool { return v.GroupVersionKind == gvk })
+}
+
+// GroupResource is the name of the version's resource, as in errors and RBAC.
+func (v *Version) GroupResource() schema.GroupResource {
+	return schema.GroupResource{Group: v.Group, Resource: v.Resource}
+}
+
+// Rules validates objects of a kind, which are of the hub's type. None of its methods changes what it is given.
 type Rules interface {
 	Validate(ctx context.Context, obj runtime.Object) field.ErrorList
 	ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList

@@ -1,14 +1,11 @@
 package registry
 
 import (
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/core"
@@ -18,92 +15,103 @@ import (
 // eventTTLSeconds is how long Events are kept, as in kube-apiserver.
 const eventTTLSeconds = 60 * 60
 
-// GatewayKinds are the kinds of the Gateway API. Their names, columns and rules are those of the official CRDs.
-func GatewayKinds() []*Kind {
-	return []*Kind{
-		gatewayKind("GatewayClass", true, func() runtime.Object { return &gwv1.GatewayClass{} }, func() runtime.Object { return &gwv1.GatewayClassList{} }),
-		gatewayKind("Gateway", true, func() runtime.Object { return &gwv1.Gateway{} }, func() runtime.Object { return &gwv1.GatewayList{} }),
-		gatewayKind("HTTPRoute", true, func() runtime.Object { return &gwv1.HTTPRoute{} }, func() runtime.Object { return &gwv1.HTTPRouteList{} }),
-		gatewayKind("GRPCRoute", true, func() runtime.Object { return &gwv1.GRPCRoute{} }, func() runtime.Object { return &gwv1.GRPCRouteList{} }),
-		gatewayKind("ReferenceGrant", false, func() runtime.Object { return &gwv1.ReferenceGrant{} }, func() runtime.Object { return &gwv1.ReferenceGrantList{} }),
+// modelled are the kinds of the Gateway API that the Model holds.
+var modelled = sets.New("GatewayClass", "Gateway", "HTTPRoute", "GRPCRoute", "ReferenceGrant")
+
+// GatewayKinds are the kinds of the Gateway API. Their names, columns and rules are those of the official CRDs; channel
+// says of which.
+func GatewayKinds(channel crd.Channel) []*Kind {
+	var kinds []*Kind
+	for _, kind := range apis.GatewayKinds {
+		kinds = append(kinds, gatewayKind(kind, channel))
 	}
+	return kinds
 }
 
-func gatewayKind(kind string, status bool, newObject, newList func() runtime.Object) *Kind {
-	s := crd.Lookup(schema.GroupVersion(gwv1.GroupVersion).WithKind(kind))
-	names := s.Names()
-	return &Kind{
-		GroupKind:  schema.GroupKind{Group: gwv1.GroupName, Kind: kind},
-		Versions:   []string{gwv1.GroupVersion.Version},
-		Resource:   names.Plural,
-		Singular:   names.Singular,
-		ShortNames: names.ShortNames,
-		Categories: names.Categories,
+func gatewayKind(kind apis.Kind, channel crd.Channel) *Kind {
+	hub := kind.Hub()
+	s := crd.Lookup(hub.GroupVersionKind)
+	k := &Kind{
 		Namespaced: s.Namespaced(),
-		New:        newObject,
-		NewList:    newList,
-		Rules:      s,
-		Columns:    s.Columns(),
-		Status:     status,
-		Modelled:   true,
+		New:        hub.New,
+		NewList:    hub.NewList,
+		Modelled:   modelled.Has(hub.Kind),
 		Generation: true,
 		Attributes: attributes,
 
 		DefaultStatus: s.DefaultStatus,
 		Prepare: func(obj, old runtime.Object) {
+			s.Default(obj) // an older version has no defaults for newer fields
 			if old == nil {
 				s.SetInitialStatus(obj)
 			}
 		},
 	}
+	for _, v := range kind {
+		k.Versions = append(k.Versions, gatewayVersion(v, hub, channel))
+	}
+	return k
 }
 
-// CoreKinds are the kinds that a Gateway needs and that a cluster would have.
+func gatewayVersion(v, hub apis.Version, channel crd.Channel) *Version {
+	s := crd.Lookup(v.GroupVersionKind)
+	names := s.Names()
+	return &Version{
+		GroupVersionKind: v.GroupVersionKind,
+		Resource:         names.Plural,
+		Singular:         names.Singular,
+		ShortNames:       names.ShortNames,
+		Categories:       names.Categories,
+		NewList:          v.NewList,
+		Status:           s.HasStatus(),
+		Rules:            rulesOf(v, hub, channel),
+		Columns:          s.Columns(),
+		Warnings:         warningsOf(v, hub, channel, modelled.Has(hub.Kind)),
+		Deprecated:       s.DeprecationWarning(),
+	}
+}
+
+// CoreKinds are the kinds that a Gateway needs and that a cluster would have, as package apis lists them.
 func CoreKinds() []*Kind {
-	kinds := []*Kind{
-		{
-			GroupKind: schema.GroupKind{Kind: "Namespace"},
-			Resource:  "namespaces", Singular: "namespace", ShortNames: []string{"ns"},
-			New: func() runtime.Object { return &corev1.Namespace{} }, NewList: func() runtime.Object { return &corev1.NamespaceList{} },
-			Columns: namespaceColumns, Status: true, Modelled: true, Prepare: prepareNamespace, Emptied: emptiedNamespace,
+	kinds := map[string]*Kind{
+		"Namespace": {
+			Versions: []*Version{{Resource: "namespaces", Singular: "namespace", ShortNames: []string{"ns"}, Columns: namespaceColumns, Status: true}},
+			Modelled: true, Prepare: prepareNamespace, Emptied: emptiedNamespace,
 		},
-		{
-			GroupKind: schema.GroupKind{Kind: "Service"},
-			Resource:  "services", Singular: "service", ShortNames: []string{"svc"}, Categories: []string{"all"}, Namespaced: true,
-			New: func() runtime.Object { return &corev1.Service{} }, NewList: func() runtime.Object { return &corev1.ServiceList{} },
-			Columns: serviceColumns, Status: true, Modelled: true,
+		"Service": {
+			Versions: []*Version{{
+				Resource: "services", Singular: "service", ShortNames: []string{"svc"}, Categories: []string{"all"},
+				Columns: serviceColumns, Status: true,
+			}},
+			Namespaced: true, Modelled: true,
 		},
-		{
-			GroupKind: schema.GroupKind{Kind: "Secret"},
-			Resource:  "secrets", Singular: "secret", Namespaced: true,
-			New: func() runtime.Object { return &corev1.Secret{} }, NewList: func() runtime.Object { return &corev1.SecretList{} },
-			Columns: secretColumns, Modelled: true,
+		"Secret": {
+			Versions:   []*Version{{Resource: "secrets", Singular: "secret", Columns: secretColumns}},
+			Namespaced: true, Modelled: true,
 		},
-		{
-			GroupKind: schema.GroupKind{Kind: "ConfigMap"},
-			Resource:  "configmaps", Singular: "configmap", ShortNames: []string{"cm"}, Namespaced: true,
-			New: func() runtime.Object { return &corev1.ConfigMap{} }, NewList: func() runtime.Object { return &corev1.ConfigMapList{} },
-			Columns: configMapColumns,
+		"ConfigMap": {
+			Versions:   []*Version{{Resource: "configmaps", Singular: "configmap", ShortNames: []string{"cm"}, Columns: configMapColumns}},
+			Namespaced: true,
 		},
-		{
-			GroupKind: schema.GroupKind{Kind: "Event"},
-			Resource:  "events", Singular: "event", ShortNames: []string{"ev"}, Namespaced: true,
-			New: func() runtime.Object { return &corev1.Event{} }, NewList: func() runtime.Object { return &corev1.EventList{} },
-			Columns: eventColumns, TTLSeconds: eventTTLSeconds,
+		"Event": {
+			Versions:   []*Version{{Resource: "events", Singular: "event", ShortNames: []string{"ev"}, Columns: eventColumns}},
+			Namespaced: true, TTLSeconds: eventTTLSeconds,
 		},
-		{
-			GroupKind: schema.GroupKind{Group: discoveryv1.GroupName, Kind: "EndpointSlice"},
-			Resource:  "endpointslices", Singular: "endpointslice", Namespaced: true,
-			New: func() runtime.Object { return &discoveryv1.EndpointSlice{} }, NewList: func() runtime.Object { return &discoveryv1.EndpointSliceList{} },
-			Columns: endpointSliceColumns, Modelled: true, Generation: true,
+		"EndpointSlice": {
+			Versions:   []*Version{{Resource: "endpointslices", Singular: "endpointslice", Columns: endpointSliceColumns}},
+			Namespaced: true, Modelled: true, Generation: true,
 		},
 	}
-	for _, k := range kinds {
-		k.Versions = []string{"v1"}
-		k.Rules = core.Rules(k.Kind)
-		k.Attributes = attributes
+	var ordered []*Kind
+	for _, kind := range apis.CoreKinds {
+		hub := kind.Hub()
+		k := kinds[hub.Kind]
+		k.New, k.NewList, k.Attributes = hub.New, hub.NewList, attributes
+		v := k.Stored()
+		v.GroupVersionKind, v.NewList, v.Rules = hub.GroupVersionKind, hub.NewList, core.Rules(hub.Kind)
+		ordered = append(ordered, k)
 	}
-	return kinds
+	return ordered
 }
 
 // attributes are the labels and fields by which an object can be selected.

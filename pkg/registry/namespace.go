@@ -53,7 +53,7 @@ func (s *NamespaceStore) Delete(ctx context.Context, name string, validate rest.
 		options = metav1.NewDeleteOptions(0)
 	}
 	if p := options.Preconditions; p != nil && p.UID != nil && *p.UID != ns.UID {
-		return nil, false, apierrors.NewConflict(s.Kind.GroupResource(), name,
+		return nil, false, apierrors.NewConflict(s.DefaultQualifiedResource, name,
 			fmt.Errorf("the UID in the precondition (%s) is not that of the object (%s)", *p.UID, ns.UID))
 	}
 	if ns.DeletionTimestamp.IsZero() {
@@ -68,7 +68,7 @@ func (s *NamespaceStore) Delete(ctx context.Context, name string, validate rest.
 
 // DeleteCollection implements rest.CollectionDeleter. As in kube-apiserver, Namespaces are deleted one by one.
 func (s *NamespaceStore) DeleteCollection(context.Context, rest.ValidateObjectFunc, *metav1.DeleteOptions, *metainternal.ListOptions) (runtime.Object, error) {
-	return nil, apierrors.NewMethodNotSupported(s.Kind.GroupResource(), "deletecollection")
+	return nil, apierrors.NewMethodNotSupported(s.DefaultQualifiedResource, "deletecollection")
 }
 
 // terminate marks a Namespace as being deleted.
@@ -122,7 +122,7 @@ func (s *NamespaceStore) change(ctx context.Context, name string, preconditions 
 		return ns, change(ns)
 	}), dryRun, nil)
 	if err != nil {
-		return nil, storeerr.InterpretUpdateError(err, s.Kind.GroupResource(), name)
+		return nil, storeerr.InterpretUpdateError(err, s.DefaultQualifiedResource, name)
 	}
 	return out, nil
 }

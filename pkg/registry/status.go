@@ -22,11 +22,11 @@ var (
 	_ rest.ResetFieldsStrategy = &StatusEndpoint{}
 )
 
-// NewStatusEndpoint makes the status subresource of s.
-func NewStatusEndpoint(s *Store) *StatusEndpoint {
-	e := &StatusEndpoint{store: *s.Store, strategy: statusStrategy{s.CreateStrategy.(strategy)}}
-	e.store.UpdateStrategy, e.store.ResetFieldsStrategy = e.strategy, e.strategy
-	return e
+// NewStatusEndpoint makes the status subresource of e.
+func NewStatusEndpoint(e *Endpoint) *StatusEndpoint {
+	s := &StatusEndpoint{store: *e.Store, strategy: statusStrategy{e.CreateStrategy.(strategy)}}
+	s.store.UpdateStrategy, s.store.ResetFieldsStrategy = s.strategy, s.strategy
+	return s
 }
 
 // New implements rest.Storage.

@@ -7,45 +7,31 @@ import (
 	metainternal "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
-	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
 	storeerr "k8s.io/apiserver/pkg/storage/errors"
-	"k8s.io/apiserver/pkg/storage/names"
 	"k8s.io/apiserver/pkg/util/dryrun"
 )
 
-// Store keeps the objects of one kind, for all versions in which the kind is served.
+// Store keeps the objects of one kind, for all versions in which the kind is served. It is itself an Endpoint of the
+// stored version.
 type Store struct {
-	*genericregistry.Store
-	Kind *Kind
+	*Endpoint
+	Kind  *Kind
+	model Model // nil for kinds of which nothing is said
 }
 
-var (
-	_ rest.ShortNamesProvider   = &Store{}
-	_ rest.CategoriesProvider   = &Store{}
-	_ rest.SingularNameProvider = &Store{}
-)
-
-// NewStore makes the store of a kind. typer knows the hub types. model may be nil: then nothing is said in status.
-func NewStore(kind *Kind, typer runtime.ObjectTyper, options generic.RESTOptionsGetter, model Model) (*Store, error) {
-	s := strategy{ObjectTyper: typer, NameGenerator: names.SimpleNameGenerator, kind: kind, model: model}
+// NewStore makes the store of a kind. model may be nil: then nothing is said in status.
+func NewStore(kind *Kind, options generic.RESTOptionsGetter, model Model) (*Store, error) {
 	store := &genericregistry.Store{
-		NewFunc:                   kind.New,
-		NewListFunc:               kind.NewList,
-		DefaultQualifiedResource:  kind.GroupResource(),
-		SingularQualifiedResource: schema.GroupResource{Group: kind.Group, Resource: kind.Singular},
-		CreateStrategy:            s,
-		UpdateStrategy:            s,
-		DeleteStrategy:            s,
-		ResetFieldsStrategy:       s,
-		TableConvertor:            kind.Columns,
+		NewFunc:     kind.New,
+		NewListFunc: kind.NewList,
 	}
+	endpoint := newEndpoint(kind, store, kind.Stored(), model)
 	if kind.TTLSeconds != 0 {
 		store.TTLFunc = func(runtime.Object, uint64, bool) (uint64, error) { return kind.TTLSeconds, nil }
 	}
@@ -56,9 +42,9 @@ func NewStore(kind *Kind, typer runtime.ObjectTyper, options generic.RESTOptions
 		connect(store, model)
 	}
 	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: options, AttrFunc: kind.Attributes}); err != nil {
-		return nil, fmt.Errorf("storage of %s: %w", kind.GroupResource(), err)
+		return nil, fmt.Errorf("storage of %s: %w", kind.Stored().GroupResource(), err)
 	}
-	return &Store{Store: store, Kind: kind}, nil
+	return &Store{Endpoint: endpoint, Kind: kind, model: model}, nil
 }
 
 // connect makes the store wait for the model before a write, and tell it afterwards.
@@ -89,12 +75,6 @@ func connect(store *genericregistry.Store, model Model) {
 	}
 }
 
-// ShortNames implements rest.ShortNamesProvider.
-func (s *Store) ShortNames() []string { return s.Kind.ShortNames }
-
-// Categories implements rest.CategoriesProvider.
-func (s *Store) Categories() []string { return s.Kind.Categories }
-
 // UpdateStatus calls update with a copy of the stored object and writes what update made of its status, or nothing if
 // update left it as it was. It returns the object as it is stored then. On a conflict update is called again. It is how a
 // Model settles dependents, and goes past admission and validation: what a Model renders needs neither.
@@ -110,7 +90,7 @@ func (s *Store) UpdateStatus(ctx context.Context, name types.NamespacedName, upd
 		return obj, nil
 	}), false, nil)
 	if err != nil {
-		return nil, storeerr.InterpretUpdateError(err, s.Kind.GroupResource(), name.String())
+		return nil, storeerr.InterpretUpdateError(err, s.DefaultQualifiedResource, name.String())
 	}
 	return out, nil
 }

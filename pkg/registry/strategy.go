@@ -7,19 +7,23 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/endpoints/handlers/fieldmanager"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/retained"
 )
 
 // strategy is what happens to an object of any kind on the way to its store: prepare, validate, warn, render the status.
+// Objects are of the hub's type; version is the one in which the client speaks of them.
 type strategy struct {
-	runtime.ObjectTyper
 	names.NameGenerator
-	kind  *Kind
-	model Model // nil for kinds of which nothing is said
+	kind    *Kind
+	version *Version
+	model   Model // nil for kinds of which nothing is said
 }
 
 var (
@@ -29,32 +33,42 @@ var (
 	_ rest.ResetFieldsStrategy = strategy{}
 )
 
+// ObjectKinds says by which name errors speak of an object: that of the version, which the client knows.
+func (s strategy) ObjectKinds(runtime.Object) ([]schema.GroupVersionKind, bool, error) {
+	return []schema.GroupVersionKind{s.version.GroupVersionKind}, false, nil
+}
+
+// Recognizes implements runtime.ObjectTyper.
+func (s strategy) Recognizes(gvk schema.GroupVersionKind) bool { return s.kind.Serves(gvk) }
+
 func (s strategy) NamespaceScoped() bool                         { return s.kind.Namespaced }
 func (s strategy) AllowCreateOnUpdate(context.Context) bool      { return false }
 func (s strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 
-// GetResetFields says that status is not the client's, so that server-side apply gives nobody the ownership of it.
+// GetResetFields says what is not the client's, so that server-side apply gives nobody the ownership of it: status, and
+// what conversions keep in annotations.
 func (s strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	if !s.kind.Status {
-		return nil
+	if !s.kind.hasStatus() {
+		return s.reset()
 	}
-	return s.reset("status")
+	return s.reset(fieldpath.MakePathOrDie("status"))
 }
 
-func (s strategy) reset(fields ...string) map[fieldpath.APIVersion]*fieldpath.Set {
-	set := fieldpath.NewSet()
-	for _, f := range fields {
-		set.Insert(fieldpath.MakePathOrDie(f))
+// reset is fields and the annotations of conversions, in each version of the kind.
+func (s strategy) reset(fields ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
+	set := fieldpath.NewSet(fields...)
+	for _, key := range retained.Keys {
+		set.Insert(fieldpath.MakePathOrDie("metadata", "annotations", key))
 	}
 	sets := map[fieldpath.APIVersion]*fieldpath.Set{}
 	for _, v := range s.kind.Versions {
-		sets[fieldpath.APIVersion(s.kind.WithVersion(v).GroupVersion().String())] = set
+		sets[fieldpath.APIVersion(v.GroupVersion().String())] = set
 	}
 	return sets
 }
 
 func (s strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
-	if s.kind.Status {
+	if s.kind.hasStatus() {
 		statusOf(obj).SetZero()
 	}
 	if m, err := meta.Accessor(obj); err == nil {
@@ -70,7 +84,7 @@ func (s strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 
 func (s strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 	keepTimes(ctx, obj, old)
-	if s.kind.Status {
+	if s.kind.hasStatus() {
 		statusOf(obj).Set(statusOf(old.DeepCopyObject()))
 	}
 	if s.kind.Prepare != nil {
@@ -82,18 +96,21 @@ func (s strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object)
 }
 
 func (s strategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
-	return s.kind.Rules.Validate(ctx, obj)
+	return s.version.Rules.Validate(ctx, obj)
 }
 
 func (s strategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-	return s.kind.Rules.ValidateUpdate(ctx, obj, old)
+	return s.version.Rules.ValidateUpdate(ctx, obj, old)
 }
 
-func (s strategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
-	if s.model == nil {
-		return nil
+func (s strategy) WarningsOnCreate(ctx context.Context, obj runtime.Object) (warnings []string) {
+	if s.version.Warnings != nil {
+		warnings = s.version.Warnings(ctx, obj)
 	}
-	return s.model.Warnings(obj)
+	if s.model != nil {
+		warnings = append(warnings, s.model.Warnings(obj)...)
+	}
+	return warnings
 }
 
 func (s strategy) WarningsOnUpdate(ctx context.Context, obj, _ runtime.Object) []string {
@@ -112,7 +129,7 @@ func (s strategy) Canonicalize(obj runtime.Object) {
 type statusStrategy struct{ strategy }
 
 func (s statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return s.reset("metadata", "spec")
+	return s.reset(fieldpath.MakePathOrDie("metadata"), fieldpath.MakePathOrDie("spec"))
 }
 
 func (s statusStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
@@ -137,7 +154,7 @@ func (s statusStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.O
 }
 
 func (s statusStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-	return s.kind.Rules.ValidateStatusUpdate(ctx, obj, old)
+	return s.version.Rules.ValidateStatusUpdate(ctx, obj, old)
 }
 
 func (s statusStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {

@@ -66,7 +66,7 @@ func startBench(b *testing.B, dir string, withoutStatus bool) *benchServer {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	xds := listen()
-	s, err := newStandalone(ctx, standaloneConfig{dir: data, apiListen: listen(), xdsListen: xds, withoutStatus: withoutStatus})
+	s, err := newStandalone(ctx, standaloneConfig{dir: data, apiListen: listen(), xdsListen: xds, channel: crd.ExperimentalChannel, withoutStatus: withoutStatus})
 	if err != nil {
 		b.Fatal(err)
 	}

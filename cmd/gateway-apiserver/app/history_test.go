@@ -134,7 +134,7 @@ func (s *standalone) resources() map[graph.Kind]schema.GroupVersionResource {
 	resources := map[graph.Kind]schema.GroupVersionResource{}
 	for kind, store := range s.api.Stores {
 		if store.Kind.Modelled {
-			resources[graph.Kind(kind.Kind)] = kind.WithVersion("v1").GroupVersion().WithResource(store.Kind.Resource)
+			resources[graph.Kind(kind.Kind)] = store.Version.GroupVersion().WithResource(store.Version.Resource)
 		}
 	}
 	return resources

@@ -25,11 +25,22 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/ktesting"
 
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/manifests"
 )
 
 // startStandalone runs a standalone server until the test ends, and returns it and how to reach it.
 func startStandalone(t *testing.T) (*standalone, *rest.Config) {
+	t.Helper()
+	dir, err := openDataDir(filepath.Join(t.TempDir(), "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startStandaloneOn(t, dir)
+}
+
+// startStandaloneOn is startStandalone on a data directory, which it closes.
+func startStandaloneOn(t *testing.T, dir *dataDir) (*standalone, *rest.Config) {
 	t.Helper()
 	var listeners [2]net.Listener
 	for i := range listeners {
@@ -39,12 +50,8 @@ func startStandalone(t *testing.T) (*standalone, *rest.Config) {
 		}
 		listeners[i] = l
 	}
-	dir, err := openDataDir(filepath.Join(t.TempDir(), "data"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(context.Background())
-	server, err := newStandalone(ctx, standaloneConfig{dir: dir, apiListen: listeners[0], xdsListen: listeners[1]})
+	server, err := newStandalone(ctx, standaloneConfig{dir: dir, apiListen: listeners[0], xdsListen: listeners[1], channel: crd.ExperimentalChannel})
 	if err != nil {
 		t.Fatal(err)
 	}

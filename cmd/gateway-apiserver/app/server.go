@@ -8,9 +8,7 @@ import (
 	"net"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
@@ -21,7 +19,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/component-base/version"
 	"k8s.io/klog/v2"
-	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd"
@@ -38,12 +35,16 @@ import (
 // stopTimeout bounds how long xDS streams may take to end.
 const stopTimeout = 5 * time.Second
 
+// storagePrefix is below what objects are in etcd.
+const storagePrefix = "/gateway-apiserver.dev"
+
 // standaloneConfig is what a standalone server is made of.
 type standaloneConfig struct {
 	dir       *dataDir
 	apiListen net.Listener
 	xdsListen net.Listener
 	manifests []string // directories
+	channel   crd.Channel
 	// withoutStatus leaves statuses empty. Only benchmarks set it, to measure what statuses cost.
 	withoutStatus bool
 }
@@ -74,7 +75,7 @@ func newStandalone(ctx context.Context, config standaloneConfig) (_ *standalone,
 	s.engine = engine.New(s.cache, klog.FromContext(ctx))
 
 	server := apiserver.NewConfig(version.Get())
-	server.Kinds = append(registry.GatewayKinds(), registry.CoreKinds()...)
+	server.Kinds = append(registry.GatewayKinds(s.channel), registry.CoreKinds()...)
 	server.Model = s.engine
 	if s.withoutStatus {
 		server.Model = silent{s.engine}
@@ -102,8 +103,8 @@ func (silent) Warnings(runtime.Object) []string { return nil }
 
 // store keeps objects as JSON in the embedded etcd.
 func (s *standalone) store(config *genericapiserver.RecommendedConfig) error {
-	codec := apis.Codecs.LegacyCodec(schema.GroupVersion(gwv1.GroupVersion), corev1.SchemeGroupVersion, schema.GroupVersion{Group: "discovery.k8s.io", Version: "v1"})
-	options := genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig("/gateway-apiserver.dev", codec))
+	codec := apis.Codecs.LegacyCodec(apis.StorageVersions...)
+	options := genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig(storagePrefix, codec))
 	options.StorageConfig.Transport.ServerList = []string{s.etcd.Endpoint()}
 	// Deletions in foreground and with orphans wait for pkg/garbage.
 	options.EnableGarbageCollection = true
@@ -145,7 +146,7 @@ func (s *standalone) run(ctx context.Context, out io.Writer) error {
 		if store.Kind.Modelled {
 			sources[graph.Kind(kind.Kind)] = store
 		}
-		if store.Kind.Modelled && store.Kind.Status && !s.withoutStatus {
+		if store.Kind.Modelled && store.Version.Status && !s.withoutStatus {
 			writers[graph.Kind(kind.Kind)] = store
 		}
 	}

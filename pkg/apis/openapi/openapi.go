@@ -11,22 +11,43 @@ import (
 	"k8s.io/kube-openapi/pkg/validation/spec"
 	gateway "sigs.k8s.io/gateway-api/pkg/generated/openapi"
 
-	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/openapi/internal/kubernetes"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/openapi/internal/generated"
 )
 
 // GetOpenAPIDefinitions returns the definitions of all served types and of what they refer to, by the names that
 // DefinitionName takes.
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
-	definitions := gateway.GetOpenAPIDefinitions(ref)
-	for name, definition := range definitions {
-		if properties := constraints()[name]; properties != nil {
-			constrain(&definition.Schema, properties)
-			definitions[name] = definition
+	names := map[string]string{}
+	naming := func(name string) spec.Ref {
+		r := ref(name)
+		names[r.String()] = name
+		return r
+	}
+	definitions := gateway.GetOpenAPIDefinitions(naming)
+	maps.Copy(definitions, generated.GetOpenAPIDefinitions(naming))
+
+	c := completer{generated: definitions, names: names, completed: map[string]spec.Schema{}}
+	// The hubs come first: other versions share most types with them.
+	for _, kind := range apis.GatewayKinds {
+		c.complete(definitionOf(kind.Hub()), crd.Lookup(kind.Hub().GroupVersionKind).OpenAPI())
+	}
+	for _, kind := range apis.GatewayKinds {
+		for _, version := range kind[1:] {
+			name := definitionOf(version)
+			c.complete(name, crd.Lookup(version.GroupVersionKind).OpenAPI())
+			c.describe(name, definitionOf(kind.Hub()))
 		}
 	}
-	maps.Copy(definitions, kubernetes.GetOpenAPIDefinitions(ref))
+	for name, schema := range c.completed {
+		definitions[name] = common.OpenAPIDefinition{Schema: schema, Dependencies: c.dependencies(&schema)}
+	}
 	return definitions
 }
+
+// definitionOf returns the name of the definition of a version of a kind.
+func definitionOf(version apis.Version) string { return util.GetCanonicalTypeName(version.New()) }
 
 // DefinitionName returns the function that names definitions in the published specification and adds their
 // group-version-kinds, as in GetDefinitionName of the OpenAPI configurations. The scheme must not have types as

@@ -1,6 +1,8 @@
 package openapi_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,48 +19,79 @@ import (
 	"k8s.io/kube-openapi/pkg/util"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/openapi"
 )
 
-// objects returns one object of each served kind, by group-version-kind. Lists that merge by key have an entry.
-func objects() map[schema.GroupVersionKind]runtime.Object {
-	gateway := schema.GroupVersion(gatewayv1.GroupVersion)
-	name := metav1.ObjectMeta{Name: "a", Namespace: "default", Labels: map[string]string{"a": "b"}}
-	return map[schema.GroupVersionKind]runtime.Object{
-		gateway.WithKind("GatewayClass"): &gatewayv1.GatewayClass{ObjectMeta: name},
-		gateway.WithKind("Gateway"): &gatewayv1.Gateway{ObjectMeta: name, Spec: gatewayv1.GatewaySpec{
+// objects returns one object of each served version of a kind. Lists that merge by key have entries.
+func objects(t *testing.T) map[schema.GroupVersionKind]runtime.Object {
+	t.Helper()
+	contents := map[schema.GroupVersionKind]runtime.Object{
+		apis.GatewayV1.WithKind("Gateway"): &gatewayv1.Gateway{Spec: gatewayv1.GatewaySpec{
 			Listeners: []gatewayv1.Listener{{Name: "http", Port: 80, Protocol: "HTTP"}},
 		}},
-		gateway.WithKind("HTTPRoute"): &gatewayv1.HTTPRoute{ObjectMeta: name, Spec: gatewayv1.HTTPRouteSpec{
-			Rules: []gatewayv1.HTTPRouteRule{{Matches: []gatewayv1.HTTPRouteMatch{{
-				Headers: []gatewayv1.HTTPHeaderMatch{{Name: "a", Value: "1"}, {Name: "b", Value: "2"}},
-			}}}},
+		apis.GatewayV1.WithKind("HTTPRoute"): &gatewayv1.HTTPRoute{Spec: gatewayv1.HTTPRouteSpec{
+			Rules: []gatewayv1.HTTPRouteRule{{
+				Matches: []gatewayv1.HTTPRouteMatch{{
+					Headers: []gatewayv1.HTTPHeaderMatch{{Name: "a", Value: "1"}, {Name: "b", Value: "2"}},
+				}},
+				Timeouts: &gatewayv1.HTTPRouteTimeouts{Request: new(gatewayv1.Duration("1s"))}, // newer than v1alpha2
+			}},
 		}},
-		gateway.WithKind("GRPCRoute"): &gatewayv1.GRPCRoute{ObjectMeta: name},
-		gateway.WithKind("ReferenceGrant"): &gatewayv1.ReferenceGrant{ObjectMeta: name, Spec: gatewayv1.ReferenceGrantSpec{
+		apis.GatewayV1.WithKind("ReferenceGrant"): &gatewayv1.ReferenceGrant{Spec: gatewayv1.ReferenceGrantSpec{
 			From: []gatewayv1.ReferenceGrantFrom{{Group: gatewayv1.GroupName, Kind: "HTTPRoute", Namespace: "default"}},
 		}},
-		corev1.SchemeGroupVersion.WithKind("Namespace"): &corev1.Namespace{ObjectMeta: name},
-		corev1.SchemeGroupVersion.WithKind("Service"): &corev1.Service{ObjectMeta: name, Spec: corev1.ServiceSpec{
+		apis.GatewayV1.WithKind("ListenerSet"): &gatewayv1.ListenerSet{Spec: gatewayv1.ListenerSetSpec{
+			Listeners: []gatewayv1.ListenerEntry{{Name: "a", Protocol: "HTTP"}, {Name: "b", Port: 80, Protocol: "HTTP"}},
+		}},
+		apis.GatewayV1.WithKind("BackendTLSPolicy"): &gatewayv1.BackendTLSPolicy{Spec: gatewayv1.BackendTLSPolicySpec{
+			Options: map[gatewayv1.AnnotationKey]gatewayv1.AnnotationValue{"a": "b"},
+		}},
+		apis.GatewayXV1alpha1.WithKind("XBackendTrafficPolicy"): &gatewayxv1alpha1.XBackendTrafficPolicy{
+			Spec: gatewayxv1alpha1.BackendTrafficPolicySpec{
+				TargetRefs: []gatewayv1.LocalPolicyTargetReference{{Kind: "Service", Name: "a"}, {Kind: "Service", Name: "b"}},
+			},
+		},
+		corev1.SchemeGroupVersion.WithKind("Service"): &corev1.Service{Spec: corev1.ServiceSpec{
 			Ports: []corev1.ServicePort{{Name: "a", Port: 80, Protocol: "TCP"}, {Name: "b", Port: 80, Protocol: "UDP"}},
 		}},
-		corev1.SchemeGroupVersion.WithKind("Secret"):    &corev1.Secret{ObjectMeta: name, Data: map[string][]byte{"a": {1}}},
-		corev1.SchemeGroupVersion.WithKind("ConfigMap"): &corev1.ConfigMap{ObjectMeta: name, Data: map[string]string{"a": "b"}},
-		corev1.SchemeGroupVersion.WithKind("Event"):     &corev1.Event{ObjectMeta: name, Reason: "Tested"},
+		corev1.SchemeGroupVersion.WithKind("Secret"):    &corev1.Secret{Data: map[string][]byte{"a": {1}}},
+		corev1.SchemeGroupVersion.WithKind("ConfigMap"): &corev1.ConfigMap{Data: map[string]string{"a": "b"}},
+		corev1.SchemeGroupVersion.WithKind("Event"):     &corev1.Event{Reason: "Tested"},
 		discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"): &discoveryv1.EndpointSlice{
-			ObjectMeta: name, AddressType: "IPv4",
-			Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}},
+			AddressType: "IPv4", Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}},
 		},
 	}
+	all := map[schema.GroupVersionKind]runtime.Object{}
+	for _, kind := range slices.Concat(apis.GatewayKinds, apis.CoreKinds) {
+		hub := contents[kind.Hub().GroupVersionKind]
+		if hub == nil {
+			hub = kind.Hub().New()
+		}
+		hub.(metav1.Object).SetName("a")
+		hub.(metav1.Object).SetLabels(map[string]string{"a": "b"})
+		all[kind.Hub().GroupVersionKind] = hub
+		for _, version := range kind[1:] {
+			obj := version.New()
+			if err := apis.Scheme.Convert(hub, obj, nil); err != nil {
+				t.Fatal(err)
+			}
+			all[version.GroupVersionKind] = obj
+		}
+	}
+	for gvk, obj := range all {
+		obj.GetObjectKind().SetGroupVersionKind(gvk)
+	}
+	return all
 }
 
 // typeNames returns the names by which the server asks for the definitions of the served kinds.
 func typeNames(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for gvk := range objects() {
+	for gvk := range objects(t) {
 		obj, err := apis.Scheme.New(gvk)
 		if err != nil {
 			t.Fatal(err)
@@ -89,7 +122,7 @@ func buildV3(t *testing.T) map[string]*spec.Schema {
 // TestServed holds that the objects of this test are all that is served.
 func TestServed(t *testing.T) {
 	t.Parallel()
-	all := objects()
+	all := objects(t)
 	for gvk := range apis.VersionedScheme.AllKnownTypes() {
 		if obj, err := apis.VersionedScheme.New(gvk); err != nil {
 			t.Error(err)
@@ -106,8 +139,8 @@ func TestServerSideApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for gvk, obj := range objects() {
-		t.Run(gvk.Kind, func(t *testing.T) {
+	for gvk, obj := range objects(t) {
+		t.Run(gvk.String(), func(t *testing.T) {
 			t.Parallel()
 			obj.GetObjectKind().SetGroupVersionKind(gvk)
 			typed, err := converter.ObjectToTyped(obj)
@@ -148,6 +181,9 @@ func TestListTypes(t *testing.T) {
 		{"io.k8s.sigs.gateway-api.apis.v1.HTTPRouteSpec", "rules", "atomic", nil},
 		{"io.k8s.sigs.gateway-api.apis.v1.HTTPRouteMatch", "headers", "map", []any{"name"}},
 		{"io.k8s.sigs.gateway-api.apis.v1.HTTPHeaderFilter", "remove", "set", nil},
+		{"io.k8s.sigs.gateway-api.apisx.v1alpha1.BackendTrafficPolicySpec", "targetRefs", "map", []any{"group", "kind", "name"}},
+		{"com.github.gateway-apiserver.gateway-apiserver.pkg.apis.gateway.v1alpha2.BackendLBPolicySpec", "targetRefs", "map", []any{"group", "kind", "name"}},
+		{"com.github.gateway-apiserver.gateway-apiserver.pkg.apis.gatewayx.v1alpha1.ListenerSetSpec", "listeners", "map", []any{"name"}},
 		{"io.k8s.api.core.v1.ServiceSpec", "ports", "map", []any{"port", "protocol"}},
 		{"io.k8s.api.discovery.v1.EndpointSlice", "endpoints", "atomic", nil},
 	} {
@@ -178,7 +214,7 @@ func TestGroupVersionKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	v3 := buildV3(t)
-	for gvk, obj := range objects() {
+	for gvk, obj := range objects(t) {
 		name, err := apis.VersionedScheme.ToOpenAPIDefinitionName(gvk)
 		if err != nil {
 			t.Fatal(err)
@@ -197,15 +233,24 @@ func TestGroupVersionKinds(t *testing.T) {
 	}
 }
 
-// TestDescriptions holds that `kubectl explain` has something to say about every kind and its fields.
+// TestDescriptions holds that `kubectl explain` has something to say about every kind and its fields, and about every
+// field of the types that are declared here.
 func TestDescriptions(t *testing.T) {
 	t.Parallel()
-	schemas := buildV3(t)
-	for gvk := range objects() {
+	schemas, described := buildV3(t), map[string]bool{}
+	for gvk := range objects(t) {
 		name, err := apis.VersionedScheme.ToOpenAPIDefinitionName(gvk)
 		if err != nil {
 			t.Fatal(err)
 		}
+		described[name] = true
+	}
+	for name := range schemas {
+		if strings.HasPrefix(name, "com.github.gateway-apiserver.") {
+			described[name] = true
+		}
+	}
+	for name := range described {
 		if schemas[name].Description == "" {
 			t.Errorf("%s has no description", name)
 		}

@@ -1,0 +1,121 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/retained"
+)
+
+// rulesOf are the rules by which objects are validated that clients write in version v of a kind.
+func rulesOf(v, hub apis.Version, channel crd.Channel) Rules {
+	if sameShape(v, hub) {
+		return crd.NewRules(channel, v.GroupVersionKind, hub.GroupVersionKind)
+	}
+	return convertedRules{
+		version: v.GroupVersion(),
+		own:     crd.NewRules(channel, v.GroupVersionKind, v.GroupVersionKind),
+		hub:     crd.NewRules(channel, hub.GroupVersionKind, hub.GroupVersionKind),
+	}
+}
+
+// sameShape says that the spec of an object has the same fields in both versions.
+func sameShape(v, hub apis.Version) bool {
+	return specType(v).ConvertibleTo(specType(hub))
+}
+
+func specType(v apis.Version) reflect.Type {
+	spec, _ := reflect.TypeOf(v.New()).Elem().FieldByName("Spec")
+	return spec.Type
+}
+
+// convertedRules validates objects as clients see them in a version of another shape: the field paths in errors are
+// those of that version.
+type convertedRules struct {
+	version schema.GroupVersion
+	own     Rules
+	hub     Rules
+}
+
+func (r convertedRules) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
+	seen, err := r.convert(obj)
+	if err != nil {
+		return err
+	}
+	errs := r.own.Validate(ctx, seen)
+	if len(errs) == 0 && retained.Hidden(seen.(metav1.Object)) {
+		errs = r.hub.Validate(ctx, obj)
+	}
+	return errs
+}
+
+func (r convertedRules) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	seen, err := r.convert(obj)
+	if err != nil {
+		return err
+	}
+	oldSeen, err := r.convert(old)
+	if err != nil {
+		return err
+	}
+	errs := r.own.ValidateUpdate(ctx, seen, oldSeen)
+	if len(errs) == 0 && retained.Hidden(seen.(metav1.Object)) {
+		errs = r.hub.ValidateUpdate(ctx, obj, old)
+	}
+	return errs
+}
+
+func (r convertedRules) ValidateStatusUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	seen, err := r.convert(obj)
+	if err != nil {
+		return err
+	}
+	oldSeen, err := r.convert(old)
+	if err != nil {
+		return err
+	}
+	return r.own.ValidateStatusUpdate(ctx, seen, oldSeen)
+}
+
+func (r convertedRules) convert(obj runtime.Object) (runtime.Object, field.ErrorList) {
+	converted, err := apis.Scheme.ConvertToVersion(obj, r.version)
+	if err != nil {
+		return nil, field.ErrorList{field.InternalError(nil, err)}
+	}
+	return converted, nil
+}
+
+// warningsOf says what whoever writes an object in version v of a kind should know.
+func warningsOf(v, hub apis.Version, channel crd.Channel, modelled bool) func(context.Context, runtime.Object) []string {
+	var warn []func(context.Context, runtime.Object) []string
+	if !modelled {
+		unimplemented := fmt.Sprintf("%s is validated and stored, but this server does not act on it", v.Kind)
+		warn = append(warn, func(context.Context, runtime.Object) []string { return []string{unimplemented} })
+	}
+	if s := crd.Lookup(v.GroupVersionKind); !s.Same(crd.Lookup(hub.GroupVersionKind)) {
+		rules := crd.NewRules(channel, hub.GroupVersionKind, hub.GroupVersionKind)
+		warn = append(warn, func(ctx context.Context, obj runtime.Object) (warnings []string) {
+			for _, err := range rules.Validate(ctx, obj) {
+				if err.Field == "" {
+					continue // says that there may be more errors
+				}
+				warnings = append(warnings, fmt.Sprintf("clients of %s can read this %s, but not change it, because there %v", hub.GroupVersion(), hub.Kind, err))
+			}
+			return warnings
+		})
+	}
+	return func(ctx context.Context, obj runtime.Object) (warnings []string) {
+		for _, w := range warn {
+			warnings = append(warnings, w(ctx, obj)...)
+		}
+		return warnings
+	}
+}
