@@ -44,7 +44,19 @@ func NewConfig(version version.Info) *Config {
 	generic.FeatureGate = utilfeature.DefaultFeatureGate
 	generic.ShutdownWatchTerminationGracePeriod = watchGrace
 	configureOpenAPI(&generic.Config, version.GitVersion)
-	return &Config{Generic: generic}
+	c := &Config{Generic: generic}
+	generic.BuildHandlerChainFunc = c.buildHandlerChain
+	return c
+}
+
+// buildHandlerChain puts what this server does with requests for its kinds behind authentication, authorization, audit and
+// what else a generic server has in front of its API.
+func (c *Config) buildHandlerChain(api http.Handler, generic *genericapiserver.Config) http.Handler {
+	registerMetrics()
+	served := newVersions(c.Kinds)
+	api = withRetiredFields(api, served, generic.MaxRequestBodyBytes)
+	api = withDeprecation(api, served)
+	return genericapiserver.DefaultBuildHandlerChain(api, generic)
 }
 
 type completedConfig struct {

@@ -17,6 +17,7 @@ import (
 func (s *Server) installGroups(kinds []*registry.Kind, options generic.RESTOptionsGetter, model Model) error {
 	var groups []*genericapiserver.APIGroupInfo
 	byName := map[string]*genericapiserver.APIGroupInfo{}
+	codecs := explainUnknownFields(Serializer(apis.Codecs), kinds)
 	for _, kind := range kinds {
 		store, err := s.newStore(kind, options, model)
 		if err != nil {
@@ -27,6 +28,7 @@ func (s *Server) installGroups(kinds []*registry.Kind, options generic.RESTOptio
 			if info == nil {
 				made := genericapiserver.NewDefaultAPIGroupInfo(v.Group, apis.Scheme, metav1.ParameterCodec, apis.Codecs)
 				info = &made
+				info.NegotiatedSerializer = codecs
 				byName[v.Group] = info
 				groups = append(groups, info)
 			}

@@ -104,10 +104,10 @@ func warningsOf(v, hub apis.Version, channel crd.Channel, modelled bool) func(co
 		rules := crd.NewRules(channel, hub.GroupVersionKind, hub.GroupVersionKind)
 		warn = append(warn, func(ctx context.Context, obj runtime.Object) (warnings []string) {
 			for _, err := range rules.Validate(ctx, obj) {
-				if err.Field == "" {
-					continue // says that there may be more errors
+				if crd.IsIncomplete(err) {
+					continue
 				}
-				warnings = append(warnings, fmt.Sprintf("clients of %s can read this %s, but not change it, because there %v", hub.GroupVersion(), hub.Kind, err))
+				warnings = append(warnings, fmt.Sprintf("in %s this %s is not valid, and can be changed in other fields only: %v", hub.GroupVersion(), hub.Kind, err))
 			}
 			return warnings
 		})

@@ -41,10 +41,22 @@ func (s *Schema) complete(value reflect.Value, schema *structuralschema.Structur
 
 // SetInitialStatus gives obj, whose status is empty, the status that the schema has as default: for a Gateway, that it
 // waits for its controller (conditions Unknown, reason Pending). An object of another controller's class keeps it until
-// that controller writes.
+// that controller writes. Lists that the schema requires are empty without one, as a typed object has them in any case,
+// and null is no list.
 func (s *Schema) SetInitialStatus(obj runtime.Object) {
-	initial, ok := s.part(statusPart).Default.Object.(map[string]any)
+	schema := s.part(statusPart)
+	initial, ok := schema.Default.Object.(map[string]any)
 	if !ok {
+		initial = map[string]any{}
+		if schema.ValueValidation != nil {
+			for _, name := range schema.ValueValidation.Required {
+				if schema.Properties[name].Type == "array" {
+					initial[name] = []any{}
+				}
+			}
+		}
+	}
+	if len(initial) == 0 {
 		return
 	}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(initial, statusPart.of(obj).Addr().Interface()); err != nil {

@@ -134,7 +134,9 @@ func TestSetInitialStatus(t *testing.T) {
 	}
 	route := &gatewayv1.HTTPRoute{}
 	lookup("HTTPRoute").SetInitialStatus(route)
-	if route.Status.Parents != nil {
-		t.Errorf("HTTPRoute: %+v", route.Status)
+	if route.Status.Parents == nil || len(route.Status.Parents) != 0 {
+		t.Errorf("HTTPRoute: %#v, expected an empty list", route.Status)
 	}
+	grant := &gatewayv1.ReferenceGrant{}
+	lookup("ReferenceGrant").SetInitialStatus(grant) // has no status
 }

@@ -139,13 +139,19 @@ func (s *Schema) content(obj runtime.Object, part part) (map[string]any, error) 
 	return content, nil
 }
 
+// incomplete is the detail of an error that says that there may be more of them.
+const incomplete = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation"
+
+// IsIncomplete says whether err, one of several, only says that there may be more.
+func IsIncomplete(err *field.Error) bool { return err.Detail == incomplete }
+
 // blocking returns an error to add if one of errs means that CEL rules, which assume values of the right types and of
 // bounded sizes, may be unable to run. Which errors these are is kube-apiserver's rule for custom resources.
 func blocking(errs field.ErrorList) *field.Error {
 	for _, err := range errs {
 		switch err.Type {
 		case field.ErrorTypeNotSupported, field.ErrorTypeRequired, field.ErrorTypeTooLong, field.ErrorTypeTooMany, field.ErrorTypeTypeInvalid:
-			return field.Invalid(nil, nil, "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation")
+			return field.Invalid(nil, nil, incomplete)
 		}
 	}
 	return nil
