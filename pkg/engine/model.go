@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/status"
@@ -25,7 +26,7 @@ func (e *Engine) Render(obj runtime.Object) {
 // it.
 func (e *Engine) ask(obj runtime.Object) (facts any) {
 	switch obj.(type) {
-	case *gwv1.GatewayClass, *gwv1.Gateway, *gwv1.HTTPRoute, *gwv1.GRPCRoute:
+	case *gwv1.GatewayClass, *gwv1.Gateway, *gwv1.HTTPRoute, *gwv1.GRPCRoute, *gwv1.BackendTLSPolicy, *gwxv1alpha1.XBackendTrafficPolicy:
 	default:
 		return nil
 	}
@@ -60,6 +61,10 @@ func (e *Engine) Restore(written, stored runtime.Object) {
 		w.Status.RouteStatus = status.RestoreRoute(w.Status.RouteStatus, stored.(*gwv1.HTTPRoute).Status.RouteStatus)
 	case *gwv1.GRPCRoute:
 		w.Status.RouteStatus = status.RestoreRoute(w.Status.RouteStatus, stored.(*gwv1.GRPCRoute).Status.RouteStatus)
+	case *gwv1.BackendTLSPolicy:
+		w.Status = status.RestorePolicy(w.Status, stored.(*gwv1.BackendTLSPolicy).Status)
+	case *gwxv1alpha1.XBackendTrafficPolicy:
+		w.Status = status.RestorePolicy(w.Status, stored.(*gwxv1alpha1.XBackendTrafficPolicy).Status)
 	}
 }
 
@@ -72,6 +77,10 @@ func (e *Engine) Warnings(obj runtime.Object) []string {
 		return status.GatewayWarnings(f)
 	case *graph.RouteFacts:
 		return status.RouteWarnings(f)
+	case *graph.BackendTLSPolicyFacts:
+		return status.BackendTLSPolicyWarnings(f)
+	case *graph.BackendTrafficPolicyFacts:
+		return status.BackendTrafficPolicyWarnings(f)
 	}
 	return nil
 }
@@ -87,6 +96,10 @@ func (e *Engine) preview(obj runtime.Object) any {
 		return e.graph.PreviewHTTPRoute(o)
 	case *gwv1.GRPCRoute:
 		return e.graph.PreviewGRPCRoute(o)
+	case *gwv1.BackendTLSPolicy:
+		return e.graph.PreviewBackendTLSPolicy(o)
+	case *gwxv1alpha1.XBackendTrafficPolicy:
+		return e.graph.PreviewBackendTrafficPolicy(o)
 	}
 	return nil
 }
@@ -103,6 +116,10 @@ func (e *Engine) facts(key graph.Key) any {
 		return e.graph.Gateway(key.NamespacedName())
 	case graph.KindHTTPRoute, graph.KindGRPCRoute:
 		return e.graph.Route(key)
+	case graph.KindBackendTLSPolicy:
+		return e.graph.BackendTLSPolicy(key.NamespacedName())
+	case graph.KindBackendTrafficPolicy:
+		return e.graph.BackendTrafficPolicy(key.NamespacedName())
 	}
 	return nil
 }
@@ -119,6 +136,10 @@ func setStatus(obj runtime.Object, facts any) {
 		o.Status.RouteStatus = status.Route(facts.(*graph.RouteFacts), o.Status.RouteStatus, o.Generation, now)
 	case *gwv1.GRPCRoute:
 		o.Status.RouteStatus = status.Route(facts.(*graph.RouteFacts), o.Status.RouteStatus, o.Generation, now)
+	case *gwv1.BackendTLSPolicy:
+		o.Status = status.BackendTLSPolicy(facts.(*graph.BackendTLSPolicyFacts), o.Status, o.Generation, now)
+	case *gwxv1alpha1.XBackendTrafficPolicy:
+		o.Status = status.BackendTrafficPolicy(facts.(*graph.BackendTrafficPolicyFacts), o.Status, o.Generation, now)
 	}
 }
 
@@ -133,6 +154,10 @@ func sameStatus(a, b runtime.Object) bool {
 		return equality.Semantic.DeepEqual(a.Status, b.(*gwv1.HTTPRoute).Status)
 	case *gwv1.GRPCRoute:
 		return equality.Semantic.DeepEqual(a.Status, b.(*gwv1.GRPCRoute).Status)
+	case *gwv1.BackendTLSPolicy:
+		return equality.Semantic.DeepEqual(a.Status, b.(*gwv1.BackendTLSPolicy).Status)
+	case *gwxv1alpha1.XBackendTrafficPolicy:
+		return equality.Semantic.DeepEqual(a.Status, b.(*gwxv1alpha1.XBackendTrafficPolicy).Status)
 	}
 	return true
 }

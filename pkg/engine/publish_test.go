@@ -119,12 +119,33 @@ func (p *publication) publish() {
 				p.checked[id] = check(p.t, r)
 			}
 			present[id.Name] = true
+			p.checkTLS(scope, r)
 			maps.Copy(wanted, p.checked[id])
 		}
 		for name := range wanted {
 			if !present[name] {
 				p.t.Errorf("%s refers to %s %q, which is not published", scope, name.TypeURL, name.Name)
 			}
+		}
+	}
+}
+
+// checkTLS makes sure that nobody is told to connect in plaintext to a port whose connections a BackendTLSPolicy rules.
+func (p *publication) checkTLS(scope string, r *cache.Resource) {
+	p.t.Helper()
+	if r.TypeURL() != resource.ClusterType {
+		return
+	}
+	cluster := &clusterv3.Cluster{}
+	if err := r.Any().UnmarshalTo(cluster); err != nil {
+		p.t.Fatal(err)
+	}
+	for _, port := range graphtest.Backends() {
+		if port.String() != cluster.GetEdsClusterConfig().GetServiceName() {
+			continue
+		}
+		if ruled := p.graph.MeshHost(port).TLS; ruled && (scope == MeshScope || cluster.GetTransportSocket() == nil) || !ruled && cluster.GetTransportSocket() != nil {
+			p.t.Errorf("%s: a policy rules the connections to %s: %t, and they are made by\n%v", scope, port, ruled, cluster)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
@@ -35,6 +36,12 @@ func (e *Engine) feedOf(obj runtime.Object) *feed {
 		return e.feeds[graph.KindSecret]
 	case *discoveryv1.EndpointSlice:
 		return e.feeds[graph.KindEndpointSlice]
+	case *corev1.ConfigMap:
+		return e.feeds[graph.KindConfigMap]
+	case *gwv1.BackendTLSPolicy:
+		return e.feeds[graph.KindBackendTLSPolicy]
+	case *gwxv1alpha1.XBackendTrafficPolicy:
+		return e.feeds[graph.KindBackendTrafficPolicy]
 	}
 	return nil
 }
@@ -137,6 +144,10 @@ func copyStatus(to, from runtime.Object) {
 		to.Status = from.(*gwv1.GatewayClass).Status
 	case *gwv1.Gateway:
 		to.Status = from.(*gwv1.Gateway).Status
+	case *gwv1.BackendTLSPolicy:
+		to.Status = from.(*gwv1.BackendTLSPolicy).Status
+	case *gwxv1alpha1.XBackendTrafficPolicy:
+		to.Status = from.(*gwxv1alpha1.XBackendTrafficPolicy).Status
 	case *gwv1.HTTPRoute:
 		to.Status = from.(*gwv1.HTTPRoute).Status
 	case *gwv1.GRPCRoute:

@@ -19,7 +19,9 @@ import (
 )
 
 // withStatus are the kinds that have a status of ours.
-var withStatus = []graph.Kind{graph.KindGatewayClass, graph.KindGateway, graph.KindHTTPRoute, graph.KindGRPCRoute}
+var withStatus = []graph.Kind{graph.KindGatewayClass, graph.KindGateway, graph.KindHTTPRoute, graph.KindGRPCRoute,
+	graph.KindBackendTLSPolicy, graph.KindBackendTrafficPolicy,
+}
 
 // TestStatus holds over random histories that statuses are a function of the objects that there are, and that all of
 // them are settled by writing those that a change is said to have made stale.

@@ -11,12 +11,21 @@ import (
 
 // appProtocols are the values of appProtocol that each kind of route can be forwarded with: those of KEP-3726 and the
 // IANA names for the same. gRPC needs HTTP/2, which a port without appProtocol is asked to speak if a GRPCRoute refers
-// to it. kubernetes.io/wss is for an HTTPRoute "only if there is a corresponding BackendTLSPolicy" (GEP-1911), which says
-// whom to trust; there are none yet.
+// to it.
 var appProtocols = map[Kind][]string{
 	KindHTTPRoute: {"http", "grpc", "kubernetes.io/h2c", "kubernetes.io/ws"},
 	KindGRPCRoute: {"grpc", "kubernetes.io/h2c"},
 }
+
+// needsTLS says whether an appProtocol is for a kind of route "only if there is a corresponding BackendTLSPolicy"
+// (GEP-1911), which says whom to trust. Names of IANA are in lower case; https is often written otherwise.
+func needsTLS(route Kind, appProtocol string) bool {
+	return strings.EqualFold(appProtocol, "https") || route == KindHTTPRoute && appProtocol == "kubernetes.io/wss"
+}
+
+// ReasonInvalidBackendTLSPolicy is the reason of ResolvedRefs for a backend whose connections are to use TLS, but can't:
+// the specification has none.
+const ReasonInvalidBackendTLSPolicy = "InvalidBackendTLSPolicy"
 
 // isService says whether a backendRef is of a kind that is supported: "Defaults to Service when not specified."
 func isService(ref *gwv1.BackendObjectReference) bool {
@@ -45,8 +54,21 @@ func (g *Graph) backend(from Key, ref *gwv1.BackendObjectReference, weight int32
 		return b
 	}
 	b.AppProtocol = valueOr(servicePort(service, b.Backend.Port).AppProtocol, "")
-	b.Problem = unsupportedAppProtocol(from.Kind, b)
+	policy := g.tlsPolicy(b.Backend)
+	b.TLS = policy != nil
+	b.Problem = firstProblem(unsupportedAppProtocol(from.Kind, b), invalidTLSPolicy(b.Backend, policy))
 	return b
+}
+
+// invalidTLSPolicy: "For an invalid BackendTLSPolicy, implementations MUST NOT fall back to unencrypted (plaintext)
+// connections. Instead, the corresponding TLS connection MUST fail, and the client MUST receive an HTTP 5xx error
+// response." The policy's own status says what is wrong with it.
+func invalidTLSPolicy(key BackendKey, policy *tlsPolicyNode) *Problem {
+	if policy == nil || policy.validation.invalid == nil {
+		return nil
+	}
+	return newProblem(ReasonInvalidBackendTLSPolicy, "%s, which port %d of Service %s is to be connected to by, is not valid",
+		tlsPolicyKey(namespacedName(policy.object)), key.Port, key.Service)
 }
 
 // invalidKind: "It refers to an unknown or unsupported kind of resource. In this case, the Reason must be set to
@@ -99,13 +121,22 @@ func unsupportedAppProtocol(route Kind, b BackendFacts) *Problem {
 	if b.AppProtocol == "" || slices.Contains(supported, b.AppProtocol) {
 		return nil
 	}
+	if needsTLS(route, b.AppProtocol) {
+		if b.TLS {
+			return nil
+		}
+		return newProblem(gwv1.RouteReasonUnsupportedProtocol, "port %d of Service %s has appProtocol %s, which needs a BackendTLSPolicy that says whom to trust",
+			b.Backend.Port, b.Backend.Service, b.AppProtocol)
+	}
 	return newProblem(gwv1.RouteReasonUnsupportedProtocol, "port %d of Service %s has appProtocol %s, which %ss do not support; they support %s",
 		b.Backend.Port, b.Backend.Service, b.AppProtocol, route, strings.Join(supported, ", "))
 }
 
-// ruleBackend resolves the i-th of a rule's backendRefs. A weight that isn't set "defaults to 1".
-func (g *Graph) ruleBackend(from Key, rule ruleID, i int, ref *gwv1.BackendRef) BackendFacts {
+// ruleBackend resolves the i-th of a rule's backendRefs. A weight that isn't set "defaults to 1". The session persistence
+// is that of the rule, if it has any.
+func (g *Graph) ruleBackend(from Key, rule ruleID, i int, ref *gwv1.BackendRef, session *SessionFacts) BackendFacts {
 	b := g.backend(from, &ref.BackendObjectReference, valueOr(ref.Weight, 1))
+	b.Session = g.backendSession(session, &b)
 	if b.Problem != nil {
 		b.Problem = b.Problem.in(rule.field(fmt.Sprintf("backendRefs[%d]", i)))
 	}

@@ -191,7 +191,7 @@ func TestApplyOfAnotherKind(t *testing.T) {
 			t.Error("no panic")
 		}
 	}()
-	New().Apply(&corev1.ConfigMap{})
+	New().Apply(&corev1.Pod{})
 }
 
 func TestDirtyListeners(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package graph is the model of the Gateway API: gateways, listeners, routes, backends and grants, the edges between
-// them (to missing targets too) and what the specification says about each of them.
+// Package graph is the model of the Gateway API: gateways, listeners, routes, backends, policies and grants, the edges
+// between them (to missing targets too) and what the specification says about each of them.
 //
 // The graph holds the objects that it was given and never writes to them. Its answers are facts: immutable values that
 // two readers render, package status into conditions and package xds/translate into Envoy resources, so that the two

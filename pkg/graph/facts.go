@@ -45,6 +45,10 @@ type GatewayFacts struct {
 	Unprogrammed *Problem
 	// Unresolved: RefNotPermitted, InvalidClientCertificateRef, ListenersNotResolved.
 	Unresolved *Problem
+	// InsecureFrontend: ConfigurationChanged, the positive finding behind the InsecureFrontendValidationMode condition.
+	InsecureFrontend *Problem
+	// ClientCertificate is what backends that use TLS are shown; nil if there is none, or none that can be used.
+	ClientCertificate *CertificateFacts
 	// Addresses are the addresses that the Envoy listeners bind, from spec.addresses; empty means every address.
 	Addresses []string
 	// Warnings name fields that have no effect, and why.
@@ -61,9 +65,10 @@ type ListenerFacts struct {
 	SupportedKinds []gwv1.RouteGroupKind
 	// Conflict: HostnameConflict or ProtocolConflict with another listener of the Gateway.
 	Conflict *Problem
-	// Unaccepted: UnsupportedProtocol, UnsupportedValue, PortUnavailable (a conflict counts too: Accepted takes its reason).
+	// Unaccepted: UnsupportedProtocol, UnsupportedValue, NoValidCACertificate, PortUnavailable (a conflict counts too: Accepted takes its reason).
 	Unaccepted *Problem
-	// Unresolved: InvalidCertificateRef, InvalidRouteKinds, RefNotPermitted. The first that was found.
+	// Unresolved: InvalidCertificateRef, InvalidCACertificateRef, InvalidCACertificateKind, InvalidRouteKinds,
+	// RefNotPermitted. The first that was found.
 	Unresolved *Problem
 	// Unprogrammed: Invalid or Pending; set when Unaccepted is, and when nothing is left that could be served.
 	Unprogrammed *Problem
@@ -71,6 +76,8 @@ type ListenerFacts struct {
 	Overlapping *Problem
 	// Certificates are the resolved certificateRefs of an HTTPS listener that terminates TLS, in their order.
 	Certificates []CertificateFacts
+	// ClientValidation is what an HTTPS listener asks of its clients' certificates; nil if it asks for none.
+	ClientValidation *ClientValidationFacts
 }
 
 // CertificateFacts is a resolved reference to a Secret of type kubernetes.io/tls whose key and certificate match.
@@ -90,7 +97,8 @@ type RouteFacts struct {
 	Parents []ParentFacts
 	// Rules are in the order of spec.rules.
 	Rules []RuleFacts
-	// Unresolved: InvalidKind, BackendNotFound, RefNotPermitted, UnsupportedProtocol. The first over all rules.
+	// Unresolved: InvalidKind, BackendNotFound, RefNotPermitted, UnsupportedProtocol, InvalidBackendTLSPolicy. The first over
+	// all rules.
 	Unresolved *Problem
 	// PartiallyInvalid: UnsupportedValue, when some but not all rules are dropped or failing.
 	// Its message starts with "Dropped Rule", as the specification asks.
@@ -142,6 +150,8 @@ type RuleFacts struct {
 	// NeedsProxy says why no mesh client can execute a rule that is neither dropped nor failing (UnsupportedValue): what
 	// it matches fails there, and nowhere else. Only of routes that have a Service among their parentRefs.
 	NeedsProxy *Problem
+	// Session is the rule's session persistence, which holds for all of its backends; or nil.
+	Session *SessionFacts
 	// Backends are in the order of backendRefs.
 	Backends []BackendFacts
 	// Mirrors are the targets of the rule's RequestMirror filters, in their order.
@@ -155,7 +165,11 @@ type BackendFacts struct {
 	Backend BackendKey
 	// AppProtocol is that port's appProtocol, e.g. "kubernetes.io/h2c", or empty.
 	AppProtocol string
-	// Problem: InvalidKind, BackendNotFound, RefNotPermitted, UnsupportedProtocol. The backend's share of requests is answered with 500.
+	// TLS says that a BackendTLSPolicy rules the connections to the backend, so that they use TLS or fail.
+	TLS bool
+	// Session is the session persistence that a policy gives to the Service; or nil. It is nil if the rule has its own.
+	Session *SessionFacts
+	// Problem: InvalidKind, BackendNotFound, RefNotPermitted, UnsupportedProtocol, InvalidBackendTLSPolicy. The backend's share of requests is answered with 500.
 	Problem *Problem
 }
 
@@ -175,6 +189,9 @@ type VirtualHostFacts struct {
 	// here by reusing a connection: "the Gateway SHOULD return a 421" (Listener.Hostname). There are no Routes then.
 	Misdirected bool
 	Routes      []*RouteFacts
+	// ClientCertificate is the Secret with the certificate that the Gateway shows to backends that use TLS; without a
+	// name if there is none.
+	ClientCertificate types.NamespacedName
 }
 
 // MeshHostFacts is a port of a Service as mesh clients see it: the routes that name the Service as their parent, the
@@ -182,6 +199,8 @@ type VirtualHostFacts struct {
 type MeshHostFacts struct {
 	Key    BackendKey
 	Routes []*RouteFacts
+	// TLS says that a BackendTLSPolicy rules the connections to the port, which mesh clients cannot follow.
+	TLS bool
 }
 
 // ServicePortFacts is a port of a Service with what backs it.
@@ -189,14 +208,19 @@ type ServicePortFacts struct {
 	Key     BackendKey
 	Service *corev1.Service
 	Port    *corev1.ServicePort
+	// TLS is how connections are secured; nil if no BackendTLSPolicy rules them, or one that isn't valid, in which case
+	// every BackendFacts of the port has a Problem, and nothing connects.
+	TLS *BackendTLSFacts
 	// Slices are the EndpointSlices of the Service, ordered by name.
 	Slices []*discoveryv1.EndpointSlice
+	// RetryBudget limits the retries towards the Service; nil if no policy does.
+	RetryBudget *RetryBudgetFacts
 }
 
 // Dirty is what may have changed through a change to the graph. Readers look each entry up again; one that is gone by
 // then has to be removed from what they keep.
 type Dirty struct {
-	Statuses     map[Key]struct{}                  // GatewayClasses, Gateways and routes whose facts may be others
+	Statuses     map[Key]struct{}                  // GatewayClasses, Gateways, routes and policies whose facts may be others
 	Gateways     map[types.NamespacedName]struct{} // Gateways whose Envoy listeners, secrets or set of virtual hosts may be others
 	VirtualHosts map[VirtualHostKey]struct{}
 	MeshHosts    map[BackendKey]struct{}

@@ -98,17 +98,26 @@ func (g *Graph) setGateway(name types.NamespacedName, gw *gwv1.Gateway, d *Dirty
 func (g *Graph) indexGateway(gw *gwv1.Gateway, present bool) {
 	name := namespacedName(gw)
 	g.gatewaysByClass.edit(present, string(gw.Spec.GatewayClassName), name)
-	for i := range gw.Spec.Listeners {
-		tls := gw.Spec.Listeners[i].TLS
-		if tls == nil {
-			continue
+	refer := func(by index[types.NamespacedName, types.NamespacedName], namespace *gwv1.Namespace, object gwv1.ObjectName) {
+		target := types.NamespacedName{Namespace: namespaceOr(namespace, gw.Namespace), Name: string(object)}
+		by.edit(present, target, name)
+		if target.Namespace != gw.Namespace {
+			g.gatewaysAcross.edit(present, crossing{KindGateway, gw.Namespace, target.Namespace}, name)
 		}
-		for _, ref := range tls.CertificateRefs {
-			target := types.NamespacedName{Namespace: namespaceOr(ref.Namespace, gw.Namespace), Name: string(ref.Name)}
-			g.gatewaysBySecret.edit(present, target, name)
-			if target.Namespace != gw.Namespace {
-				g.gatewaysAcross.edit(present, crossing{KindGateway, gw.Namespace, target.Namespace}, name)
+	}
+	for i := range gw.Spec.Listeners {
+		if tls := gw.Spec.Listeners[i].TLS; tls != nil {
+			for _, ref := range tls.CertificateRefs {
+				refer(g.gatewaysBySecret, ref.Namespace, ref.Name)
 			}
+		}
+	}
+	if ref := clientCertificateRef(gw); ref != nil {
+		refer(g.gatewaysBySecret, ref.Namespace, ref.Name)
+	}
+	for _, frontend := range frontends(gw) {
+		for _, ref := range frontend.validation.CACertificateRefs {
+			refer(g.gatewaysByConfigMap, ref.Namespace, ref.Name)
 		}
 	}
 }
@@ -146,6 +155,11 @@ func (g *Graph) replaceGateway(name types.NamespacedName, facts *GatewayFacts, d
 	}
 	for key, misdirected := range after.hosts {
 		if was, kept := before.hosts[key]; !kept || was != misdirected {
+			d.virtualHost(key)
+		}
+	}
+	if before.facts.clientCertificate() != after.facts.clientCertificate() {
+		for key := range g.hostRoutes[name] {
 			d.virtualHost(key)
 		}
 	}
@@ -218,8 +232,11 @@ func (g *Graph) evalGateway(gw *gwv1.Gateway) *GatewayFacts {
 	} else {
 		f.Unprogrammed = nothingServed(f.Listeners)
 	}
-	f.Unresolved = listenersNotResolved(f.Listeners)
-	f.Warnings = gatewayWarnings(gw)
+	var clientCertificate *Problem
+	f.ClientCertificate, clientCertificate = g.clientCertificate(gw)
+	f.Unresolved = firstProblem(clientCertificate, listenersNotResolved(f.Listeners))
+	f.InsecureFrontend = insecureFrontend(gw)
+	f.Warnings = append(gatewayWarnings(gw), unusedFrontends(gw)...)
 	return f
 }
 
@@ -321,9 +338,6 @@ func listenersNotResolved(listeners []*ListenerFacts) *Problem {
 func gatewayWarnings(gw *gwv1.Gateway) []string {
 	var warnings []string
 	warn := func(field, why string) { warnings = append(warnings, field+" has no effect: "+why) }
-	if tls := gw.Spec.TLS; tls != nil && tls.Backend != nil {
-		warn("spec.tls.backend", "client certificates towards backends are not supported")
-	}
 	if allowed := gw.Spec.AllowedListeners; allowed != nil && allowed.Namespaces != nil && allowed.Namespaces.From != nil &&
 		*allowed.Namespaces.From != gwv1.NamespacesFromNone {
 		warn("spec.allowedListeners", "ListenerSets are not supported")

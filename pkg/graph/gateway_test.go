@@ -87,7 +87,10 @@ func TestGateway(t *testing.T) {
 		{"not an address", http + "\n  addresses: [{value: localhost}]", want{Unprogrammed: "AddressNotUsable", Listener: "Pending"}},
 
 		{"labels and annotations", http + "\n  infrastructure: {labels: {a: b}, annotations: {c: d}}", want{Warnings: 2}},
-		{"backend certificate", http + "\n  tls: {backend: {clientCertificateRef: {name: c}}}", want{Warnings: 1}},
+		{"client certificate that is missing", http + "\n  tls: {backend: {clientCertificateRef: {name: c}}}", want{Unresolved: "InvalidClientCertificateRef"}},
+		{"no client certificate", http + "\n  tls: {backend: {}}", want{}},
+		{"client validation without HTTPS", http + "\n  tls: {frontend: {default: {validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}]}}}}", want{Warnings: 1}},
+		{"client validation of a port without HTTPS", http + "\n  tls: {frontend: {default: {}, perPort: [{port: 80, tls: {validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}]}}}]}}", want{Warnings: 1}},
 		{"ListenerSets", http + "\n  allowedListeners: {namespaces: {from: Same}}", want{Warnings: 1}},
 		{"no ListenerSets", http + "\n  allowedListeners: {namespaces: {from: None}}", want{}},
 		{"default scope", http + "\n  defaultScope: All", want{Warnings: 1}},

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 )
 
 // Graph holds the objects, the edges between them and what has been found out about them.
@@ -24,15 +25,25 @@ type Graph struct {
 	services   map[types.NamespacedName]*corev1.Service
 	secrets    map[types.NamespacedName]*corev1.Secret
 	slices     map[types.NamespacedName]*discoveryv1.EndpointSlice
+	configMaps map[types.NamespacedName]*corev1.ConfigMap
 
-	gatewaysByClass   index[string, types.NamespacedName]
-	gatewaysBySecret  index[types.NamespacedName, types.NamespacedName]
-	gatewaysAcross    index[crossing, types.NamespacedName]
-	routesByGateway   index[types.NamespacedName, *routeNode]
-	routesByService   index[types.NamespacedName, *routeNode] // as a backend, a mirror or a parent
-	routesByNamespace index[string, *routeNode]
-	routesAcross      index[crossing, *routeNode]
-	slicesByService   index[types.NamespacedName, types.NamespacedName]
+	gatewaysByClass     index[string, types.NamespacedName]
+	gatewaysBySecret    index[types.NamespacedName, types.NamespacedName]
+	gatewaysAcross      index[crossing, types.NamespacedName]
+	gatewaysByConfigMap index[types.NamespacedName, types.NamespacedName]
+	routesByGateway     index[types.NamespacedName, *routeNode]
+	routesByService     index[types.NamespacedName, *routeNode] // as a backend, a mirror or a parent
+	routesByNamespace   index[string, *routeNode]
+	routesAcross        index[crossing, *routeNode]
+	slicesByService     index[types.NamespacedName, types.NamespacedName]
+
+	tlsPolicies            map[types.NamespacedName]*tlsPolicyNode
+	tlsPoliciesByService   index[types.NamespacedName, types.NamespacedName]
+	tlsPoliciesByConfigMap index[types.NamespacedName, types.NamespacedName]
+
+	trafficPolicies          map[types.NamespacedName]*gwxv1alpha1.XBackendTrafficPolicy
+	trafficPoliciesByService index[types.NamespacedName, types.NamespacedName]
+	uses                     map[types.NamespacedName]map[use]int // by Service, how many routes make each
 
 	permissions map[permission]int // how often the ReferenceGrants give each permission
 
@@ -52,15 +63,25 @@ func New() *Graph {
 		services:   map[types.NamespacedName]*corev1.Service{},
 		secrets:    map[types.NamespacedName]*corev1.Secret{},
 		slices:     map[types.NamespacedName]*discoveryv1.EndpointSlice{},
+		configMaps: map[types.NamespacedName]*corev1.ConfigMap{},
 
-		gatewaysByClass:   index[string, types.NamespacedName]{},
-		gatewaysBySecret:  index[types.NamespacedName, types.NamespacedName]{},
-		gatewaysAcross:    index[crossing, types.NamespacedName]{},
-		routesByGateway:   index[types.NamespacedName, *routeNode]{},
-		routesByService:   index[types.NamespacedName, *routeNode]{},
-		routesByNamespace: index[string, *routeNode]{},
-		routesAcross:      index[crossing, *routeNode]{},
-		slicesByService:   index[types.NamespacedName, types.NamespacedName]{},
+		gatewaysByClass:     index[string, types.NamespacedName]{},
+		gatewaysBySecret:    index[types.NamespacedName, types.NamespacedName]{},
+		gatewaysAcross:      index[crossing, types.NamespacedName]{},
+		gatewaysByConfigMap: index[types.NamespacedName, types.NamespacedName]{},
+		routesByGateway:     index[types.NamespacedName, *routeNode]{},
+		routesByService:     index[types.NamespacedName, *routeNode]{},
+		routesByNamespace:   index[string, *routeNode]{},
+		routesAcross:        index[crossing, *routeNode]{},
+		slicesByService:     index[types.NamespacedName, types.NamespacedName]{},
+
+		tlsPolicies:            map[types.NamespacedName]*tlsPolicyNode{},
+		tlsPoliciesByService:   index[types.NamespacedName, types.NamespacedName]{},
+		tlsPoliciesByConfigMap: index[types.NamespacedName, types.NamespacedName]{},
+
+		trafficPolicies:          map[types.NamespacedName]*gwxv1alpha1.XBackendTrafficPolicy{},
+		trafficPoliciesByService: index[types.NamespacedName, types.NamespacedName]{},
+		uses:                     map[types.NamespacedName]map[use]int{},
 
 		permissions: map[permission]int{},
 
@@ -96,6 +117,12 @@ func (g *Graph) Apply(obj metav1.Object) Dirty {
 		g.setSecret(name, o, &d)
 	case *discoveryv1.EndpointSlice:
 		g.setSlice(name, o, &d)
+	case *corev1.ConfigMap:
+		g.setConfigMap(name, o, &d)
+	case *gwv1.BackendTLSPolicy:
+		g.setTLSPolicy(name, o, &d)
+	case *gwxv1alpha1.XBackendTrafficPolicy:
+		g.setTrafficPolicy(name, o, &d)
 	default:
 		panic(fmt.Sprintf("graph: Apply of a %T", obj))
 	}
@@ -125,6 +152,12 @@ func (g *Graph) Delete(key Key) Dirty {
 		g.setSecret(name, nil, &d)
 	case KindEndpointSlice:
 		g.setSlice(name, nil, &d)
+	case KindConfigMap:
+		g.setConfigMap(name, nil, &d)
+	case KindBackendTLSPolicy:
+		g.setTLSPolicy(name, nil, &d)
+	case KindBackendTrafficPolicy:
+		g.setTrafficPolicy(name, nil, &d)
 	}
 	return d
 }
@@ -152,6 +185,14 @@ func (g *Graph) Object(key Key) metav1.Object {
 		return objectOrNil(g.secrets[name])
 	case KindEndpointSlice:
 		return objectOrNil(g.slices[name])
+	case KindConfigMap:
+		return objectOrNil(g.configMaps[name])
+	case KindBackendTLSPolicy:
+		if node := g.tlsPolicies[name]; node != nil {
+			return node.object
+		}
+	case KindBackendTrafficPolicy:
+		return objectOrNil(g.trafficPolicies[name])
 	}
 	return nil
 }

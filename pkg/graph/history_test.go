@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph/graphtest"
@@ -92,7 +93,7 @@ func testHistory(t *testing.T, data []byte) {
 // touched is what a write becomes that changes no facts: the status of the object itself is looked at again.
 func touched(k graph.Key) graph.Dirty {
 	switch k.Kind {
-	case graph.KindGatewayClass, graph.KindGateway, graph.KindHTTPRoute, graph.KindGRPCRoute:
+	case graph.KindGatewayClass, graph.KindGateway, graph.KindHTTPRoute, graph.KindGRPCRoute, graph.KindBackendTLSPolicy, graph.KindBackendTrafficPolicy:
 		return graph.Dirty{Statuses: map[graph.Key]struct{}{k: {}}}
 	}
 	return graph.Dirty{}
@@ -108,6 +109,10 @@ func preview(g *graph.Graph, obj metav1.Object) any {
 		return g.PreviewHTTPRoute(o)
 	case *gwv1.GRPCRoute:
 		return g.PreviewGRPCRoute(o)
+	case *gwv1.BackendTLSPolicy:
+		return g.PreviewBackendTLSPolicy(o)
+	case *gwxv1alpha1.XBackendTrafficPolicy:
+		return g.PreviewBackendTrafficPolicy(o)
 	}
 	return nil
 }
@@ -120,6 +125,10 @@ func current(g *graph.Graph, k graph.Key) any {
 		return g.Gateway(k.NamespacedName())
 	case graph.KindHTTPRoute, graph.KindGRPCRoute:
 		return g.Route(k)
+	case graph.KindBackendTLSPolicy:
+		return g.BackendTLSPolicy(k.NamespacedName())
+	case graph.KindBackendTrafficPolicy:
+		return g.BackendTrafficPolicy(k.NamespacedName())
 	}
 	return nil
 }
@@ -175,6 +184,14 @@ func observe(g *graph.Graph) observation {
 			if f := g.Route(k); f != nil {
 				o.statuses[k] = []any{f.Parents, f.Rules, f.Unresolved, f.PartiallyInvalid, f.Warnings}
 			}
+		case graph.KindBackendTLSPolicy:
+			if f := g.BackendTLSPolicy(k.NamespacedName()); f != nil {
+				o.statuses[k] = []any{f.Unresolved, f.Ancestors, f.Warnings}
+			}
+		case graph.KindBackendTrafficPolicy:
+			if f := g.BackendTrafficPolicy(k.NamespacedName()); f != nil {
+				o.statuses[k] = []any{f.Targets, f.Ancestors, f.Warnings}
+			}
 		}
 	}
 	for _, n := range g.Gateways() {
@@ -184,13 +201,13 @@ func observe(g *graph.Graph) observation {
 		o.gateways[n] = []any{gatewaySeen(&f), f.Object.Spec, hosts}
 		for _, k := range hosts {
 			host := g.VirtualHost(k)
-			o.virtualHosts[k] = []any{host.Misdirected, routesSeen(host.Routes)}
+			o.virtualHosts[k] = []any{host.Misdirected, routesSeen(host.Routes), clientCertificateSeen(host)}
 		}
 	}
 	for _, k := range g.MeshHosts() {
-		o.meshHosts[k] = routesSeen(g.MeshHost(k).Routes)
+		o.meshHosts[k] = []any{g.MeshHost(k).TLS, routesSeen(g.MeshHost(k).Routes)}
 		f := g.ServicePort(k)
-		seen := []any{f.Service.Spec, f.Port}
+		seen := []any{f.Service.Spec, f.Port, f.TLS, f.RetryBudget}
 		for _, s := range f.Slices {
 			seen = append(seen, s.Name, s.AddressType, s.Endpoints, s.Ports)
 		}
@@ -203,6 +220,14 @@ func gatewaySeen(f *graph.GatewayFacts) any {
 	c := *f
 	c.Object = nil
 	return c
+}
+
+// clientCertificateSeen is empty where there is nothing to show it to.
+func clientCertificateSeen(host *graph.VirtualHostFacts) types.NamespacedName {
+	if len(host.Routes) == 0 {
+		return types.NamespacedName{}
+	}
+	return host.ClientCertificate
 }
 
 func routesSeen(routes []*graph.RouteFacts) any {

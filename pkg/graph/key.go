@@ -20,6 +20,11 @@ const (
 	KindService        Kind = "Service"
 	KindSecret         Kind = "Secret"
 	KindEndpointSlice  Kind = "EndpointSlice"
+	KindConfigMap      Kind = "ConfigMap"
+
+	KindBackendTLSPolicy Kind = "BackendTLSPolicy"
+
+	KindBackendTrafficPolicy Kind = "XBackendTrafficPolicy"
 )
 
 // Key identifies an object of the graph, present or missing. Namespace is empty for cluster-scoped kinds.

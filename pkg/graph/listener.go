@@ -37,11 +37,12 @@ func (g *Graph) evalListener(gw *gwv1.Gateway, i int) *ListenerFacts {
 	if !isSupported(spec.Protocol) {
 		return l
 	}
-	l.Unaccepted = firstProblem(tlsNotTerminated(l), frontendValidation(gw, l), invalidSelector(l))
-	var certificates, kinds *Problem
+	var noAuthority, authorities, certificates, kinds *Problem
+	l.ClientValidation, noAuthority, authorities = g.clientValidation(gw, l)
+	l.Unaccepted = firstProblem(tlsNotTerminated(l), noAuthority, invalidSelector(l))
 	l.Certificates, certificates = g.certificates(gw, l)
 	l.SupportedKinds, kinds = supportedKinds(l)
-	l.Unresolved = firstProblem(certificates, kinds)
+	l.Unresolved = firstProblem(certificates, authorities, kinds)
 	return l
 }
 
@@ -78,27 +79,6 @@ func tlsNotTerminated(l *ListenerFacts) *Problem {
 			l.field("tls.mode"), *tls.Mode, gwv1.TLSModeTerminate)
 	}
 	return nil
-}
-
-// frontendValidation refuses an HTTPS listener that should ask clients for a certificate: serving it without would
-// weaken what the user asked for. "Per port configuration ... overrides the default configuration for all Listeners
-// handling HTTPS traffic that match this port."
-func frontendValidation(gw *gwv1.Gateway, l *ListenerFacts) *Problem {
-	if gw.Spec.TLS == nil || gw.Spec.TLS.Frontend == nil || l.Spec.Protocol != gwv1.HTTPSProtocolType {
-		return nil
-	}
-	frontend := gw.Spec.TLS.Frontend
-	config, field := &frontend.Default, "spec.tls.frontend.default.validation"
-	for i := range frontend.PerPort {
-		if frontend.PerPort[i].Port == l.Spec.Port {
-			config, field = &frontend.PerPort[i].TLS, fmt.Sprintf("spec.tls.frontend.perPort[%d].tls.validation", i)
-		}
-	}
-	if config.Validation == nil {
-		return nil
-	}
-	return newProblem(gwv1.ListenerReasonUnsupportedValue,
-		"%s: client certificates cannot be validated yet, and the listener is not served without; remove the field to serve it", field)
 }
 
 // invalidSelector: "Selector must be specified when From is set to Selector. In that case, only Routes in Namespaces

@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -86,6 +87,12 @@ func newObject(kind Kind) metav1.Object {
 		return &corev1.Secret{}
 	case KindEndpointSlice:
 		return &discoveryv1.EndpointSlice{}
+	case KindBackendTrafficPolicy:
+		return &gwxv1alpha1.XBackendTrafficPolicy{}
+	case KindConfigMap:
+		return &corev1.ConfigMap{}
+	case KindBackendTLSPolicy:
+		return &gwv1.BackendTLSPolicy{}
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func (g *Graph) MeshHost(key BackendKey) *MeshHostFacts {
 	if servicePort(g.services[key.Service], key.Port) == nil {
 		return nil
 	}
-	return &MeshHostFacts{Key: key, Routes: oldestFirst(g.meshRoutes[key])}
+	return &MeshHostFacts{Key: key, Routes: oldestFirst(g.meshRoutes[key]), TLS: g.tlsPolicy(key) != nil}
 }
 
 // serviceParent: "ParentRefs from a Route to a Service in the same namespace are producer routes, which apply default

@@ -18,6 +18,7 @@ type placement struct {
 	listeners    []listenerKey // that have accepted the route
 	virtualHosts []VirtualHostKey
 	meshHosts    []BackendKey
+	uses         []use
 }
 
 // placementOf finds the places of a route from its parents.
@@ -36,6 +37,7 @@ func (g *Graph) placementOf(f *RouteFacts) placement {
 	p.listeners = sorted(p.listeners, compareListeners)
 	p.virtualHosts = sorted(p.virtualHosts, compareVirtualHosts)
 	p.meshHosts = sorted(p.meshHosts, compareBackends)
+	p.uses = usesOf(f)
 	return p
 }
 
@@ -94,6 +96,10 @@ func (g *Graph) place(n *routeNode, next placement, changed bool, d *Dirty) {
 				d.meshHost(key)
 			}
 		})
+	diffSorted(before.uses, next.uses, compareUses,
+		func(u use) { g.countUse(u, -1, d) },
+		func(u use) { g.countUse(u, 1, d) },
+		func(use) {})
 }
 
 func (g *Graph) joinVirtualHost(key VirtualHostKey, n *routeNode, d *Dirty) {

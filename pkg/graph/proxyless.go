@@ -9,7 +9,8 @@ import (
 )
 
 // Mesh clients are gRPC clients that execute their routes themselves, without a proxy (gRFC A28, xDS traffic splitting
-// and routing). They choose backends, and no more: they change nothing of a request or its response, and mirror nothing.
+// and routing). They choose backends, and no more: they change nothing of a request or its response, mirror nothing and
+// keep no sessions. Of retries they do a part: see meshRetryWarnings.
 
 // hasServiceParent says whether the route is one for mesh clients (GEP-1294), whatever comes of that.
 func (f *RouteFacts) hasServiceParent() bool {
@@ -20,13 +21,15 @@ func (f *RouteFacts) hasServiceParent() bool {
 func (f *RouteFacts) findNeedsProxy() {
 	for i := range f.Rules {
 		rule := &f.Rules[i]
-		switch {
-		case rule.Dropped != nil || rule.Failing != nil:
-		case f.HTTP != nil:
+		if rule.Dropped != nil || rule.Failing != nil {
+			continue
+		}
+		if f.HTTP != nil {
 			rule.NeedsProxy = httpNeedsProxy(&f.HTTP.Spec.Rules[i], i)
-		default:
+		} else {
 			rule.NeedsProxy = grpcNeedsProxy(&f.GRPC.Spec.Rules[i], i)
 		}
+		rule.NeedsProxy = firstProblem(rule.NeedsProxy, tlsNeedsProxy(rule, i))
 	}
 }
 
@@ -72,6 +75,19 @@ func proxyFilter[T ~string](filter T) *Problem {
 	return unsupportedValue("%s cannot be executed by proxyless gRPC clients, which are the mesh clients that are served", filter)
 }
 
+// tlsNeedsProxy: clients execute their routes over the transport credentials that they were made with. Whom to trust could
+// be told to those with credentials of xDS, as names of what their bootstrap holds (gRFC A29), and to others not at all:
+// these would send in plaintext what a BackendTLSPolicy wants encrypted.
+func tlsNeedsProxy(rule *RuleFacts, i int) *Problem {
+	for j := range rule.Backends {
+		if b := &rule.Backends[j]; b.TLS && b.Weight > 0 {
+			return unsupportedValue("a BackendTLSPolicy applies to Service %s, and proxyless gRPC clients cannot be told to use TLS", b.Backend.Service).
+				in(ruleID{i, rule.Name}.field(fmt.Sprintf("backendRefs[%d]", j)))
+		}
+	}
+	return nil
+}
+
 // meshRules returns the rules of a route as mesh clients execute them: one that needs a proxy is failing.
 func meshRules(rules []RuleFacts) []RuleFacts {
 	out := slices.Clone(rules)
@@ -91,11 +107,13 @@ func meshWarnings(f *RouteFacts) []string {
 	if f.GRPC != nil {
 		for i := range f.GRPC.Spec.Rules {
 			rule := &f.GRPC.Spec.Rules[i]
+			id := ruleName(i, rule.Name)
 			for j := range rule.Filters {
 				if rule.Filters[j].RequestMirror != nil {
-					mirror(ruleName(i, rule.Name), j)
+					mirror(id, j)
 				}
 			}
+			warnings = append(warnings, meshSessionWarnings(id, rule.SessionPersistence)...)
 		}
 		return warnings
 	}
@@ -118,6 +136,8 @@ func meshWarnings(f *RouteFacts) []string {
 				mirror(id, j)
 			}
 		}
+		warnings = append(warnings, meshRetryWarnings(id, rule.Retry)...)
+		warnings = append(warnings, meshSessionWarnings(id, rule.SessionPersistence)...)
 	}
 	return warnings
 }

@@ -229,18 +229,18 @@ func routeWarnings(f *RouteFacts) []string {
 	if f.HTTP != nil {
 		for i := range f.HTTP.Spec.Rules {
 			rule := &f.HTTP.Spec.Rules[i]
-			if rule.Retry != nil {
-				warn(ruleName(i, rule.Name).field("retry"), "retries are not supported yet")
-			}
-			if rule.SessionPersistence != nil {
-				warn(ruleName(i, rule.Name).field("sessionPersistence"), "session persistence is not supported yet")
+			id := ruleName(i, rule.Name)
+			warnings = append(warnings, retryWarnings(id, rule.Retry)...)
+			if s := rule.SessionPersistence; s != nil {
+				warnings = append(warnings, sessionWarnings(s, id.field)...)
 			}
 		}
 		return warnings
 	}
 	for i := range f.GRPC.Spec.Rules {
-		if rule := &f.GRPC.Spec.Rules[i]; rule.SessionPersistence != nil {
-			warn(ruleName(i, rule.Name).field("sessionPersistence"), "session persistence is not supported yet")
+		rule := &f.GRPC.Spec.Rules[i]
+		if s := rule.SessionPersistence; s != nil {
+			warnings = append(warnings, sessionWarnings(s, ruleName(i, rule.Name).field)...)
 		}
 	}
 	return warnings

@@ -16,13 +16,15 @@ func (g *Graph) grpcRules(from Key, route *gwv1.GRPCRoute) []RuleFacts {
 
 func (g *Graph) grpcRule(from Key, i int, rule *gwv1.GRPCRouteRule) RuleFacts {
 	id := ruleName(i, rule.Name)
+	session, invalidSession := ruleSession(id, rule.SessionPersistence)
 	f := RuleFacts{
 		Name:    id.name,
-		Dropped: unsupportedGRPCMatch(id, rule),
+		Session: session,
+		Dropped: firstProblem(unsupportedGRPCMatch(id, rule), invalidSession),
 		Failing: firstProblem(unsupportedGRPCFilter(id, rule), unsupportedGRPCBackendFilter(id, rule)),
 	}
 	for j := range rule.BackendRefs {
-		f.Backends = append(f.Backends, g.ruleBackend(from, id, j, &rule.BackendRefs[j].BackendRef))
+		f.Backends = append(f.Backends, g.ruleBackend(from, id, j, &rule.BackendRefs[j].BackendRef, session))
 	}
 	for j := range rule.Filters {
 		if mirror := rule.Filters[j].RequestMirror; mirror != nil {

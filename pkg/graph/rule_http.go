@@ -25,13 +25,16 @@ func (g *Graph) httpRules(from Key, route *gwv1.HTTPRoute) []RuleFacts {
 
 func (g *Graph) httpRule(from Key, i int, rule *gwv1.HTTPRouteRule) RuleFacts {
 	id := ruleName(i, rule.Name)
+	session, invalidSession := ruleSession(id, rule.SessionPersistence)
 	f := RuleFacts{
 		Name:    id.name,
-		Dropped: firstProblem(unsupportedHTTPMatch(id, rule), invalidTimeout(id, rule), prefixNotMatched(id, rule)),
+		Session: session,
+		Dropped: firstProblem(unsupportedHTTPMatch(id, rule), invalidTimeout(id, rule), invalidRetry(id, rule.Retry), invalidSession,
+			prefixNotMatched(id, rule)),
 		Failing: firstProblem(redirectAndRewrite(id, rule), unsupportedHTTPFilter(id, rule), unsupportedHTTPBackendFilter(id, rule)),
 	}
 	for j := range rule.BackendRefs {
-		f.Backends = append(f.Backends, g.ruleBackend(from, id, j, &rule.BackendRefs[j].BackendRef))
+		f.Backends = append(f.Backends, g.ruleBackend(from, id, j, &rule.BackendRefs[j].BackendRef, session))
 	}
 	for j := range rule.Filters {
 		if mirror := rule.Filters[j].RequestMirror; mirror != nil {

@@ -81,8 +81,16 @@ func TestHTTPRules(t *testing.T) {
 			failing: in, field: "backendRefs[0].filters[1]"},
 
 		{name: "dropped and failing", rule: "{matches: [{method: BREW}], filters: [{type: CORS, cors: {}}]}", dropped: us, failing: us, field: "matches[0].method"},
-		{name: "retry", rule: "{retry: {attempts: 3}}", warning: "retry"},
-		{name: "session persistence", rule: "{sessionPersistence: {sessionName: s}}", warning: "sessionPersistence"},
+		{name: "retry", rule: "{retry: {attempts: 3, codes: [400, 599]}}"},
+		{name: "no retries", rule: "{retry: {attempts: 0}}"},
+		{name: "fewer than no retries", rule: "{retry: {attempts: -1}}", dropped: us, field: "retry.attempts"},
+		{name: "retry of success", rule: "{retry: {codes: [500, 200]}}", dropped: us, field: "retry.codes[1]"},
+		{name: "retry of what isn't HTTP", rule: "{retry: {codes: [600]}}", dropped: us, field: "retry.codes[0]"},
+		{name: "retry backoff", rule: "{retry: {backoff: 1s}}", warning: "retry.backoff"},
+		{name: "no retry backoff", rule: "{retry: {backoff: soon}}", dropped: us, field: "retry.backoff"},
+		{name: "session persistence", rule: "{sessionPersistence: {sessionName: s}}"},
+		{name: "session persistence without effect", rule: "{sessionPersistence: {absoluteTimeout: 1h}}", warning: "sessionPersistence.absoluteTimeout"},
+		{name: "session name", rule: "{sessionPersistence: {sessionName: a b}}", dropped: us, field: "sessionPersistence.sessionName"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -113,7 +121,9 @@ func TestGRPCRules(t *testing.T) {
 		{name: "without mirror", rule: "{filters: [{type: RequestMirror}]}", failing: us, field: "filters[0]"},
 		{name: "filter of a backend", rule: "{backendRefs: [{name: s, filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {}}]}]}"},
 		{name: "mirror of a backend", rule: "{backendRefs: [{name: s, filters: [{type: RequestMirror, requestMirror: {backendRef: {name: s}}}]}]}", failing: us, field: "backendRefs[0].filters[0]"},
-		{name: "session persistence", rule: "{sessionPersistence: {sessionName: s}}", warning: "sessionPersistence"},
+		{name: "session persistence", rule: "{sessionPersistence: {sessionName: s}}"},
+		{name: "session persistence without effect", rule: "{sessionPersistence: {type: Header, absoluteTimeout: 1h}}", warning: "sessionPersistence.absoluteTimeout"},
+		{name: "session name", rule: "{sessionPersistence: {sessionName: ''}}", dropped: us, field: "sessionPersistence.sessionName"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -178,8 +188,8 @@ spec: {parentRefs: [{name: gw}], rules: [NAMED, {}]}
 		}
 		var warnings []string
 		for _, w := range f.Warnings {
-			field, _, _ := strings.Cut(w, " has no effect: ")
-			warnings = append(warnings, field)
+			field, _, _ := strings.Cut(w, ": ")
+			warnings = append(warnings, strings.TrimSuffix(field, " has no effect"))
 		}
 		var want []string
 		if test.warning != "" {

@@ -18,7 +18,10 @@ func (g *Graph) ServicePort(key BackendKey) *ServicePortFacts {
 	if port == nil {
 		return nil
 	}
-	f := &ServicePortFacts{Key: key, Service: service, Port: port}
+	f := &ServicePortFacts{Key: key, Service: service, Port: port, RetryBudget: g.servicePolicy(key.Service).budget}
+	if policy := g.tlsPolicy(key); policy != nil {
+		f.TLS = policy.validation.tls
+	}
 	for name := range g.slicesByService[key.Service] {
 		f.Slices = append(f.Slices, g.slices[name])
 	}
@@ -53,10 +56,13 @@ func servicePort(service *corev1.Service, number int32) *corev1.ServicePort {
 
 func (g *Graph) setService(name types.NamespacedName, service *corev1.Service, d *Dirty) {
 	old := g.services[name]
-	put(g.services, name, service)
 	if old != nil && service != nil && reflect.DeepEqual(old.Spec, service.Spec) {
+		put(g.services, name, service)
 		return
 	}
+	g.followTLS([]types.NamespacedName{name}, func() { put(g.services, name, service) }, d)
+	g.tlsPoliciesChanged(name, d)
+	g.targetChanged(name, old, service, d)
 	for port := range servicePorts(old) {
 		g.portChanged(BackendKey{name, port.Port}, service, d)
 	}

@@ -32,10 +32,12 @@ func (g *Graph) VirtualHost(key VirtualHostKey) *VirtualHostFacts {
 	if !g.hasVirtualHost(key) {
 		return nil
 	}
+	gateway := g.gateways[key.Table.Gateway]
 	return &VirtualHostFacts{
-		Key:         key,
-		Misdirected: g.gateways[key.Table.Gateway].hosts[key],
-		Routes:      oldestFirst(g.hostRoutes[key.Table.Gateway][key]),
+		Key:               key,
+		Misdirected:       gateway.hosts[key],
+		Routes:            oldestFirst(g.hostRoutes[key.Table.Gateway][key]),
+		ClientCertificate: gateway.facts.clientCertificate(),
 	}
 }
 

@@ -3,7 +3,8 @@
 //
 // Rendering is a merge, the read-modify-write that the specification asks of implementations: the rendered conditions
 // go into the status that is stored already. What belongs to somebody else stays as it was, to the byte: conditions of
-// types that aren't rendered here, wherever they stand, and a route's parents entries of other controllerNames.
+// types that aren't rendered here, wherever they stand, and a route's parents and a policy's ancestors entries of other
+// controllerNames.
 //
 // The one invariant, which a fuzz test holds: rendering the same facts into its own result returns an equal status,
 // however much time has passed, so that a status that says everything already is not written again.

@@ -17,11 +17,17 @@ import (
 //     Service is served to proxyless gRPC clients only.
 var supported = []features.FeatureName{
 	features.SupportGateway,
+	features.SupportGatewayBackendClientCertificate,
+	features.SupportGatewayFrontendClientCertificateValidation,
+	features.SupportGatewayFrontendClientCertificateValidationInsecureFallback,
 	features.SupportGatewayHTTPListenerIsolation,
 	features.SupportGatewayHTTPSListenerDetectMisdirectedRequests,
 	features.SupportGatewayPort8080,
 
 	features.SupportReferenceGrant,
+
+	features.SupportBackendTLSPolicy,
+	features.SupportBackendTLSPolicySANValidation,
 
 	features.SupportHTTPRoute,
 	features.SupportHTTPRoute303RedirectStatusCode,
@@ -45,6 +51,9 @@ var supported = []features.FeatureName{
 	features.SupportHTTPRouteRequestPercentageMirror,
 	features.SupportHTTPRouteRequestTimeout,
 	features.SupportHTTPRouteResponseHeaderModification,
+	features.SupportHTTPRouteRetry,
+	features.SupportHTTPRouteRetryBackendTimeout,
+	features.SupportHTTPRouteRetryConnectionError,
 	features.SupportHTTPRouteSchemeRedirect,
 
 	features.SupportGRPCRoute,

@@ -26,6 +26,7 @@ func FuzzMerge(f *testing.F) {
 		g.checkGatewayClass(t)
 		g.checkGateway(t)
 		g.checkRoute(t)
+		g.checkTLSPolicy(t)
 	})
 }
 
@@ -43,6 +44,7 @@ func (g generator) checkGateway(t *testing.T) {
 	old := gwv1.GatewayStatus{Conditions: g.conditions(gatewayTypes)}
 	facts := &graph.GatewayFacts{
 		Managed: true, Unaccepted: g.problem(), SomeListenersInvalid: g.problem(), Unprogrammed: g.problem(), Unresolved: g.problem(),
+		InsecureFrontend: g.problem(),
 	}
 	for i := range 4 {
 		name := gwv1.SectionName(fmt.Sprint("l", i))
@@ -113,6 +115,51 @@ func (g generator) checkRoute(t *testing.T) {
 	same(t, "second rendering", status.Route(facts, *got.DeepCopy(), 5, later), got)
 }
 
+func (g generator) checkTLSPolicy(t *testing.T) {
+	refs := []gwv1.ParentReference{gatewayRef("a"), gatewayRef("b"), gatewayRef("c"), gatewayRef("d")}
+	facts := &graph.BackendTLSPolicyFacts{Unresolved: g.problem()}
+	for _, r := range refs {
+		if g.IntN(2) == 0 {
+			facts.Ancestors = append(facts.Ancestors, graph.PolicyAncestorFacts{Ref: r, Unaccepted: g.problem()})
+		}
+	}
+	var old gwv1.PolicyStatus
+	for i := range g.IntN(17) {
+		entry := gwv1.PolicyAncestorStatus{ControllerName: graph.ControllerName, AncestorRef: refs[g.IntN(len(refs))], Conditions: g.conditions(policyTypes)}
+		if g.IntN(3) > 0 {
+			entry.ControllerName, entry.AncestorRef = "example.com/a", gatewayRef(gwv1.ObjectName(fmt.Sprint("theirs", i)))
+		}
+		old.Ancestors = append(old.Ancestors, entry)
+	}
+	input := *old.DeepCopy()
+	got := status.BackendTLSPolicy(facts, old, 5, now)
+	same(t, "old", old, input)
+	theirs := ancestorsOfOthers(old)
+	same(t, "entries of others", ancestorsOfOthers(got), theirs)
+	same(t, "number of entries", len(got.Ancestors), min(16, len(facts.Ancestors)+len(theirs)))
+	for _, a := range got.Ancestors {
+		if a.ControllerName != graph.ControllerName {
+			continue
+		}
+		i := slices.IndexFunc(old.Ancestors, func(o gwv1.PolicyAncestorStatus) bool {
+			return o.ControllerName == a.ControllerName && reflect.DeepEqual(o.AncestorRef, a.AncestorRef)
+		})
+		if i >= 0 {
+			checkConditions(t, policyTypes, a.Conditions, old.Ancestors[i].Conditions)
+		}
+	}
+	same(t, "second rendering", status.BackendTLSPolicy(facts, *got.DeepCopy(), 5, later), got)
+}
+
+func ancestorsOfOthers(s gwv1.PolicyStatus) (list []gwv1.PolicyAncestorStatus) {
+	for _, a := range s.Ancestors {
+		if a.ControllerName != graph.ControllerName {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
 // checkConditions checks a merge of conditions of ours, which are of the given types, into old.
 func checkConditions(t *testing.T, ours []string, got, old []metav1.Condition) {
 	t.Helper()
@@ -169,9 +216,10 @@ func same(t *testing.T, what string, got, want any) {
 // The types of conditions that are ours.
 var (
 	classTypes    = []string{"Accepted", "SupportedVersion"}
-	gatewayTypes  = []string{"Accepted", "Programmed", "ResolvedRefs"}
+	gatewayTypes  = []string{"Accepted", "Programmed", "ResolvedRefs", "InsecureFrontendValidationMode"}
 	listenerTypes = []string{"Accepted", "Programmed", "ResolvedRefs", "Conflicted", "OverlappingTLSConfig"}
 	routeTypes    = []string{"Accepted", "ResolvedRefs", "PartiallyInvalid"}
+	policyTypes   = []string{"Accepted", "ResolvedRefs"}
 )
 
 type generator struct{ *rand.Rand }

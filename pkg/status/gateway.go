@@ -15,7 +15,7 @@ const (
 )
 
 // Gateway returns the status of a Gateway of the given metadata.generation: the conditions Accepted, Programmed and
-// ResolvedRefs, merged into old, the addresses and one entry per listener, in the order of the spec. The status of a
+// ResolvedRefs, and InsecureFrontendValidationMode where it is True, merged into old, the addresses and one entry per listener, in the order of the spec. The status of a
 // Gateway that isn't ours, or no longer, is returned as it is: it is for the controller of its class to write.
 func Gateway(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, now metav1.Time) gwv1.GatewayStatus {
 	if f.ClassMissing {
@@ -29,6 +29,7 @@ func Gateway(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, no
 		gatewayAccepted(f),
 		positive(gwv1.GatewayConditionProgrammed, gatewayUnprogrammed(f), gwv1.GatewayReasonProgrammed, messageProgrammed),
 		positive(gwv1.GatewayConditionResolvedRefs, f.Unresolved, gwv1.GatewayReasonResolvedRefs, messageResolved),
+		negative(gwv1.GatewayConditionInsecureFrontendValidationMode, f.InsecureFrontend),
 	)
 	status.Addresses = addresses(f.Addresses)
 

@@ -81,6 +81,10 @@ func TestGatewayConditions(t *testing.T) {
 			"InvalidClientCertificateRef", func(f *graph.GatewayFacts) { f.Unresolved = problem("InvalidClientCertificateRef", "secret") },
 			[]string{gatewayAccepted, programmed, "ResolvedRefs=False InvalidClientCertificateRef: secret"},
 		},
+		{
+			"insecure frontends", func(f *graph.GatewayFacts) { f.InsecureFrontend = problem("ConfigurationChanged", "fallback") },
+			[]string{gatewayAccepted, programmed, resolved, "InsecureFrontendValidationMode=True ConfigurationChanged: fallback"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -89,7 +93,7 @@ func TestGatewayConditions(t *testing.T) {
 			tt.facts(f)
 			got := status.Gateway(f, gwv1.GatewayStatus{Conditions: pending("Accepted", "Programmed")}, 3, now)
 			equal(t, "conditions", text(got.Conditions), tt.want)
-			equal(t, "stamps", stamps(got.Conditions), []string{"Accepted 3 04:04", "Programmed 3 04:04", "ResolvedRefs 3 04:04"})
+			equal(t, "stamps", stamps(got.Conditions), []string{"Accepted 3 04:04", "Programmed 3 04:04", "ResolvedRefs 3 04:04", "InsecureFrontendValidationMode 3 04:04"}[:len(tt.want)])
 		})
 	}
 }

@@ -17,6 +17,7 @@ var (
 	}
 	gatewayConditions = []string{
 		string(gwv1.GatewayConditionAccepted), string(gwv1.GatewayConditionProgrammed), string(gwv1.GatewayConditionResolvedRefs),
+		string(gwv1.GatewayConditionInsecureFrontendValidationMode),
 	}
 	listenerConditionTypes = []string{
 		string(gwv1.ListenerConditionAccepted), string(gwv1.ListenerConditionProgrammed), string(gwv1.ListenerConditionResolvedRefs),

@@ -33,7 +33,7 @@ func TestRestoreGateway(t *testing.T) {
 		},
 	}
 	written := gwv1.GatewayStatus{
-		Conditions: []metav1.Condition{cond("Theirs", "New"), cond("ResolvedRefs", "Forged")},
+		Conditions: []metav1.Condition{cond("Theirs", "New"), cond("ResolvedRefs", "Forged"), cond("InsecureFrontendValidationMode", "Forged")},
 		Listeners:  []gwv1.ListenerStatus{{Name: "b", Conditions: []metav1.Condition{cond("Theirs", "New")}}},
 	}
 	want := gwv1.GatewayStatus{

@@ -24,6 +24,7 @@ func unclaimed(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, 
 		waiting(gwv1.GatewayConditionAccepted),
 		waiting(gwv1.GatewayConditionProgrammed),
 		verdict{conditionType: string(gwv1.GatewayConditionResolvedRefs)},
+		verdict{conditionType: string(gwv1.GatewayConditionInsecureFrontendValidationMode)},
 	)
 	status.Addresses = nil
 	for i := range status.Listeners {

@@ -16,7 +16,7 @@ func TestUnclaimedGateway(t *testing.T) {
 	f := &graph.GatewayFacts{ClassMissing: true, Object: &gwv1.Gateway{Spec: gwv1.GatewaySpec{GatewayClassName: "gone"}}}
 	theirs := cond("example.com/Theirs", "New")
 	old := gwv1.GatewayStatus{
-		Conditions: []metav1.Condition{cond("Accepted", "Accepted"), theirs, cond("Programmed", "Programmed"), cond("ResolvedRefs", "ResolvedRefs")},
+		Conditions: []metav1.Condition{cond("Accepted", "Accepted"), theirs, cond("Programmed", "Programmed"), cond("ResolvedRefs", "ResolvedRefs"), cond("InsecureFrontendValidationMode", "ConfigurationChanged")},
 		Listeners: []gwv1.ListenerStatus{
 			{Name: "a", AttachedRoutes: 3, Conditions: []metav1.Condition{cond("Accepted", "Accepted")}},
 			{Name: "b", AttachedRoutes: 3, Conditions: []metav1.Condition{theirs, cond("Programmed", "Programmed")}},

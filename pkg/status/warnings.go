@@ -67,6 +67,7 @@ func GatewayWarnings(f *graph.GatewayFacts) []string {
 	if f.Unresolved != nil && f.Unresolved.Reason != string(gwv1.GatewayReasonListenersNotResolved) {
 		w.problem("the Gateway has a reference that is not resolved", f.Unresolved)
 	}
+	w.problem("clients are not authenticated", f.InsecureFrontend)
 	w.add(f.Warnings...)
 	return w
 }

@@ -55,6 +55,10 @@ func TestGatewayWarnings(t *testing.T) {
 			[]string{`listener "l" is not programmed (Pending): m`},
 		},
 		{"overlapping hostnames are fine", graph.GatewayFacts{}, graph.ListenerFacts{Overlapping: problem("OverlappingHostnames", "m")}, nil},
+		{
+			"clients are not authenticated", graph.GatewayFacts{InsecureFrontend: problem("ConfigurationChanged", "m")}, graph.ListenerFacts{},
+			[]string{"clients are not authenticated (ConfigurationChanged): m"},
+		},
 		{"no effect", graph.GatewayFacts{Warnings: []string{"a", "a", "b"}}, graph.ListenerFacts{}, []string{"a", "b"}},
 	}
 	for _, tt := range tests {

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
@@ -37,6 +38,14 @@ var keys = []graph.Key{
 	{Kind: graph.KindEndpointSlice, Namespace: "app", Name: "s-1"},
 	{Kind: graph.KindEndpointSlice, Namespace: "app", Name: "s-2"},
 	{Kind: graph.KindEndpointSlice, Namespace: "infra", Name: "s-1"},
+	{Kind: graph.KindConfigMap, Namespace: "app", Name: "ca"},
+	{Kind: graph.KindConfigMap, Namespace: "infra", Name: "ca"},
+	{Kind: graph.KindBackendTLSPolicy, Namespace: "app", Name: "p"},
+	{Kind: graph.KindBackendTLSPolicy, Namespace: "app", Name: "q"},
+	{Kind: graph.KindBackendTLSPolicy, Namespace: "infra", Name: "p"},
+	{Kind: graph.KindBackendTrafficPolicy, Namespace: "app", Name: "p"},
+	{Kind: graph.KindBackendTrafficPolicy, Namespace: "app", Name: "q"},
+	{Kind: graph.KindBackendTrafficPolicy, Namespace: "infra", Name: "p"},
 }
 
 // central are the Gateways and routes, on which most depends.
@@ -177,6 +186,10 @@ func touch(obj metav1.Object) metav1.Object {
 		o.Status.Parents = []gwv1.RouteParentStatus{{ControllerName: graph.ControllerName}}
 	case *gwv1.GRPCRoute:
 		o.Status.Parents = []gwv1.RouteParentStatus{{ControllerName: graph.ControllerName}}
+	case *gwv1.BackendTLSPolicy:
+		o.Status.Ancestors = []gwv1.PolicyAncestorStatus{{ControllerName: graph.ControllerName}}
+	case *gwxv1alpha1.XBackendTrafficPolicy:
+		o.Status.Ancestors = []gwv1.PolicyAncestorStatus{{ControllerName: graph.ControllerName}}
 	}
 	return next
 }
@@ -186,7 +199,7 @@ func modify(c *choices, old, next metav1.Object) metav1.Object {
 	switch result := clone(old).(type) {
 	case *gwv1.Gateway:
 		l, from := &result.Spec.Listeners[0], next.(*gwv1.Gateway).Spec.Listeners[0]
-		switch c.n(4) {
+		switch c.n(5) {
 		case 0:
 			l.AllowedRoutes = from.AllowedRoutes
 		case 1:
@@ -195,6 +208,8 @@ func modify(c *choices, old, next metav1.Object) metav1.Object {
 			l.Port = from.Port
 		case 3:
 			l.TLS = from.TLS
+		case 4:
+			result.Spec.TLS = next.(*gwv1.Gateway).Spec.TLS
 		}
 		return result
 	case *gwv1.HTTPRoute:
@@ -210,6 +225,26 @@ func modify(c *choices, old, next metav1.Object) metav1.Object {
 		return result
 	case *gwv1.GRPCRoute:
 		result.Spec.ParentRefs = next.(*gwv1.GRPCRoute).Spec.ParentRefs
+		return result
+	case *gwv1.BackendTLSPolicy:
+		from := next.(*gwv1.BackendTLSPolicy).Spec
+		switch c.n(2) {
+		case 0:
+			result.Spec.TargetRefs = from.TargetRefs
+		case 1:
+			result.Spec.Validation = from.Validation
+		}
+		return result
+	case *gwxv1alpha1.XBackendTrafficPolicy:
+		from := next.(*gwxv1alpha1.XBackendTrafficPolicy).Spec
+		switch c.n(3) {
+		case 0:
+			result.Spec.TargetRefs = from.TargetRefs
+		case 1:
+			result.Spec.SessionPersistence = from.SessionPersistence
+		case 2:
+			result.Spec.RetryConstraint = from.RetryConstraint
+		}
 		return result
 	}
 	return next

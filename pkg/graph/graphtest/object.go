@@ -33,6 +33,12 @@ func randomObject(c *choices, k graph.Key) metav1.Object {
 		return randomSecret(c, meta)
 	case graph.KindEndpointSlice:
 		return randomSlice(c, meta)
+	case graph.KindConfigMap:
+		return randomConfigMap(c, meta)
+	case graph.KindBackendTLSPolicy:
+		return randomTLSPolicy(c, meta)
+	case graph.KindBackendTrafficPolicy:
+		return randomTrafficPolicy(c, meta)
 	}
 	panic(k.Kind)
 }
@@ -64,8 +70,9 @@ func randomGateway(c *choices, meta metav1.ObjectMeta) *gwv1.Gateway {
 		gw.Spec.Addresses = []gwv1.GatewaySpecAddress{{Type: new(gwv1.HostnameAddressType), Value: "example.com"}}
 	case 3:
 		gw.Spec.Infrastructure = &gwv1.GatewayInfrastructure{Labels: map[gwv1.LabelKey]gwv1.LabelValue{"a": "b"}}
-	case 4:
-		gw.Spec.TLS = &gwv1.GatewayTLSConfig{Frontend: &gwv1.FrontendTLSConfig{Default: gwv1.TLSConfig{Validation: &gwv1.FrontendTLSValidation{}}}}
+	}
+	if c.flip(2) {
+		gw.Spec.TLS = randomGatewayTLS(c)
 	}
 	return gw
 }
@@ -114,8 +121,8 @@ func randomGrant(c *choices, meta metav1.ObjectMeta) *gwv1.ReferenceGrant {
 		}),
 		To: some(c, 1, 2, func() gwv1.ReferenceGrantTo {
 			return gwv1.ReferenceGrantTo{
-				Group: pick[gwv1.Group](c, "", "", "", "example.com"), Kind: pick[gwv1.Kind](c, "Service", "Secret"),
-				Name: maybe[gwv1.ObjectName](c, "s", "c", "missing"),
+				Group: pick[gwv1.Group](c, "", "", "", "example.com"), Kind: pick[gwv1.Kind](c, "Service", "Secret", "ConfigMap"),
+				Name: maybe[gwv1.ObjectName](c, "s", "c", "ca", "missing"),
 			}
 		}),
 	}}
@@ -132,7 +139,7 @@ func randomService(c *choices, meta metav1.ObjectMeta) *corev1.Service {
 		s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{
 			Name: pick(c, "p", "q") + fmt.Sprint(port), Port: port,
 			Protocol:    pick(c, "", corev1.ProtocolTCP, corev1.ProtocolTCP, corev1.ProtocolUDP),
-			AppProtocol: pick(c, nil, nil, nil, new("kubernetes.io/h2c"), new("kubernetes.io/ws"), new("https")),
+			AppProtocol: pick(c, nil, nil, nil, new("kubernetes.io/h2c"), new("kubernetes.io/ws"), new("kubernetes.io/wss"), new("https")),
 		})
 	}
 	if c.flip(8) {

@@ -84,9 +84,11 @@ func randomHTTPRule(c *choices) gwv1.HTTPRouteRule {
 			RequestRedirect: &gwv1.HTTPRequestRedirectFilter{Hostname: maybe[gwv1.PreciseHostname](c, "a.example.com")},
 		}}
 	case 6:
-		rule.Retry = &gwv1.HTTPRouteRetry{}
+		rule.Retry = &gwv1.HTTPRouteRetry{Codes: pick(c, nil, []gwv1.HTTPRouteRetryStatusCode{503}), Attempts: maybe(c, 0, 3), Backoff: maybe[gwv1.Duration](c, "0s", "1s")}
 	case 7:
 		rule.Timeouts = &gwv1.HTTPRouteTimeouts{Request: maybe[gwv1.Duration](c, "0s", "1h")}
+	case 8:
+		rule.SessionPersistence = randomSession(c)
 	}
 	return rule
 }
@@ -102,6 +104,8 @@ func randomGRPCRule(c *choices) gwv1.GRPCRouteRule {
 		rule.Matches = []gwv1.GRPCRouteMatch{{Method: &gwv1.GRPCMethodMatch{
 			Type: new(gwv1.GRPCMethodMatchRegularExpression), Service: new(pick(c, "a.*", "(")),
 		}}}
+	case 3:
+		rule.SessionPersistence = randomSession(c)
 	}
 	return rule
 }

@@ -3,6 +3,7 @@ package translate
 import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
@@ -25,29 +26,39 @@ func split(r *rule) backendSplit {
 		default:
 			s.valid = append(s.valid, b)
 			s.weight += uint32(b.Weight)
-			s.ownEffects = s.ownEffects || b.effects.host != "" || !b.effects.request.empty() || !b.effects.response.empty()
+			s.ownEffects = s.ownEffects || b.hasEffects()
 		}
 	}
 	return s
 }
 
-// backendCluster returns the cluster by which a route reaches a backend. gRPC needs HTTP/2, said or not.
-func backendCluster(b *graph.BackendFacts, grpc bool) ClusterKey {
-	return ClusterKey{BackendKey: b.Backend, HTTP2: grpc && b.AppProtocol != appProtocolH2C}
+// connector is what of a route and its Gateway decides how a backend is connected to.
+type connector struct {
+	grpc              bool // needs HTTP/2, said or not
+	clientCertificate types.NamespacedName
+}
+
+// cluster returns the cluster by which a backend is reached.
+func (by connector) cluster(b *graph.BackendFacts) ClusterKey {
+	key := ClusterKey{BackendKey: b.Backend, HTTP2: by.grpc && b.AppProtocol != appProtocolH2C}
+	if b.TLS {
+		key.ClientCertificate = by.clientCertificate
+	}
+	return key
 }
 
 // weighted makes an action forward to the backends.
-func (s backendSplit) weighted(action *routev3.RouteAction, grpc bool, clusters clusterSet) {
+func (s backendSplit) weighted(action *routev3.RouteAction, by connector, clusters clusterSet) {
 	if len(s.valid) == 1 && s.invalid == 0 {
-		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: clusters.use(backendCluster(s.valid[0].BackendFacts, grpc))}
+		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: clusters.use(by.cluster(s.valid[0].BackendFacts))}
 		return
 	}
-	s.setWeights(action, grpc, clusters)
+	s.setWeights(action, by, clusters)
 }
 
 // weightedWithEffects makes an action forward to the backends, with the rule's filters and then the backend's own applied.
-func (s backendSplit) weightedWithEffects(action *routev3.RouteAction, r *rule, clusters clusterSet) {
-	weights := s.setWeights(action, r.grpc, clusters)
+func (s backendSplit) weightedWithEffects(action *routev3.RouteAction, r *rule, by connector, clusters clusterSet) {
+	weights := s.setWeights(action, by, clusters)
 	for i, b := range s.valid {
 		w := weights[i]
 		request, response := r.effects.request.then(b.effects.request), r.effects.response.then(b.effects.response)
@@ -62,14 +73,14 @@ func (s backendSplit) weightedWithEffects(action *routev3.RouteAction, r *rule, 
 // setWeights makes an action forward to the valid backends, in their order, by weight. "If multiple backends are
 // specified, and some are invalid, the proportion of requests that would otherwise have been routed to an invalid
 // backend MUST receive a 500 status code": their share goes to a cluster that doesn't exist.
-func (s backendSplit) setWeights(action *routev3.RouteAction, grpc bool, clusters clusterSet) []*routev3.WeightedCluster_ClusterWeight {
+func (s backendSplit) setWeights(action *routev3.RouteAction, by connector, clusters clusterSet) []*routev3.WeightedCluster_ClusterWeight {
 	var weights []*routev3.WeightedCluster_ClusterWeight
 	for _, b := range s.valid {
-		weights = append(weights, clusterWeight(clusters.use(backendCluster(b.BackendFacts, grpc)), uint32(b.Weight)))
+		weights = append(weights, clusterWeight(clusters.use(by.cluster(b.BackendFacts)), uint32(b.Weight)))
 	}
 	if s.invalid > 0 {
 		weights = append(weights, clusterWeight(unresolvedCluster, s.invalid))
-		if !grpc { // else 503, Envoy's default, is right: see failureStatus
+		if !by.grpc { // else 503, Envoy's default, is right: see failureStatus
 			action.ClusterNotFoundResponseCode = routev3.RouteAction_INTERNAL_SERVER_ERROR
 		}
 	}

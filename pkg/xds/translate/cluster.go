@@ -13,11 +13,12 @@ import (
 )
 
 // The standard application protocols (KEP-3726) of a Service port that change what is generated. A port with another
-// appProtocol, or none, is spoken to in HTTP/1.1. kubernetes.io/wss is not here: it needs a BackendTLSPolicy to say whom
-// to trust (GEP-1911), without which the backend is invalid.
+// appProtocol, or none, is spoken to in HTTP/1.1. Whether TLS is used is for a BackendTLSPolicy to say: a backend with
+// kubernetes.io/wss and none is invalid (GEP-1911).
 const (
-	appProtocolH2C       = "kubernetes.io/h2c"
-	appProtocolWebSocket = "kubernetes.io/ws"
+	appProtocolH2C             = "kubernetes.io/h2c"
+	appProtocolWebSocket       = "kubernetes.io/ws"
+	appProtocolSecureWebSocket = "kubernetes.io/wss"
 )
 
 const webSocket = "websocket"
@@ -35,8 +36,13 @@ func Cluster(key ClusterKey, sp *graph.ServicePortFacts) *clusterv3.Cluster {
 		// What every client accepts: the C++ gRPC client of 2022 refuses LEAST_REQUEST.
 		LbPolicy:                      clusterv3.Cluster_ROUND_ROBIN,
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(bufferLimit),
+		CircuitBreakers:               circuitBreakers(sp.RetryBudget),
 	}
-	if key.HTTP2 || deref(sp.Port.AppProtocol, "") == appProtocolH2C {
+	http2 := key.HTTP2 || deref(sp.Port.AppProtocol, "") == appProtocolH2C
+	if sp.TLS != nil {
+		out.TransportSocket = upstreamTLS(sp.TLS, key.ClientCertificate, http2)
+	}
+	if http2 {
 		out.TypedExtensionProtocolOptions = map[string]*anypb.Any{
 			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packed(&upstreamhttpv3.HttpProtocolOptions{
 				UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_{

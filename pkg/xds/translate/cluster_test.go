@@ -41,7 +41,7 @@ func TestCluster(t *testing.T) {
 			}
 			got := Cluster(ClusterKey{BackendKey: service("a", 80), HTTP2: tt.http2}, &graph.ServicePortFacts{Key: service("a", 80), Port: port})
 			validate(t, got)
-			expect(t, []*clusterv3.Cluster{got}, `[{`+tt.want+`, type: EDS, connectTimeout: 5s, perConnectionBufferLimitBytes: 32768,
+			expect(t, []*clusterv3.Cluster{got}, `[{`+tt.want+`, type: EDS, connectTimeout: 5s, perConnectionBufferLimitBytes: 32768, circuitBreakers: {thresholds: [{maxRetries: 1024}]},
 				edsClusterConfig: {serviceName: "ns/a:80", edsConfig: {ads: {}, resourceApiVersion: V3}}}]`)
 		})
 	}

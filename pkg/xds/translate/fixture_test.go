@@ -57,7 +57,8 @@ func grpcRoute(t testing.TB, name, spec string) *graph.RouteFacts {
 	return facts
 }
 
-// ruleFacts resolves backends by their names: "missing" doesn't exist, "h2c" and "ws" have that appProtocol.
+// ruleFacts resolves backends by their names: "missing" doesn't exist, "h2c", "ws" and "wss" have that appProtocol, "tls"
+// and "wss" a BackendTLSPolicy.
 func ruleFacts(name *gwv1.SectionName, refs []gwv1.BackendRef, filters []gwv1.HTTPRouteFilter) graph.RuleFacts {
 	facts := graph.RuleFacts{Name: string(deref(name, ""))}
 	resolve := func(ref gwv1.BackendObjectReference, weight int32) graph.BackendFacts {
@@ -65,13 +66,21 @@ func ruleFacts(name *gwv1.SectionName, refs []gwv1.BackendRef, filters []gwv1.HT
 		switch ref.Name {
 		case "missing":
 			b.Problem = &graph.Problem{Reason: "BackendNotFound"}
+		case "tls":
+			b.TLS = true
+		case "wss":
+			b.TLS, b.AppProtocol = true, "kubernetes.io/wss"
 		case "h2c", "ws":
 			b.AppProtocol = "kubernetes.io/" + string(ref.Name)
 		}
 		return b
 	}
 	for _, ref := range refs {
-		facts.Backends = append(facts.Backends, resolve(ref.BackendObjectReference, deref(ref.Weight, 1)))
+		b := resolve(ref.BackendObjectReference, deref(ref.Weight, 1))
+		if b.TLS && b.Weight > 0 {
+			facts.NeedsProxy = &graph.Problem{Reason: "UnsupportedValue"}
+		}
+		facts.Backends = append(facts.Backends, b)
 	}
 	for i, f := range filters {
 		if f.RequestMirror == nil {

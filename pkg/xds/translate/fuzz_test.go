@@ -6,9 +6,11 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/proto"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
@@ -33,20 +35,29 @@ func FuzzRules(f *testing.F) {
 			if g.IntN(8) == 0 {
 				route.Rules[0].Failing = &graph.Problem{}
 			}
+			g.sessions(route.Rules)
 			routes = append(routes, route)
 		}
 
 		facts := virtualHost(g.one("*", "*.example.com", "a.example.com"), routes...)
 		facts.Key.Table.Port = int32(80 + g.IntN(2))
+		if g.maybe() {
+			facts.ClientCertificate = types.NamespacedName{Namespace: "ns", Name: "client"}
+		}
 		vh, clusters := VirtualHost(facts)
 		validate(t, vh)
 		checkClusters(t, vh, clusters)
 		again, _ := VirtualHost(facts)
 		checkEqual(t, vh, again)
 
-		mesh := &graph.MeshHostFacts{Key: service("color", 80), Routes: routes}
+		mesh := &graph.MeshHostFacts{Key: service("color", 80), Routes: routes, TLS: g.maybe()}
 		config, _ := meshHost(t, mesh)
 		_, clusters = MeshListeners(mesh)
+		for _, c := range clusters {
+			if c.Service.Name == "tls" || c.Service.Name == "wss" {
+				t.Errorf("mesh clients would connect to %s without TLS", c)
+			}
+		}
 		checkClusters(t, config.VirtualHosts[0], clusters)
 		again2, _ := meshHost(t, mesh)
 		checkEqual(t, config, again2)
@@ -97,6 +108,24 @@ func checkClusters(t *testing.T, vh *routev3.VirtualHost, clusters []ClusterKey)
 
 // generator makes rules in JSON.
 type generator struct{ *rand.Rand }
+
+// sessions adds session persistence to some rules and backends.
+func (g generator) sessions(rules []graph.RuleFacts) {
+	session := func() *graph.SessionFacts {
+		if g.IntN(4) > 0 {
+			return nil
+		}
+		return &graph.SessionFacts{Name: g.one("", "a", "A", "a.$|b"), Header: g.maybe(), Lifetime: time.Duration(g.IntN(2)) * time.Millisecond}
+	}
+	for i := range rules {
+		if rules[i].Session = session(); rules[i].Session != nil {
+			continue
+		}
+		for j := range rules[i].Backends {
+			rules[i].Backends[j].Session = session()
+		}
+	}
+}
 
 func (g generator) maybe() bool { return g.IntN(2) == 0 }
 
@@ -163,7 +192,8 @@ func (g generator) httpRule() string {
 	}
 	timeout := func() string { return quote(g.one("0s", "1ms", "1h30m", "99999h")) }
 	return g.object("matches", g.list(3, match), "filters", g.filters(true), "backendRefs", g.backends(),
-		"timeouts", g.object("request", timeout(), "backendRequest", timeout()))
+		"timeouts", g.object("request", timeout(), "backendRequest", timeout()),
+		"retry", g.object("codes", g.one("[500]", "[429, 503]", "[]"), "attempts", g.one("0", "1", "5000000000"), "backoff", timeout()))
 }
 
 func (g generator) grpcRule() string {
@@ -180,7 +210,7 @@ func (g generator) grpcRule() string {
 func (g generator) backends() string {
 	return g.list(3, func() string {
 		modifiers := g.list(1, func() string { return g.modifier("RequestHeaderModifier", "requestHeaderModifier") })
-		return g.object("name!", quote(g.one("a", "b", "h2c", "ws", "missing")), "port!", "80", "weight", g.one("0", "1", "1000000"), "filters", modifiers)
+		return g.object("name!", quote(g.one("a", "b", "h2c", "ws", "tls", "wss", "missing")), "port!", "80", "weight", g.one("0", "1", "1000000"), "filters", modifiers)
 	})
 }
 
@@ -194,7 +224,7 @@ func (g generator) filters(http bool) string {
 	filters := []string{
 		g.modifier("RequestHeaderModifier", "requestHeaderModifier"),
 		g.modifier("ResponseHeaderModifier", "responseHeaderModifier"),
-		g.object("type!", `"RequestMirror"`, "requestMirror!", g.object("backendRef!", `{"name":"`+g.one("m", "missing", "h2c")+`","port":80}`,
+		g.object("type!", `"RequestMirror"`, "requestMirror!", g.object("backendRef!", `{"name":"`+g.one("m", "missing", "h2c", "tls")+`","port":80}`,
 			"percent", g.one("0", "42", "100"), "fraction", g.one(`{"numerator":1,"denominator":3}`, `{"numerator":0}`, `{"numerator":2147483647,"denominator":2147483647}`))),
 	}
 	if http {

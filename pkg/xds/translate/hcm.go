@@ -34,7 +34,7 @@ func connectionManager(table graph.TableKey) *listenerv3.Filter {
 				RouteConfigName: name,
 			}},
 			// A client's x-envoy-* headers must not set timeouts or retries, whatever network it comes from.
-			HttpFilters:           []*hcmv3.HttpFilter{routerFilter(&routerv3.Router{SuppressEnvoyHeaders: true})},
+			HttpFilters:           []*hcmv3.HttpFilter{sessionFilter(), routerFilter(&routerv3.Router{SuppressEnvoyHeaders: true})},
 			UseRemoteAddress:      wrapperspb.Bool(true),
 			InternalAddressConfig: &hcmv3.HttpConnectionManager_InternalAddressConfig{},
 			// Routing decides by path, so a path must have one spelling.

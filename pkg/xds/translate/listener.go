@@ -8,6 +8,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
@@ -48,8 +49,12 @@ func servedListeners(gw *graph.GatewayFacts) []*graph.ListenerFacts {
 	return served
 }
 
+func gatewayName(gw *graph.GatewayFacts) types.NamespacedName {
+	return types.NamespacedName{Namespace: gw.Object.Namespace, Name: gw.Object.Name}
+}
+
 func portListener(gw *graph.GatewayFacts, port int32, listeners []*graph.ListenerFacts) *listenerv3.Listener {
-	gateway := graph.Key{Namespace: gw.Object.Namespace, Name: gw.Object.Name}.NamespacedName()
+	gateway := gatewayName(gw)
 	out := &listenerv3.Listener{
 		Name:                          listenerName(gateway, port),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(bufferLimit),
@@ -69,7 +74,7 @@ func portListener(gw *graph.GatewayFacts, port int32, listeners []*graph.Listene
 			Name:             table.Listener,
 			FilterChainMatch: tlsMatch(l.Hostname),
 			Filters:          []*listenerv3.Filter{connectionManager(table)},
-			TransportSocket:  downstreamTLS(l.Certificates),
+			TransportSocket:  downstreamTLS(l, clientCAName(gateway, port)),
 		})
 	}
 	if len(out.FilterChains) > 0 {

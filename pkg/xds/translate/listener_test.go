@@ -159,7 +159,9 @@ func TestConnectionManager(t *testing.T) {
 	expect(t, []*hcmv3.HttpConnectionManager{manager}, `[{
 		statPrefix: "ns/gw:80",
 		rds: {configSource: {ads: {}, resourceApiVersion: V3}, routeConfigName: "ns/gw:80"},
-		httpFilters: [{name: envoy.filters.http.router, typedConfig: {
+		httpFilters: [{name: envoy.filters.http.stateful_session, disabled: true, typedConfig: {
+			"@type": type.googleapis.com/envoy.extensions.filters.http.stateful_session.v3.StatefulSession}}, {
+			name: envoy.filters.http.router, typedConfig: {
 			"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, suppressEnvoyHeaders: true}}],
 		useRemoteAddress: true, internalAddressConfig: {},
 		normalizePath: true, mergeSlashes: true, pathWithEscapedSlashesAction: UNESCAPE_AND_REDIRECT,

@@ -26,14 +26,19 @@ const clusterDomain = "cluster.local"
 //   - Matches on what a gRPC request never has, a method other than POST or query parameters, are left out: they cannot hold.
 //   - Mirrors are left out. A rule with another filter (graph.RuleFacts.NeedsProxy) fails (UNAVAILABLE), because no client
 //     could execute it and it must not be skipped.
-//   - Both timeouts bound the call, for there is only one try.
+//   - Ports whose connections a BackendTLSPolicy rules are not connected to: calls to them fail (UNAVAILABLE), because a
+//     client that isn't made with credentials of xDS would send in plaintext.
+//   - Both timeouts bound the call with all its tries: clients know no time limit of a try.
+//   - Retries are made of calls that are UNAVAILABLE, whatever their rule says.
 func MeshListeners(m *graph.MeshHostFacts) ([]*listenerv3.Listener, []ClusterKey) {
 	clusters := clusterSet{}
 	vh := &routev3.VirtualHost{Name: m.Key.String(), Domains: []string{"*"}} // the listener's name has chosen already
 	for _, c := range candidates(m.Routes, "") {
 		vh.Routes = append(vh.Routes, meshRoutes(c, clusters)...)
 	}
-	if len(m.Routes) == 0 {
+	if len(m.Routes) == 0 && m.TLS {
+		vh.Routes = []*routev3.Route{failingRoute("service/"+m.Key.String(), &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}})}
+	} else if len(m.Routes) == 0 {
 		vh.Routes = []*routev3.Route{{
 			Name:  "service/" + m.Key.String(),
 			Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
@@ -102,7 +107,7 @@ func meshAction(r *rule, s backendSplit, clusters clusterSet) *routev3.RouteActi
 	action := &routev3.RouteAction{}
 	s.invalid = 0 // failingRoute has had their share
 	// Not HTTP/2 explicitly, whatever the route's kind: gRPC clients speak nothing else, and read no protocol options.
-	s.weighted(action, false, clusters)
+	s.weighted(action, connector{}, clusters)
 	limit, _ := duration(r.timeouts.Request)
 	if backendRequest, _ := duration(r.timeouts.BackendRequest); limit == 0 || backendRequest > 0 && backendRequest < limit {
 		limit = backendRequest
@@ -110,6 +115,7 @@ func meshAction(r *rule, s backendSplit, clusters clusterSet) *routev3.RouteActi
 	if limit > 0 {
 		action.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{MaxStreamDuration: durationpb.New(limit)}
 	}
+	action.RetryPolicy = meshRetryPolicy(r)
 	return action
 }
 

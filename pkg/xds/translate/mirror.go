@@ -16,9 +16,9 @@ type mirror struct {
 	fraction *gwv1.Fraction
 }
 
-func (m mirror) policy(grpc bool, clusters clusterSet) *routev3.RouteAction_RequestMirrorPolicy {
+func (m mirror) policy(by connector, clusters clusterSet) *routev3.RouteAction_RequestMirrorPolicy {
 	out := &routev3.RouteAction_RequestMirrorPolicy{
-		Cluster: clusters.use(backendCluster(m.backend, grpc)),
+		Cluster: clusters.use(by.cluster(m.backend)),
 		// The mirror sees the request as the backend does; Envoy would append "-shadow" to Host.
 		DisableShadowHostSuffixAppend: true,
 	}

@@ -17,14 +17,22 @@ type ClusterKey struct {
 	// HTTP2 says that a route needs HTTP/2 of a port whose appProtocol doesn't promise it: gRPC is HTTP/2 always. It is
 	// false for a port with appProtocol kubernetes.io/h2c, so that all routes share that port's one cluster.
 	HTTP2 bool
+	// ClientCertificate is the Secret with the certificate that a backend that uses TLS is shown; without a name if it is
+	// shown none. Gateways with the same one share the cluster.
+	ClientCertificate types.NamespacedName
 }
 
-// String returns the cluster's name: "namespace/service:port", with the suffix "/http2" if HTTP2 is set.
+// String returns the cluster's name: "namespace/service:port", with the suffix "/http2" if HTTP2 is set, and then
+// "/client-certificate/namespace/secret" if there is one.
 func (k ClusterKey) String() string {
+	name := k.BackendKey.String()
 	if k.HTTP2 {
-		return k.BackendKey.String() + "/http2"
+		name += "/http2"
 	}
-	return k.BackendKey.String()
+	if k.ClientCertificate.Name != "" {
+		name += "/client-certificate/" + k.ClientCertificate.String()
+	}
+	return name
 }
 
 // unresolvedCluster is the name of a cluster that never exists. It cannot be a ClusterKey's: those contain a slash.
@@ -73,6 +81,12 @@ func listenerName(gateway types.NamespacedName, port int32) string {
 
 // secretName names the SDS secret of a Kubernetes Secret.
 func secretName(secret types.NamespacedName) string { return secret.String() }
+
+// clientCAName names the SDS secret with which the clients of an Envoy listener are validated. It cannot be a secretName's:
+// those contain no colon.
+func clientCAName(gateway types.NamespacedName, port int32) string {
+	return listenerName(gateway, port) + "/client-ca"
+}
 
 // isHTTPS says whether the virtual hosts of a table are served over TLS; see graph.TableKey.
 func isHTTPS(t graph.TableKey) bool { return t.Listener != "" }

@@ -18,12 +18,18 @@ type rule struct {
 	effects  effects
 	backends []backend
 	timeouts gwv1.HTTPRouteTimeouts
+	retry    *gwv1.HTTPRouteRetry
 }
 
 // backend is a backendRef with its own filters.
 type backend struct {
 	*graph.BackendFacts
 	effects effects
+	token   *sessionToken // keeps sessions; or nil
+}
+
+func (b *backend) hasEffects() bool {
+	return b.effects.host != "" || !b.effects.request.empty() || !b.effects.response.empty()
 }
 
 // rulesOf returns the rules of a route that are served.
@@ -74,6 +80,8 @@ func (r *rule) fillHTTP(spec *gwv1.HTTPRouteRule) {
 	if spec.Timeouts != nil {
 		r.timeouts = *spec.Timeouts
 	}
+	r.retry = spec.Retry
+	r.giveTokens()
 }
 
 func (r *rule) fillGRPC(spec *gwv1.GRPCRouteRule) {
@@ -92,6 +100,7 @@ func (r *rule) fillGRPC(spec *gwv1.GRPCRouteRule) {
 		b.effects = effectsOf(asHTTPFilters(spec.BackendRefs[i].Filters), nil)
 		r.backends = append(r.backends, b)
 	}
+	r.giveTokens()
 }
 
 // asHTTPFilters returns the filters of a GRPCRoute as those of an HTTPRoute: the types of the former are a part of the latter's.

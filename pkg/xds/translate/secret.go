@@ -6,25 +6,32 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
 
-// Secrets returns the certificates that the Gateway's HTTPS listeners present, one for each Secret, ordered by name.
-// They are resources of their own, so that a renewed certificate drains no connection.
+// Secrets returns what the TLS of a Gateway needs, ordered by name: the certificates that its HTTPS listeners and, to
+// backends, the Gateway itself present, one for each Secret; and the CAs of clients, for each port whose HTTPS listeners
+// validate them. They are resources of their own, so that a renewed certificate drains no connection.
 func Secrets(gw *graph.GatewayFacts) []*tlsv3.Secret {
+	served := servedListeners(gw)
+	if len(served) == 0 {
+		return nil
+	}
 	secrets := map[string]*tlsv3.Secret{}
-	for _, l := range servedListeners(gw) {
+	add := func(secret *tlsv3.Secret) { secrets[secret.GetName()] = secret }
+	for _, l := range served {
 		for _, c := range l.Certificates {
-			name := secretName(c.Secret)
-			secrets[name] = &tlsv3.Secret{
-				Name: name,
-				Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
-					CertificateChain: inline(c.Chain),
-					PrivateKey:       inline(c.Key),
-				}},
-			}
+			add(certificateSecret(c))
 		}
+		if l.ClientValidation != nil {
+			add(clientCASecret(clientCAName(gatewayName(gw), int32(l.Spec.Port)), l.ClientValidation))
+		}
+	}
+	if gw.ClientCertificate != nil {
+		add(certificateSecret(*gw.ClientCertificate))
 	}
 	out := make([]*tlsv3.Secret, 0, len(secrets))
 	for _, name := range slices.Sorted(maps.Keys(secrets)) {
@@ -37,22 +44,50 @@ func inline(data []byte) *corev3.DataSource {
 	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: data}}
 }
 
-// downstreamTLS terminates TLS 1.2 or later with the given certificates, among which Envoy chooses by server name and key type.
-func downstreamTLS(certificates []graph.CertificateFacts) *corev3.TransportSocket {
-	common := &tlsv3.CommonTlsContext{
+// downstreamTLS terminates TLS 1.2 or later with the certificates of a listener, among which Envoy chooses by server name
+// and key type. With clients to be validated, a connection waits until the secret with their CAs is there.
+func downstreamTLS(l *graph.ListenerFacts, clientCA string) *corev3.TransportSocket {
+	out := &tlsv3.DownstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
 		TlsParams:     &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2},
 		AlpnProtocols: []string{"h2", "http/1.1"},
+	}}
+	for _, c := range l.Certificates {
+		out.CommonTlsContext.TlsCertificateSdsSecretConfigs = append(out.CommonTlsContext.TlsCertificateSdsSecretConfigs, sdsSecret(secretName(c.Secret)))
 	}
-	for _, c := range certificates {
-		common.TlsCertificateSdsSecretConfigs = append(common.TlsCertificateSdsSecretConfigs, &tlsv3.SdsSecretConfig{
-			Name:      secretName(c.Secret),
-			SdsConfig: adsSource(),
-		})
+	if v := l.ClientValidation; v != nil {
+		out.RequireClientCertificate = wrapperspb.Bool(!v.Optional)
+		out.CommonTlsContext.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{ValidationContextSdsSecretConfig: sdsSecret(clientCA)}
 	}
+	return transportSocket(out)
+}
+
+// clientCASecret validates the clients of an Envoy listener. If they may be invalid, they are asked for a certificate all
+// the same.
+func clientCASecret(name string, v *graph.ClientValidationFacts) *tlsv3.Secret {
+	validation := &tlsv3.CertificateValidationContext{TrustedCa: inline(v.Authorities)}
+	if v.Optional {
+		validation.TrustChainVerification = tlsv3.CertificateValidationContext_ACCEPT_UNTRUSTED
+	}
+	return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{ValidationContext: validation}}
+}
+
+func certificateSecret(c graph.CertificateFacts) *tlsv3.Secret {
+	return &tlsv3.Secret{
+		Name: secretName(c.Secret),
+		Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+			CertificateChain: inline(c.Chain),
+			PrivateKey:       inline(c.Key),
+		}},
+	}
+}
+
+func sdsSecret(name string) *tlsv3.SdsSecretConfig {
+	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: adsSource()}
+}
+
+func transportSocket(context proto.Message) *corev3.TransportSocket {
 	return &corev3.TransportSocket{
-		Name: "envoy.transport_sockets.tls",
-		ConfigType: &corev3.TransportSocket_TypedConfig{
-			TypedConfig: packed(&tlsv3.DownstreamTlsContext{CommonTlsContext: common}),
-		},
+		Name:       "envoy.transport_sockets.tls",
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: packed(context)},
 	}
 }

@@ -5,7 +5,6 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -24,15 +23,8 @@ func setTimeouts(action *routev3.RouteAction, r *rule) {
 	request, hasRequest := duration(r.timeouts.Request)
 	action.Timeout = durationpb.New(request)
 
-	// "A timeout for an individual request from the gateway to a backend": Envoy's name for that is a try, and its
-	// place the retry policy, here one without retries.
+	// That of a backend request is in the retry policy.
 	backendRequest, hasBackendRequest := duration(r.timeouts.BackendRequest)
-	if backendRequest > 0 {
-		action.RetryPolicy = &routev3.RetryPolicy{
-			PerTryTimeout: durationpb.New(backendRequest),
-			NumRetries:    wrapperspb.UInt32(0),
-		}
-	}
 
 	// A stream that is silent for long is no sign of trouble where that was asked for, nor with gRPC and WebSockets.
 	switch {

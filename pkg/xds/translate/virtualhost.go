@@ -19,7 +19,7 @@ func VirtualHost(vh *graph.VirtualHostFacts) (*routev3.VirtualHost, []ClusterKey
 		return out, nil
 	}
 	for _, c := range candidates(vh.Routes, vh.Key.Domain) {
-		out.Routes = append(out.Routes, gatewayRoutes(c, vh.Key, clusters)...)
+		out.Routes = append(out.Routes, gatewayRoutes(c, vh, clusters)...)
 	}
 	return out, clusters.sorted()
 }
@@ -36,60 +36,76 @@ func misdirected() *routev3.Route {
 	}
 }
 
-// gatewayRoutes returns the Envoy routes of a match: one, or two where a path modifier needs it.
-func gatewayRoutes(c candidate, vh graph.VirtualHostKey, clusters clusterSet) []*routev3.Route {
+// gatewayRoutes returns the Envoy routes of a match: one, or two where a path modifier needs it, and more where sessions
+// decide about the backend.
+func gatewayRoutes(c candidate, vh *graph.VirtualHostFacts, clusters clusterSet) []*routev3.Route {
 	paths, change := changePath(c.match.path, c.effects.path)
 	var out []*routev3.Route
+	parts := variants(c.rule)
 	for _, path := range paths {
-		route := &routev3.Route{Name: c.name, Match: c.match.envoy(path)}
-		if route.Match.ValidateAll() != nil {
-			continue // an empty expression for the path, which is never empty
+		for _, part := range parts {
+			if route := gatewayRoute(c, path, part, change, vh, clusters); route != nil {
+				out = append(out, route)
+			}
 		}
-		uses := clusterSet{}
-		perform(route, c, change, vh, uses)
-		if route.ValidateAll() != nil {
-			// A header, host or path would get a line break or NUL, which the schema doesn't refuse everywhere. The filter
-			// cannot be executed and must not be skipped.
-			route = &routev3.Route{Name: c.name, Match: route.Match, Action: directResponse(c.rule)}
-			clear(uses)
-		}
-		maps.Copy(clusters, uses)
-		out = append(out, route)
 	}
 	return out
 }
 
-// perform makes a route do what the rule says.
-func perform(route *routev3.Route, c candidate, change pathChange, vh graph.VirtualHostKey, clusters clusterSet) {
+// gatewayRoute returns the Envoy route of a part of the requests of a match; nil if there can't be such requests.
+func gatewayRoute(c candidate, path pathMatch, part variant, change pathChange, vh *graph.VirtualHostFacts, clusters clusterSet) *routev3.Route {
+	route := &routev3.Route{Name: c.name, Match: c.match.envoy(path)}
+	if part.token != nil {
+		route.Match.Headers = append(route.Match.Headers, part.token.matcher())
+	}
+	if route.Match.ValidateAll() != nil {
+		return nil // an empty expression for the path, which is never empty
+	}
+	uses := clusterSet{}
+	perform(route, c, part.split, change, vh, uses)
+	if route.ValidateAll() != nil {
+		// A header, host or path would get a line break or NUL, which the schema doesn't refuse everywhere. The filter
+		// cannot be executed and must not be skipped.
+		route = &routev3.Route{Name: c.name, Match: route.Match, Action: directResponse(c.rule)}
+		clear(uses)
+	}
+	maps.Copy(clusters, uses)
+	return route
+}
+
+// perform makes a route do what the rule says, with the given backends.
+func perform(route *routev3.Route, c candidate, s backendSplit, change pathChange, vh *graph.VirtualHostFacts, clusters clusterSet) {
 	if c.facts.Failing != nil {
 		route.Action = directResponse(c.rule)
 		return
 	}
 	if c.effects.redirect != nil {
-		route.Action = &routev3.Route_Redirect{Redirect: redirect(c.effects.redirect, change, vh)}
+		route.Action = &routev3.Route_Redirect{Redirect: redirect(c.effects.redirect, change, vh.Key)}
 		setRouteHeaders(route, c.effects)
 		return
 	}
-	s := split(c.rule)
 	if len(s.valid) == 0 {
 		route.Action = directResponse(c.rule)
 		return
 	}
 	action := &routev3.RouteAction{}
+	by := connector{grpc: c.grpc, clientCertificate: vh.ClientCertificate}
 	if s.ownEffects {
 		// Envoy changes headers for the cluster first and for the route then. The rule's filters come first, so where a
 		// backend has filters too, both are said with the cluster.
-		s.weightedWithEffects(action, c.rule, clusters)
+		s.weightedWithEffects(action, c.rule, by, clusters)
 	} else {
-		s.weighted(action, c.grpc, clusters)
+		s.weighted(action, by, clusters)
 		setRouteHeaders(route, c.effects)
 	}
 	rewrite(action, c.effects.host, change)
 	for _, m := range c.effects.mirrors {
-		action.RequestMirrorPolicies = append(action.RequestMirrorPolicies, m.policy(c.grpc, clusters))
+		action.RequestMirrorPolicies = append(action.RequestMirrorPolicies, m.policy(by, clusters))
 	}
 	setUpgrades(action, s.valid)
 	setTimeouts(action, c.rule)
+	action.RetryPolicy = retryPolicy(c.rule)
+	s.keepSessions(route, action, c.match.path, isHTTPS(vh.Key.Table))
 	route.Action = &routev3.Route_Route{Route: action}
 }
 
@@ -114,7 +130,7 @@ func directResponse(r *rule) *routev3.Route_DirectResponse {
 // setUpgrades allows a WebSocket handshake to pass if a backend speaks the protocol.
 func setUpgrades(action *routev3.RouteAction, backends []backend) {
 	for _, b := range backends {
-		if b.AppProtocol == appProtocolWebSocket {
+		if b.AppProtocol == appProtocolWebSocket || b.AppProtocol == appProtocolSecureWebSocket {
 			action.UpgradeConfigs = []*routev3.RouteAction_UpgradeConfig{{UpgradeType: webSocket}}
 			return
 		}

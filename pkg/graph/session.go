@@ -1,0 +1,117 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// ruleSession reads the session persistence of a rule; nil if there is none.
+func ruleSession(id ruleID, spec *gwv1.SessionPersistence) (*SessionFacts, *Problem) {
+	if spec == nil {
+		return nil, nil
+	}
+	return session(spec, id.field)
+}
+
+// session reads a SessionPersistence, or says what is wrong with it. The function field makes the paths of fields.
+func session(spec *gwv1.SessionPersistence, field func(path string) string) (*SessionFacts, *Problem) {
+	f := &SessionFacts{Name: valueOr(spec.SessionName, "")}
+	switch t := valueOr(spec.Type, gwv1.CookieBasedSessionPersistence); t {
+	case gwv1.CookieBasedSessionPersistence:
+	case gwv1.HeaderBasedSessionPersistence:
+		f.Header = true
+	default:
+		return nil, unsupportedValue("%s is not known", t).in(field("sessionPersistence.type"))
+	}
+	if p := invalidSessionName(f.Name, f.Header); spec.SessionName != nil && p != nil {
+		return nil, p.in(field("sessionPersistence.sessionName"))
+	}
+	timeout, p := absoluteTimeout(spec)
+	if p != nil {
+		return nil, p.in(field("sessionPersistence.absoluteTimeout"))
+	}
+	if isPermanent(spec) {
+		if timeout <= 0 {
+			return nil, unsupportedValue("a cookie with lifetimeType %s needs a time after which it expires", gwv1.PermanentCookieLifetimeType).
+				in(field("sessionPersistence.absoluteTimeout"))
+		}
+		f.Lifetime = timeout
+	}
+	return f, nil
+}
+
+func isPermanent(spec *gwv1.SessionPersistence) bool {
+	cookie := spec.CookieConfig
+	return cookie != nil && valueOr(cookie.LifetimeType, gwv1.SessionCookieLifetimeType) == gwv1.PermanentCookieLifetimeType
+}
+
+func absoluteTimeout(spec *gwv1.SessionPersistence) (time.Duration, *Problem) {
+	if spec.AbsoluteTimeout == nil {
+		return 0, nil
+	}
+	timeout, err := time.ParseDuration(string(*spec.AbsoluteTimeout))
+	if err != nil {
+		return 0, unsupportedValue("%q is not a duration", *spec.AbsoluteTimeout)
+	}
+	return timeout, nil
+}
+
+// notForSessions are headers that have a meaning of their own, which an endpoint's address in it would break.
+var notForSessions = []string{
+	"connection", "content-length", "cookie", "host", "keep-alive", "proxy-connection", "set-cookie", "te", "trailer",
+	"transfer-encoding", "upgrade",
+}
+
+// invalidSessionName: the schema allows any text, but cookies and headers are named by tokens (RFC 6265, RFC 9110), and
+// what Envoy writes must not break the response.
+func invalidSessionName(name string, header bool) *Problem {
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isTokenRune(r) }) {
+		return unsupportedValue("%q cannot be the name of a cookie or a header; use letters, digits and any of !#$%%&'*+-.^_`|~", name)
+	}
+	if header && slices.Contains(notForSessions, strings.ToLower(name)) {
+		return unsupportedValue("the header %s has a meaning of its own; choose another name", name)
+	}
+	return nil
+}
+
+// isTokenRune: tchar of RFC 9110.
+func isTokenRune(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+}
+
+// sessionWarnings names what of a valid SessionPersistence has no effect: "when set to Session, AbsoluteTimeout indicates
+// the absolute lifetime of the cookie tracked by the gateway". Envoy tracks no session; what it knows is in the cookie or
+// the header, and only the former may say when it expires.
+func sessionWarnings(spec *gwv1.SessionPersistence, field func(path string) string) []string {
+	if spec.AbsoluteTimeout == nil || isPermanent(spec) {
+		return nil
+	}
+	why := "a session that is told by a header never expires in Envoy"
+	if valueOr(spec.Type, gwv1.CookieBasedSessionPersistence) == gwv1.CookieBasedSessionPersistence {
+		why = fmt.Sprintf("in Envoy only a cookie with lifetimeType %s expires", gwv1.PermanentCookieLifetimeType)
+	}
+	return []string{field("sessionPersistence.absoluteTimeout") + " has no effect: " + why}
+}
+
+// backendSession returns the session persistence that a policy gives to a backend of a rule: "Session persistence
+// configuration specified in a route rule SHALL override equivalent configuration in BackendLBPolicy" (GEP-1619).
+func (g *Graph) backendSession(rule *SessionFacts, b *BackendFacts) *SessionFacts {
+	if rule != nil || b.Problem != nil {
+		return nil
+	}
+	return g.servicePolicy(b.Backend.Service).session
+}
+
+// meshSessionWarnings: of the gRPC clients, only some keep sessions (gRFC A55), and the others refuse a configuration that
+// asks for it.
+func meshSessionWarnings(id ruleID, spec *gwv1.SessionPersistence) []string {
+	if spec == nil {
+		return nil
+	}
+	return []string{id.field("sessionPersistence") +
+		" has no effect: for Services as parents, because proxyless gRPC clients keep no sessions"}
+}

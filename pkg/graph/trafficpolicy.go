@@ -1,0 +1,255 @@
+package graph
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
+)
+
+// What the CRD's defaults make of a retryConstraint that leaves fields out.
+const (
+	defaultBudgetPercent  = 20
+	defaultBudgetInterval = 10 * time.Second
+	defaultMinRetries     = 10
+)
+
+// A trafficPolicy is what a valid XBackendTrafficPolicy asks for.
+type trafficPolicy struct {
+	session *SessionFacts
+	budget  *RetryBudgetFacts
+}
+
+// BackendTrafficPolicy returns what is true of an XBackendTrafficPolicy, or nil if there is no such policy.
+func (g *Graph) BackendTrafficPolicy(name types.NamespacedName) *BackendTrafficPolicyFacts {
+	policy := g.trafficPolicies[name]
+	if policy == nil {
+		return nil
+	}
+	return g.PreviewBackendTrafficPolicy(policy)
+}
+
+// PreviewBackendTrafficPolicy returns what would be true of policy if it were written now. Nothing changes.
+func (g *Graph) PreviewBackendTrafficPolicy(policy *gwxv1alpha1.XBackendTrafficPolicy) *BackendTrafficPolicyFacts {
+	f := &BackendTrafficPolicyFacts{Object: policy}
+	_, invalid := readTrafficPolicy(policy)
+	for i, ref := range policy.Spec.TargetRefs {
+		t := g.policyTarget(policy.Namespace, ref)
+		if t.Unaccepted == nil {
+			t.Unaccepted = firstProblem(invalid, g.overruled(policy, *t.Service))
+		}
+		if t.Unaccepted != nil && t.Unaccepted != invalid {
+			t.Unaccepted = t.Unaccepted.in(fmt.Sprintf("spec.targetRefs[%d]", i))
+		}
+		f.Targets = append(f.Targets, t)
+	}
+	f.Ancestors = policyAncestors(f.Targets)
+	if invalid == nil {
+		f.Warnings = trafficPolicyWarnings(&policy.Spec)
+	}
+	return f
+}
+
+// readTrafficPolicy returns what a policy asks for, or why it is invalid: "This reason is used with the Accepted
+// condition when the policy is syntactically or semantically invalid" (PolicyReasonInvalid).
+func readTrafficPolicy(policy *gwxv1alpha1.XBackendTrafficPolicy) (trafficPolicy, *Problem) {
+	var p trafficPolicy
+	var invalidSession, invalidBudget *Problem
+	if s := policy.Spec.SessionPersistence; s != nil {
+		p.session, invalidSession = session(s, inSpec)
+	}
+	p.budget, invalidBudget = retryBudget(policy.Spec.RetryConstraint)
+	if problem := firstProblem(invalidSession, invalidBudget); problem != nil {
+		return trafficPolicy{}, newProblem(gwv1.PolicyReasonInvalid, "%s", problem.Message)
+	}
+	return p, nil
+}
+
+// inSpec names a field of a policy.
+func inSpec(path string) string { return "spec." + path }
+
+// retryBudget reads a retryConstraint. Envoy bounds how many retries are in flight, and knows no rate: as many as may be
+// made at least in an interval may be in flight at least, which comes to the same when a retry takes that long.
+func retryBudget(spec *gwxv1alpha1.RetryConstraint) (*RetryBudgetFacts, *Problem) {
+	if spec == nil {
+		return nil, nil
+	}
+	f := &RetryBudgetFacts{Percent: defaultBudgetPercent, Interval: defaultBudgetInterval, MinConcurrency: defaultMinRetries}
+	if b := spec.Budget; b != nil {
+		f.Percent = valueOr(b.Percent, f.Percent)
+		if b.Interval != nil {
+			interval, err := time.ParseDuration(string(*b.Interval))
+			if err != nil {
+				return nil, unsupportedValue("%q is not a duration", *b.Interval).in("spec.retryConstraint.budget.interval")
+			}
+			f.Interval = interval
+		}
+		if f.Percent < 0 || f.Percent > 100 {
+			return nil, unsupportedValue("%d is not between 0 and 100", f.Percent).in("spec.retryConstraint.budget.percent")
+		}
+	}
+	if r := spec.MinRetryRate; r != nil && r.Count != nil {
+		const most = 1_000_000
+		if *r.Count < 0 || *r.Count > most {
+			return nil, unsupportedValue("%d is not between 0 and %d", *r.Count, most).in("spec.retryConstraint.minRetryRate.count")
+		}
+		f.MinConcurrency = uint32(*r.Count)
+	}
+	return f, nil
+}
+
+// trafficPolicyWarnings names what of a valid policy Envoy does in another way, or not at all.
+func trafficPolicyWarnings(spec *gwxv1alpha1.BackendTrafficPolicySpec) []string {
+	var warnings []string
+	if s := spec.SessionPersistence; s != nil {
+		warnings = sessionWarnings(s, inSpec)
+		if s.SessionName != nil {
+			// "Route rules referencing the same service MUST NOT share persistent sessions (i.e. the same cookie)" (GEP-1619).
+			warnings = append(warnings, "spec.sessionPersistence.sessionName: with one name, the rules of routes that forward to the same target "+
+				"share its sessions; without it, each has its own")
+		}
+	}
+	if c := spec.RetryConstraint; c != nil {
+		if c.MinRetryRate != nil {
+			warnings = append(warnings, "spec.retryConstraint.minRetryRate: Envoy limits the retries that are in flight instead of their rate, "+
+				"so minRetryRate.count retries may be in flight at least, and minRetryRate.interval has no effect")
+		}
+		warnings = append(warnings, "spec.retryConstraint: each Envoy counts for itself, and when the budget is spent its client gets "+
+			"the answer of the last try, not always 503")
+	}
+	return warnings
+}
+
+// overruled: "there is another policy that targets the same resource and a merge is not possible" (PolicyReasonConflicted).
+// No merge strategy is defined for the kind ("there is no Override or Default policy configuration"), so that the
+// established policy wins: see comparePolicies.
+func (g *Graph) overruled(policy *gwxv1alpha1.XBackendTrafficPolicy, service types.NamespacedName) *Problem {
+	established := g.establishedPolicy(service, policy)
+	if established == nil || namespacedName(established) == namespacedName(policy) {
+		return nil
+	}
+	return newProblem(gwv1.PolicyReasonConflicted, "XBackendTrafficPolicy %s, which comes before this one, already targets Service %s",
+		namespacedName(established), service)
+}
+
+// establishedPolicy returns the first of the valid policies that target a Service, or nil if there is none. One may be
+// given to be considered instead of the policy of its name.
+func (g *Graph) establishedPolicy(
+	service types.NamespacedName, instead *gwxv1alpha1.XBackendTrafficPolicy,
+) *gwxv1alpha1.XBackendTrafficPolicy {
+	var first *gwxv1alpha1.XBackendTrafficPolicy
+	consider := func(policy *gwxv1alpha1.XBackendTrafficPolicy) {
+		if _, invalid := readTrafficPolicy(policy); invalid == nil && (first == nil || comparePolicies(policy, first) < 0) {
+			first = policy
+		}
+	}
+	for name := range g.trafficPoliciesByService[service] {
+		if instead == nil || name != namespacedName(instead) {
+			consider(g.trafficPolicies[name])
+		}
+	}
+	if instead != nil {
+		consider(instead)
+	}
+	return first
+}
+
+// servicePolicy returns what the established policy of a Service asks for.
+func (g *Graph) servicePolicy(service types.NamespacedName) trafficPolicy {
+	established := g.establishedPolicy(service, nil)
+	if established == nil {
+		return trafficPolicy{}
+	}
+	p, _ := readTrafficPolicy(established)
+	return p
+}
+
+func (g *Graph) setTrafficPolicy(name types.NamespacedName, policy *gwxv1alpha1.XBackendTrafficPolicy, d *Dirty) {
+	d.status(trafficPolicyKey(name))
+	old := g.trafficPolicies[name]
+	if old != nil && policy != nil && sameTrafficPolicy(old, policy) {
+		g.trafficPolicies[name] = policy
+		return
+	}
+	services := append(policyServices(old), policyServices(policy)...)
+	services = sorted(services, compareNames)
+	before := make([]*gwxv1alpha1.XBackendTrafficPolicy, len(services))
+	for i, service := range services {
+		before[i] = g.establishedPolicy(service, nil)
+		g.trafficPoliciesByService.remove(service, name)
+	}
+	put(g.trafficPolicies, name, policy)
+	for _, service := range policyServices(policy) {
+		g.trafficPoliciesByService.add(service, name)
+	}
+	for i, service := range services {
+		if after := g.establishedPolicy(service, nil); after != before[i] {
+			g.establish(service, before[i], after, d)
+		}
+	}
+}
+
+// establish follows what changes when another policy than before, or another state of it, holds for a Service.
+func (g *Graph) establish(service types.NamespacedName, before, after *gwxv1alpha1.XBackendTrafficPolicy, d *Dirty) {
+	if before == nil || after == nil || namespacedName(before) != namespacedName(after) {
+		g.trafficPoliciesChanged(service, d)
+	}
+	var was, is trafficPolicy
+	if before != nil {
+		was, _ = readTrafficPolicy(before)
+	}
+	if after != nil {
+		is, _ = readTrafficPolicy(after)
+	}
+	if !reflect.DeepEqual(was.budget, is.budget) {
+		for port := range servicePorts(g.services[service]) {
+			d.backend(BackendKey{service, port.Port})
+		}
+	}
+	if !reflect.DeepEqual(was.session, is.session) {
+		for route := range g.routesByService[service] {
+			g.refreshRoute(route, d)
+		}
+	}
+}
+
+// sameTrafficPolicy compares what facts depend on: the spec, and the age for its place among other policies.
+func sameTrafficPolicy(a, b *gwxv1alpha1.XBackendTrafficPolicy) bool {
+	return a.CreationTimestamp.Equal(&b.CreationTimestamp) && reflect.DeepEqual(a.Spec, b.Spec)
+}
+
+// policyServices returns the Services that a policy targets, of which some may be missing.
+func policyServices(policy *gwxv1alpha1.XBackendTrafficPolicy) []types.NamespacedName {
+	if policy == nil {
+		return nil
+	}
+	var services []types.NamespacedName
+	for _, ref := range policy.Spec.TargetRefs {
+		if targetsService(ref) {
+			services = append(services, types.NamespacedName{Namespace: policy.Namespace, Name: string(ref.Name)})
+		}
+	}
+	return services
+}
+
+// trafficPoliciesChanged marks the statuses of the policies that target a Service.
+func (g *Graph) trafficPoliciesChanged(service types.NamespacedName, d *Dirty) {
+	for policy := range g.trafficPoliciesByService[service] {
+		d.status(trafficPolicyKey(policy))
+	}
+}
+
+// targetChanged follows a Service that begins or ceases to be a target.
+func (g *Graph) targetChanged(name types.NamespacedName, before, after *corev1.Service, d *Dirty) {
+	if !reflect.DeepEqual(missingTarget(name, before), missingTarget(name, after)) {
+		g.trafficPoliciesChanged(name, d)
+	}
+}
+
+func trafficPolicyKey(name types.NamespacedName) Key {
+	return Key{Kind: KindBackendTrafficPolicy, Namespace: name.Namespace, Name: name.Name}
+}
