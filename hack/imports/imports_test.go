@@ -40,6 +40,7 @@ const (
 	coreTypes    = "k8s.io/api/..."
 	envoy        = "github.com/envoyproxy/go-control-plane/..."
 	gatewayTypes = "sigs.k8s.io/gateway-api/apis/..."
+	gatewayX     = "sigs.k8s.io/gateway-api/apisx/..."
 	gatewayMeta  = "sigs.k8s.io/gateway-api/pkg/..."
 	grpc         = "google.golang.org/grpc/..."
 	protobuf     = "google.golang.org/protobuf/..."
@@ -53,10 +54,12 @@ var rules = []rule{
 
 	// The API. The registry reaches the engine through an interface of its own.
 	{pkg: "pkg/apiserver", project: []string{"pkg/registry", "pkg/apis/..."}},
+	{pkg: "pkg/migration", project: []string{"pkg/registry", "pkg/apis"}, never: []string{envoy}},
 	{pkg: "pkg/garbage", project: []string{"pkg/registry"}, never: []string{envoy}},
 	{pkg: "pkg/registry", project: []string{"pkg/apis/..."}, never: []string{envoy}},
 	{pkg: "pkg/apis/...", project: []string{"pkg/apis/..."}, never: []string{envoy}},
 	{pkg: "pkg/manifests", never: []string{envoy}},
+	{pkg: "pkg/transfer", never: []string{envoy}},
 	{pkg: "pkg/etcd"},
 	{pkg: "pkg/pki"},
 
@@ -65,18 +68,18 @@ var rules = []rule{
 	{
 		pkg:       "pkg/status",
 		project:   []string{"pkg/graph"},
-		libraries: []string{apiMachinery, coreTypes, gatewayTypes, gatewayMeta},
+		libraries: []string{apiMachinery, coreTypes, gatewayTypes, gatewayX, gatewayMeta},
 		never:     []string{apiServer, clientGo, envoy},
 	},
 	{
 		pkg:       "pkg/xds/translate",
 		project:   []string{"pkg/graph"},
-		libraries: []string{apiMachinery, coreTypes, envoy, gatewayTypes, protobuf},
+		libraries: []string{apiMachinery, coreTypes, envoy, gatewayTypes, gatewayX, protobuf},
 		never:     []string{apiServer, clientGo},
 	},
 	{
 		pkg:       "pkg/graph",
-		libraries: []string{apiMachinery, coreTypes, gatewayTypes},
+		libraries: []string{apiMachinery, coreTypes, gatewayTypes, gatewayX},
 		never:     []string{apiServer, clientGo, envoy, grpc},
 	},
 
@@ -99,7 +102,7 @@ var rules = []rule{
 	},
 
 	// Not in the binary: nothing above may import these.
-	{pkg: "pkg/graph/graphtest", project: []string{"pkg/graph"}, libraries: []string{coreTypes, apiMachinery, gatewayTypes}},
+	{pkg: "pkg/graph/graphtest", project: []string{"pkg/graph"}, libraries: []string{coreTypes, apiMachinery, gatewayTypes, gatewayX}},
 	{pkg: "hack/...", project: []string{"..."}},
 	{pkg: "test/...", project: []string{"..."}},
 }

@@ -28,6 +28,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/yaml"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd"
 )
 
 var (

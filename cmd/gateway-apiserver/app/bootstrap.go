@@ -39,14 +39,14 @@ type bootstrapOptions struct {
 	server  addressFlag
 	nodeID  string
 	admin   addressFlag
-	output  outputFlag
+	output  choiceFlag
 }
 
 func newBootstrapCommand() *cobra.Command {
 	o := bootstrapOptions{
 		server: defaultXDS,
 		admin:  addressFlag{host: "127.0.0.1", port: 19000},
-		output: outputFlag{format: "yaml", formats: []string{"yaml", "json"}},
+		output: choiceFlag{value: "yaml", choices: []string{"yaml", "json"}},
 	}
 	cmd := &cobra.Command{
 		Use:   "bootstrap --gateway NAMESPACE/NAME",
@@ -73,7 +73,7 @@ Any number of Envoys may serve a Gateway. Give each its own --node-id, or start 
 			if err != nil {
 				return err
 			}
-			return printMessage(cmd.OutOrStdout(), bootstrap, o.output.format)
+			return printMessage(cmd.OutOrStdout(), bootstrap, o.output.value)
 		},
 	}
 	flags := cmd.Flags()

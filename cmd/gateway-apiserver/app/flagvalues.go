@@ -60,20 +60,20 @@ func (f *addressFlag) String() string {
 
 func (*addressFlag) Type() string { return "HOST:PORT" }
 
-// outputFlag is one of the formats that a command can print.
-type outputFlag struct {
-	format  string
-	formats []string
+// choiceFlag is one of several words, such as the formats that a command can print.
+type choiceFlag struct {
+	value   string
+	choices []string
 }
 
-func (f *outputFlag) Set(s string) error {
-	if !slices.Contains(f.formats, s) {
-		return fmt.Errorf("want one of: %s", strings.Join(f.formats, ", "))
+func (f *choiceFlag) Set(s string) error {
+	if !slices.Contains(f.choices, s) {
+		return fmt.Errorf("want one of: %s", strings.Join(f.choices, ", "))
 	}
-	f.format = s
+	f.value = s
 	return nil
 }
 
-func (f *outputFlag) String() string { return f.format }
+func (f *choiceFlag) String() string { return f.value }
 
-func (f *outputFlag) Type() string { return strings.Join(f.formats, "|") }
+func (f *choiceFlag) Type() string { return strings.Join(f.choices, "|") }

@@ -181,6 +181,7 @@ func (s *standalone) run(ctx context.Context, out io.Writer) error {
 	if err := s.api.AddPostStartHook("standalone-defaults", func(hook genericapiserver.PostStartHookContext) error {
 		s.informers.Start(hook.Done())
 		go garbage.Run(hook, s.api.Stores)
+		go s.migrate(hook)
 		go func() {
 			if err := s.welcome(hook, out); err != nil && hook.Err() == nil {
 				cancel(err)

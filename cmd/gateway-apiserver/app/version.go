@@ -18,7 +18,7 @@ import (
 const envoyModule = "github.com/envoyproxy/go-control-plane/envoy"
 
 func newVersionCommand() *cobra.Command {
-	output := outputFlag{formats: []string{"json"}}
+	output := choiceFlag{choices: []string{"json"}}
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the versions of the server, Go, the Gateway API and the Envoy API",
@@ -30,7 +30,7 @@ that it serves and of the Envoy API that it speaks. No server is asked.`,
 		SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			build, _ := debug.ReadBuildInfo()
-			return printVersions(cmd.OutOrStdout(), versionsOf(version.Get(), build), output.format)
+			return printVersions(cmd.OutOrStdout(), versionsOf(version.Get(), build), output.value)
 		},
 	}
 	cmd.Flags().VarP(&output, "output", "o", "print as json instead of text")

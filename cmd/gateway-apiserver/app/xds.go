@@ -30,13 +30,13 @@ type xdsOptions struct {
 	mesh    []string
 	server  addressFlag
 	timeout time.Duration
-	output  outputFlag
+	output  choiceFlag
 }
 
 func newXDSCommand() *cobra.Command {
 	o := xdsOptions{
 		server: defaultXDS,
-		output: outputFlag{format: "table", formats: []string{"table", "yaml", "json"}},
+		output: choiceFlag{value: "table", choices: []string{"table", "yaml", "json"}},
 	}
 	cmd := &cobra.Command{
 		Use:   "xds (--gateway NAMESPACE/NAME | --mesh SERVICE.NAMESPACE:PORT)",
@@ -64,10 +64,10 @@ With --mesh, connect as a proxyless gRPC client of a Service does, and show what
 			if err != nil {
 				return err
 			}
-			if o.output.format == "table" {
+			if o.output.value == "table" {
 				return printTables(cmd.OutOrStdout(), snapshot)
 			}
-			return printSnapshot(cmd.OutOrStdout(), snapshot, o.output.format)
+			return printSnapshot(cmd.OutOrStdout(), snapshot, o.output.value)
 		},
 	}
 	flags := cmd.Flags()

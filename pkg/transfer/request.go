@@ -1,0 +1,62 @@
+package transfer
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+)
+
+// patch merges a change into the object that it is about, and returns that as it is then.
+func patch(ctx context.Context, client dynamic.ResourceInterface, it *item, change map[string]any, subresources ...string) (*unstructured.Unstructured, error) {
+	data, err := json.Marshal(change)
+	if err != nil {
+		return nil, err
+	}
+	return client.Patch(ctx, it.key.name, types.MergePatchType, data,
+		metav1.PatchOptions{FieldManager: it.manager(), FieldValidation: metav1.FieldValidationStrict}, subresources...)
+}
+
+// warnings are what a server warned about in its answers to the requests of one context.
+type warnings struct {
+	mu    sync.Mutex
+	texts []string
+}
+
+func (w *warnings) list() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.texts)
+}
+
+type warningsKey struct{}
+
+// collectWarnings returns a context whose warnings are kept, if the client's handler is a warningCollector.
+func collectWarnings(ctx context.Context) (context.Context, *warnings) {
+	w := &warnings{}
+	return context.WithValue(ctx, warningsKey{}, w), w
+}
+
+// warningCollector hands each warning to the context of its request, once.
+type warningCollector struct{}
+
+var _ rest.WarningHandlerWithContext = warningCollector{}
+
+// HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
+func (warningCollector) HandleWarningHeaderWithContext(ctx context.Context, code int, _, text string) {
+	w, ok := ctx.Value(warningsKey{}).(*warnings)
+	if !ok || code != 299 || text == "" {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.Contains(w.texts, text) {
+		w.texts = append(w.texts, text)
+	}
+}

@@ -1,0 +1,181 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// controller is the controllerName of gateway-apiserver. Its domain is the prefix of the conditions that are its own.
+type controller string
+
+func (c controller) domain() string {
+	domain, _, _ := strings.Cut(string(c), "/")
+	return domain + "/"
+}
+
+// managersConditions are the types of the conditions that whoever manages an object sets.
+var managersConditions = []string{
+	string(gwv1.GatewayConditionAccepted), string(gwv1.GatewayConditionProgrammed), string(gwv1.GatewayConditionResolvedRefs),
+	string(gwv1.GatewayConditionInsecureFrontendValidationMode),
+	string(gwv1.ListenerConditionConflicted), string(gwv1.ListenerConditionOverlappingTLSConfig),
+	string(gwv1.GatewayClassConditionStatusSupportedVersion),
+}
+
+// othersStatus returns the part of an object's status that the controller has not written, or nil if there is none.
+// managed says that the controller manages the object: then only conditions may be somebody else's.
+func (c controller) othersStatus(o *unstructured.Unstructured, managed bool) map[string]any {
+	status, _, _ := unstructured.NestedMap(o.Object, "status") // a copy
+	if o.GroupVersionKind().GroupKind() == namespaceKind {
+		return nil // it tells where in its life the Namespace is
+	}
+	if managed {
+		status = map[string]any{
+			"conditions": c.othersConditions(status["conditions"]),
+			"listeners":  c.othersListeners(status["listeners"]),
+		}
+	}
+	for _, field := range []string{"parents", "ancestors"} {
+		entries, ok := status[field].([]any)
+		if !ok {
+			continue
+		}
+		status[field] = slices.DeleteFunc(entries, func(entry any) bool {
+			e, _ := entry.(map[string]any)
+			return e["controllerName"] == string(c)
+		})
+	}
+	for field, value := range status {
+		if isEmpty(value) {
+			delete(status, field)
+		}
+	}
+	if len(status) == 0 {
+		return nil
+	}
+	return status
+}
+
+func (c controller) othersConditions(conditions any) []any {
+	list, _ := conditions.([]any)
+	return slices.DeleteFunc(list, func(condition any) bool {
+		fields, _ := condition.(map[string]any)
+		t, _ := fields["type"].(string)
+		return slices.Contains(managersConditions, t) || strings.HasPrefix(t, c.domain())
+	})
+}
+
+// othersListeners returns the listeners that have conditions of others, with nothing but these.
+func (c controller) othersListeners(listeners any) (out []any) {
+	list, _ := listeners.([]any)
+	for _, listener := range list {
+		l, _ := listener.(map[string]any)
+		if conditions := c.othersConditions(l["conditions"]); len(conditions) > 0 {
+			out = append(out, map[string]any{"name": l["name"], "conditions": conditions})
+		}
+	}
+	return out
+}
+
+func isEmpty(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return true
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		for _, inner := range v {
+			if !isEmpty(inner) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// management knows which objects of a server the controller manages: GatewayClasses and meshes name it, and the others
+// belong to a GatewayClass in the end.
+type management struct {
+	controller
+	client  dynamic.Interface
+	catalog *catalog
+
+	mu    sync.Mutex
+	known map[ref]bool // of the GatewayClasses and Gateways that were asked for
+}
+
+// ref identifies an object that another one refers to.
+type ref struct{ kind, namespace, name string }
+
+func newManagement(name string, client dynamic.Interface, catalog *catalog) *management {
+	return &management{controller: controller(name), client: client, catalog: catalog, known: map[ref]bool{}}
+}
+
+// has says whether the controller manages an object. One whose GatewayClass is missing is managed by nobody.
+func (m *management) has(ctx context.Context, o *unstructured.Unstructured) (bool, error) {
+	if group := o.GroupVersionKind().Group; group != gatewayGroup && group != gatewayXGroup {
+		return false, nil
+	}
+	text := func(fields ...string) string {
+		s, _, _ := unstructured.NestedString(o.Object, append([]string{"spec"}, fields...)...)
+		return s
+	}
+	switch o.GetKind() {
+	case "GatewayClass", "XMesh":
+		return text("controllerName") == string(m.controller), nil
+	case "Gateway":
+		return m.hasRef(ctx, ref{kind: "GatewayClass", name: text("gatewayClassName")})
+	case "ListenerSet", "XListenerSet":
+		namespace := text("parentRef", "namespace")
+		if namespace == "" {
+			namespace = o.GetNamespace()
+		}
+		return m.hasRef(ctx, ref{kind: "Gateway", namespace: namespace, name: text("parentRef", "name")})
+	}
+	return false, nil
+}
+
+func (m *management) hasRef(ctx context.Context, r ref) (bool, error) {
+	m.mu.Lock()
+	managed, ok := m.known[r]
+	m.mu.Unlock()
+	if ok || r.name == "" {
+		return managed, nil
+	}
+	kind := m.catalog.kind(schema.GroupKind{Group: gatewayGroup, Kind: r.kind})
+	if kind == nil {
+		return false, nil
+	}
+	o, err := in(m.client, kind.versions[0], r.namespace).Get(ctx, r.name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		return false, fmt.Errorf("reading %s %s: %w", r.kind, r.name, err)
+	default:
+		if managed, err = m.has(ctx, o); err != nil {
+			return false, err
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known[r] = managed
+	return managed, nil
+}
+
+// in returns the client of a kind in a namespace, if it has one.
+func in(client dynamic.Interface, v servedVersion, namespace string) dynamic.ResourceInterface {
+	if !v.namespaced {
+		return client.Resource(v.gvr())
+	}
+	return client.Resource(v.gvr()).Namespace(namespace)
+}
