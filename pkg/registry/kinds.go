@@ -16,7 +16,7 @@ import (
 const eventTTLSeconds = 60 * 60
 
 // modelled are the kinds of the Gateway API that the Model holds.
-var modelled = sets.New("GatewayClass", "Gateway", "HTTPRoute", "GRPCRoute", "ReferenceGrant")
+var modelled = sets.New("GatewayClass", "Gateway", "HTTPRoute", "GRPCRoute", "ReferenceGrant", "BackendTLSPolicy", "XBackendTrafficPolicy")
 
 // GatewayKinds are the kinds of the Gateway API. Their names, columns and rules are those of the official CRDs; channel
 // says of which.
@@ -91,7 +91,7 @@ func CoreKinds() []*Kind {
 		},
 		"ConfigMap": {
 			Versions:   []*Version{{Resource: "configmaps", Singular: "configmap", ShortNames: []string{"cm"}, Columns: configMapColumns}},
-			Namespaced: true,
+			Namespaced: true, Modelled: true,
 		},
 		"Event": {
 			Versions:   []*Version{{Resource: "events", Singular: "event", ShortNames: []string{"ev"}, Columns: eventColumns}},

@@ -93,6 +93,9 @@ func (r convertedRules) convert(obj runtime.Object) (runtime.Object, field.Error
 	return converted, nil
 }
 
+// warner is a version with fields that have no effect.
+type warner interface{ Warnings() []string }
+
 // warningsOf says what whoever writes an object in version v of a kind should know.
 func warningsOf(v, hub apis.Version, channel crd.Channel, modelled bool) func(context.Context, runtime.Object) []string {
 	var warn []func(context.Context, runtime.Object) []string
@@ -110,6 +113,15 @@ func warningsOf(v, hub apis.Version, channel crd.Channel, modelled bool) func(co
 				warnings = append(warnings, fmt.Sprintf("in %s this %s is not valid, and can be changed in other fields only: %v", hub.GroupVersion(), hub.Kind, err))
 			}
 			return warnings
+		})
+	}
+	if _, ok := v.New().(warner); ok {
+		warn = append(warn, func(_ context.Context, obj runtime.Object) []string {
+			seen, err := apis.Scheme.ConvertToVersion(obj, v.GroupVersion())
+			if err != nil {
+				return nil // the response, which is converted too, will tell
+			}
+			return seen.(warner).Warnings()
 		})
 	}
 	return func(ctx context.Context, obj runtime.Object) (warnings []string) {
