@@ -21,6 +21,10 @@ go tool -modfile=hack/tools/go.mod conversion-gen \
 	./pkg/apis/gateway/v1alpha2 \
 	./pkg/apis/gateway/v1alpha2/internal/upstream
 
+# The predicates by which valid objects are accepted without those schemas. Old ones go first, as they may not compile.
+rm -f pkg/apis/crd/accept/zz_generated.*.go
+go run ./hack/accept pkg/apis/crd/accept
+
 # OpenAPI of the types that are declared here and of the Kubernetes types that are served. Gateway API brings its own.
 openapi=pkg/apis/openapi/internal/generated
 go tool -modfile=hack/tools/go.mod openapi-gen \

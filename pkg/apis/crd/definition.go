@@ -12,6 +12,8 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/registry/customresource/tableconvertor"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd/accept"
 )
 
 //go:embed zz_generated.crds.jsonl
@@ -81,18 +83,19 @@ func read(data []byte) (map[schema.GroupVersionKind]channels, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%v: %w", gvk, err)
 			}
-			of := func(id string) *Schema {
+			of := func(channel Channel, id string) *Schema {
 				return &Schema{
 					gvk: gvk, names: kind.Names, scope: kind.Scope, columns: columns,
 					status: version.Status, warning: version.Warning, structure: structures[id],
+					accepts: accept.Spec(string(channel), gvk),
 				}
 			}
-			both := channels{experimental: of(version.Experimental)}
+			both := channels{experimental: of(ExperimentalChannel, version.Experimental)}
 			if both.experimental.structure == nil {
 				return nil, fmt.Errorf("%v: no schema %q", gvk, version.Experimental)
 			}
 			if version.Standard != "" {
-				both.standard = of(version.Standard)
+				both.standard = of(StandardChannel, version.Standard)
 				if both.standard.structure == nil {
 					return nil, fmt.Errorf("%v: no schema %q", gvk, version.Standard)
 				}

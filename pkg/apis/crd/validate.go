@@ -48,6 +48,9 @@ func (s *Schema) Validate(ctx context.Context, obj runtime.Object) field.ErrorLi
 	}
 	errs := apivalidation.ValidateObjectMetaAccessor(accessor, s.Namespaced(), apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	if s.accepts != nil && s.accepts(specPart.of(obj).Addr().Interface()) {
+		if err := blocking(errs); err != nil {
+			errs = append(errs, err) // as kube-apiserver says it
+		}
 		return errs
 	}
 	content, err := s.content(obj, specPart)
