@@ -29,9 +29,6 @@ var (
 
 	// Codecs encodes and decodes the types of Scheme. Stores must use JSON: Gateway API types have no protobuf.
 	Codecs = serializer.NewCodecFactory(Scheme)
-
-	// ParameterCodec decodes query parameters (ListOptions, CreateOptions and their like).
-	ParameterCodec = runtime.NewParameterCodec(Scheme)
 )
 
 // StorageVersions are the versions in which objects are stored: those of the hubs.

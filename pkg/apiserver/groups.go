@@ -2,9 +2,11 @@ package apiserver
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -17,7 +19,7 @@ import (
 func (s *Server) installGroups(kinds []*registry.Kind, options generic.RESTOptionsGetter, model Model) error {
 	var groups []*genericapiserver.APIGroupInfo
 	byName := map[string]*genericapiserver.APIGroupInfo{}
-	codecs := explainUnknownFields(Serializer(apis.Codecs), kinds)
+	codecs := explainUnknownFields(understandPatched(apis.Codecs), kinds)
 	for _, kind := range kinds {
 		store, err := s.newStore(kind, options, model)
 		if err != nil {
@@ -42,6 +44,10 @@ func (s *Server) installGroups(kinds []*registry.Kind, options generic.RESTOptio
 	// served in two of them.
 	var named []*genericapiserver.APIGroupInfo
 	for _, info := range groups {
+		// The scheme also has versions in which nothing is served, for kinds that have moved between groups.
+		info.PrioritizedVersions = slices.DeleteFunc(info.PrioritizedVersions, func(gv schema.GroupVersion) bool {
+			return len(info.VersionedResourcesStorageMap[gv.Version]) == 0
+		})
 		if info.PrioritizedVersions[0].Group == corev1.GroupName {
 			if err := s.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, info); err != nil {
 				return fmt.Errorf("serving the core API group: %w", err)

@@ -26,7 +26,7 @@ const retiredAnnotation = "gateway-apiserver.dev/retired-fields"
 
 // withRetiredFields rewrites writes that have fields of another release of the Gateway API, so that what stands behind it
 // (strict field validation, ownership of fields, audit) sees their successors, and warns who sent them. What a merge patch
-// says of a list that it doesn't know is rewritten later, by Serializer.
+// says of a list that it doesn't know is rewritten later, by patchedSerializer.
 //
 // Bodies up to limit bytes are read; others, and those that nobody can decode, are for the handlers to refuse.
 func withRetiredFields(next http.Handler, served versions, limit int64) http.Handler {
@@ -177,7 +177,7 @@ func (wr *write) invalid(doc map[string]any, errs field.ErrorList) error {
 }
 
 // makeMergePatch turns a strategic merge patch of a kind of the Gateway API into the JSON merge patch that does the same:
-// only the latter is applied to an encoded object, which Serializer can rewrite. There is no such patch if it merges lists,
+// only the latter is applied to an encoded object, which patchedSerializer can rewrite. There is no such patch if it merges lists,
 // which in these kinds only metadata has, or has directives.
 func makeMergePatch(req *http.Request, doc map[string]any) field.ErrorList {
 	const detail = "a strategic merge patch can't have this and a retired field: send it as " + string(types.MergePatchType)

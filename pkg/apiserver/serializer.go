@@ -15,9 +15,9 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/retired"
 )
 
-// Serializer returns codecs that also understand the retired fields that a merge patch has left in an object. Merge
+// understandPatched returns codecs that also understand the retired fields that a merge patch has left in an object. Merge
 // patches are applied to JSON, so only the JSON serializers differ from those of codecs, and only in decoding.
-func Serializer(codecs serializer.CodecFactory) runtime.NegotiatedSerializer {
+func understandPatched(codecs serializer.CodecFactory) runtime.NegotiatedSerializer {
 	mediaTypes := slices.Clone(codecs.SupportedMediaTypes())
 	for i := range mediaTypes {
 		if info := &mediaTypes[i]; info.MediaType == runtime.ContentTypeJSON {

@@ -14,7 +14,7 @@ import (
 
 func TestSerializer(t *testing.T) {
 	t.Parallel()
-	plain, patched := apis.Codecs.SupportedMediaTypes(), Serializer(apis.Codecs).SupportedMediaTypes()
+	plain, patched := apis.Codecs.SupportedMediaTypes(), understandPatched(apis.Codecs).SupportedMediaTypes()
 	if len(plain) != len(patched) {
 		t.Fatalf("got %d media types, want %d", len(patched), len(plain))
 	}

@@ -43,13 +43,7 @@ func TestCertificates(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			g := graphOf(t, ourClass, `
-kind: ReferenceGrant
-metadata: {name: g, namespace: granted}
-spec:
-  from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: default}]
-  to: [{group: "", kind: Secret}]
-`)
+			g := graphOf(t, ourClass, grantTo(KindSecret))
 			for _, s := range secrets {
 				g.Apply(s)
 			}

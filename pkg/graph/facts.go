@@ -65,7 +65,8 @@ type ListenerFacts struct {
 	SupportedKinds []gwv1.RouteGroupKind
 	// Conflict: HostnameConflict or ProtocolConflict with another listener of the Gateway.
 	Conflict *Problem
-	// Unaccepted: UnsupportedProtocol, UnsupportedValue, NoValidCACertificate, PortUnavailable (a conflict counts too: Accepted takes its reason).
+	// Unaccepted: UnsupportedProtocol, UnsupportedValue, NoValidCACertificate, PortUnavailable (a conflict counts too:
+	// Accepted takes its reason).
 	Unaccepted *Problem
 	// Unresolved: InvalidCertificateRef, InvalidCACertificateRef, InvalidCACertificateKind, InvalidRouteKinds,
 	// RefNotPermitted. The first that was found.
@@ -169,7 +170,8 @@ type BackendFacts struct {
 	TLS bool
 	// Session is the session persistence that a policy gives to the Service; or nil. It is nil if the rule has its own.
 	Session *SessionFacts
-	// Problem: InvalidKind, BackendNotFound, RefNotPermitted, UnsupportedProtocol, InvalidBackendTLSPolicy. The backend's share of requests is answered with 500.
+	// Problem: InvalidKind, BackendNotFound, RefNotPermitted, UnsupportedProtocol, InvalidBackendTLSPolicy. The backend's
+	// share of requests is answered with 500.
 	Problem *Problem
 }
 

@@ -3,6 +3,8 @@ package graph
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 )
 
@@ -30,9 +32,20 @@ type RetryBudgetFacts struct {
 type BackendTrafficPolicyFacts struct {
 	Object *gwxv1alpha1.XBackendTrafficPolicy
 	// Targets are in the order of spec.targetRefs.
-	Targets []PolicyTargetFacts
+	Targets []TrafficTargetFacts
 	// Ancestors are what status is about: the Gateways that forward requests to a target, and targets without any.
 	Ancestors []PolicyAncestorFacts
 	// Warnings name fields that have no effect or another one, and why.
 	Warnings []string
+}
+
+// TrafficTargetFacts is what is true between an XBackendTrafficPolicy and one of its targetRefs.
+type TrafficTargetFacts struct {
+	Ref gwv1.LocalPolicyTargetReference
+	// Service is the target, missing or not; nil if the target is of a kind that isn't supported.
+	Service *types.NamespacedName
+	// Ancestors are the Gateways of ours that forward requests to the Service, sorted; or else the target itself.
+	Ancestors []gwv1.ParentReference
+	// Unaccepted: TargetNotFound, Conflicted, Invalid.
+	Unaccepted *Problem
 }

@@ -48,13 +48,7 @@ func TestClientValidation(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			g := graphOf(t, ourClass, `
-kind: ReferenceGrant
-metadata: {name: g, namespace: granted}
-spec:
-  from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: default}]
-  to: [{group: "", kind: ConfigMap}]
----
+			g := graphOf(t, ourClass, grantTo(KindConfigMap), `
 kind: ConfigMap
 metadata: {name: key}
 data: {tls.crt: x}
@@ -109,13 +103,7 @@ func TestClientCertificate(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			g := graphOf(t, ourClass, `
-kind: ReferenceGrant
-metadata: {name: g, namespace: granted}
-spec:
-  from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: default}]
-  to: [{group: "", kind: Secret}]
----
+			g := graphOf(t, ourClass, grantTo(KindSecret), `
 kind: HTTPRoute
 metadata: {name: r}
 spec: {parentRefs: [{name: gw}], rules: [{backendRefs: [{name: s, port: 443}]}]}

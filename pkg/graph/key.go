@@ -22,8 +22,7 @@ const (
 	KindEndpointSlice  Kind = "EndpointSlice"
 	KindConfigMap      Kind = "ConfigMap"
 
-	KindBackendTLSPolicy Kind = "BackendTLSPolicy"
-
+	KindBackendTLSPolicy     Kind = "BackendTLSPolicy"
 	KindBackendTrafficPolicy Kind = "XBackendTrafficPolicy"
 )
 

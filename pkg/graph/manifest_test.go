@@ -97,6 +97,17 @@ func newObject(kind Kind) metav1.Object {
 	return nil
 }
 
+// grantTo returns a manifest that lets Gateways of the namespace default refer to objects of a kind in the namespace granted.
+func grantTo(kind Kind) string {
+	return `
+kind: ReferenceGrant
+metadata: {name: g, namespace: granted}
+spec:
+  from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: default}]
+  to: [{group: "", kind: ` + string(kind) + `}]
+`
+}
+
 // graphOf builds a graph from manifests.
 func graphOf(t testing.TB, manifests ...string) *Graph {
 	t.Helper()

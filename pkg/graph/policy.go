@@ -2,8 +2,6 @@ package graph
 
 import (
 	"cmp"
-	"reflect"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,17 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
-
-// PolicyTargetFacts is what is true between a policy and one of its targetRefs.
-type PolicyTargetFacts struct {
-	Ref gwv1.LocalPolicyTargetReference
-	// Service is the target, missing or not; nil if the target is of a kind that isn't supported.
-	Service *types.NamespacedName
-	// Ancestors are the Gateways of ours that forward requests to the Service, sorted; or else the target itself.
-	Ancestors []gwv1.ParentReference
-	// Unaccepted: TargetNotFound, Conflicted, Invalid.
-	Unaccepted *Problem
-}
 
 // PolicyAncestorFacts is what is true of a policy for one of its ancestors.
 type PolicyAncestorFacts struct {
@@ -36,23 +23,7 @@ func targetsService(ref gwv1.LocalPolicyTargetReference) bool {
 	return ref.Group == corev1.GroupName && ref.Kind == gwv1.Kind(KindService)
 }
 
-// policyTarget resolves a targetRef of a policy in a namespace. If the target exists, it is for the kind of the policy to
-// say whether it is accepted there.
-func (g *Graph) policyTarget(namespace string, ref gwv1.LocalPolicyTargetReference) PolicyTargetFacts {
-	name := types.NamespacedName{Namespace: namespace, Name: string(ref.Name)}
-	f := PolicyTargetFacts{Ref: ref, Unaccepted: unknownTarget(ref)}
-	if f.Unaccepted == nil {
-		f.Service, f.Unaccepted = &name, missingTarget(name, g.services[name])
-		for _, gateway := range g.gatewaysUsing(name, func(int32) bool { return true }) {
-			f.Ancestors = append(f.Ancestors, ancestor(gwv1.GroupName, gwv1.Kind(KindGateway), gateway))
-		}
-	}
-	if len(f.Ancestors) == 0 {
-		f.Ancestors = []gwv1.ParentReference{ancestor(ref.Group, ref.Kind, name)}
-	}
-	return f
-}
-
+// ancestor names an object as policies name their ancestors.
 func ancestor(group gwv1.Group, kind gwv1.Kind, name types.NamespacedName) gwv1.ParentReference {
 	return gwv1.ParentReference{
 		Group: &group, Kind: &kind, Namespace: new(gwv1.Namespace(name.Namespace)), Name: gwv1.ObjectName(name.Name),
@@ -82,24 +53,6 @@ func missingTarget(name types.NamespacedName, service *corev1.Service) *Problem 
 		return newProblem(gwv1.PolicyReasonTargetNotFound, "%s", p.Message)
 	}
 	return nil
-}
-
-// policyAncestors sums up by ancestor what is true of a policy's targets: "Ancestors refer to objects that are either the
-// Target of a policy or above it in terms of object hierarchy. ... we recommend that implementations SHOULD use Gateway
-// as the PolicyAncestorStatus object." An ancestor accepts a policy if one of the targets does.
-func policyAncestors(targets []PolicyTargetFacts) []PolicyAncestorFacts {
-	var ancestors []PolicyAncestorFacts
-	for i := range targets {
-		for _, ref := range targets[i].Ancestors {
-			j := slices.IndexFunc(ancestors, func(a PolicyAncestorFacts) bool { return reflect.DeepEqual(a.Ref, ref) })
-			if j < 0 {
-				ancestors = append(ancestors, PolicyAncestorFacts{ref, targets[i].Unaccepted})
-			} else if targets[i].Unaccepted == nil {
-				ancestors[j].Unaccepted = nil
-			}
-		}
-	}
-	return ancestors
 }
 
 // comparePolicies puts the policy that wins a conflict first: "the spec (policy resource) with the oldest creation

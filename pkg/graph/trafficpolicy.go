@@ -38,7 +38,7 @@ func (g *Graph) PreviewBackendTrafficPolicy(policy *gwxv1alpha1.XBackendTrafficP
 	f := &BackendTrafficPolicyFacts{Object: policy}
 	_, invalid := readTrafficPolicy(policy)
 	for i, ref := range policy.Spec.TargetRefs {
-		t := g.policyTarget(policy.Namespace, ref)
+		t := g.trafficTarget(policy.Namespace, ref)
 		if t.Unaccepted == nil {
 			t.Unaccepted = firstProblem(invalid, g.overruled(policy, *t.Service))
 		}
@@ -47,7 +47,7 @@ func (g *Graph) PreviewBackendTrafficPolicy(policy *gwxv1alpha1.XBackendTrafficP
 		}
 		f.Targets = append(f.Targets, t)
 	}
-	f.Ancestors = policyAncestors(f.Targets)
+	f.Ancestors = trafficAncestors(f.Targets)
 	if invalid == nil {
 		f.Warnings = trafficPolicyWarnings(&policy.Spec)
 	}

@@ -42,13 +42,13 @@ func Run(ctx context.Context, etcd clientv3.KV, prefix string, stores map[schema
 		return
 	}
 	logger.Info("Rewriting objects that an older release has stored", "objects", old)
-	done, errors := 0, 0
+	done, failures := 0, 0
 	for _, found := range all {
 		d, e := found.rewrite(ctx)
-		done, errors = done+d, errors+e
+		done, failures = done+d, failures+e
 	}
 	if ctx.Err() == nil {
-		logger.Info("Rewrote the objects that an older release has stored", "objects", old, "rewritten", done, "failed", errors)
+		logger.Info("Rewrote the objects that an older release has stored", "objects", old, "rewritten", done, "failed", failures)
 	}
 }
 
@@ -76,18 +76,18 @@ func (f *findings) report(ctx context.Context) {
 }
 
 // rewrite writes the old objects anew.
-func (f *findings) rewrite(ctx context.Context) (done, errors int) {
+func (f *findings) rewrite(ctx context.Context) (done, failures int) {
 	resource := f.store.DefaultQualifiedResource.String()
 	remaining := objectsRemaining.WithLabelValues(resource)
 	for _, key := range f.old {
 		err := write(ctx, f.store, key)
 		switch {
 		case ctx.Err() != nil:
-			return done, errors
+			return done, failures
 		case storage.IsNotFound(err): // deleted meanwhile
 			remaining.Dec()
 		case err != nil:
-			errors++
+			failures++
 			objectsTotal.WithLabelValues(resource, failed).Inc()
 			klog.FromContext(ctx).Error(err, "Rewriting an object that an older release has stored; will try again at the next start", "resource", resource, "key", key)
 		default:
@@ -96,7 +96,7 @@ func (f *findings) rewrite(ctx context.Context) (done, errors int) {
 			objectsTotal.WithLabelValues(resource, rewritten).Inc()
 		}
 	}
-	return done, errors
+	return done, failures
 }
 
 // write has the store write an object as it is. The store compares bytes too, reads again after a conflict, and writes

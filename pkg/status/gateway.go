@@ -15,8 +15,9 @@ const (
 )
 
 // Gateway returns the status of a Gateway of the given metadata.generation: the conditions Accepted, Programmed and
-// ResolvedRefs, and InsecureFrontendValidationMode where it is True, merged into old, the addresses and one entry per listener, in the order of the spec. The status of a
-// Gateway that isn't ours, or no longer, is returned as it is: it is for the controller of its class to write.
+// ResolvedRefs, and InsecureFrontendValidationMode where it is True, merged into old, the addresses and one entry per
+// listener, in the order of the spec. The status of a Gateway that isn't ours, or no longer, is returned as it is: it is
+// for the controller of its class to write.
 func Gateway(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, now metav1.Time) gwv1.GatewayStatus {
 	if f.ClassMissing {
 		return unclaimed(f, old, generation, now)

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"fmt"
 	"reflect"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,7 +20,8 @@ const maxAncestors = 16
 //
 // status.ancestors is never nil, because the schema requires an array.
 func policy(
-	ancestors []gwv1.ParentReference, verdicts func(i int) []verdict, old gwv1.PolicyStatus, generation int64, now metav1.Time,
+	ancestors []graph.PolicyAncestorFacts, verdicts func(*graph.PolicyAncestorFacts) []verdict,
+	old gwv1.PolicyStatus, generation int64, now metav1.Time,
 ) gwv1.PolicyStatus {
 	status := *old.DeepCopy()
 	room := maxAncestors
@@ -29,9 +31,9 @@ func policy(
 		}
 	}
 	var ours []gwv1.PolicyAncestorStatus
-	for i, ref := range ancestors[:min(len(ancestors), max(0, room))] {
-		entry := ancestorEntry(status.Ancestors, ref)
-		merge(&entry.Conditions, generation, now, verdicts(i)...)
+	for i := range ancestors[:min(len(ancestors), max(0, room))] {
+		entry := ancestorEntry(status.Ancestors, ancestors[i].Ref)
+		merge(&entry.Conditions, generation, now, verdicts(&ancestors[i])...)
 		ours = append(ours, entry)
 	}
 	status.Ancestors = replaceAncestors(status.Ancestors, ours)
@@ -62,6 +64,13 @@ func replaceAncestors(all, ours []gwv1.PolicyAncestorStatus) []gwv1.PolicyAncest
 		ancestors = append(ancestors, entry)
 	}
 	return append(ancestors, ours...)
+}
+
+// noRoomForAncestors warns of ancestors that status has no entry for, however few entries others have.
+func (w *warnings) noRoomForAncestors(ancestors []graph.PolicyAncestorFacts) {
+	if more := len(ancestors) - maxAncestors; more > 0 {
+		w.add(fmt.Sprintf("status.ancestors has no room for %d more Gateways and targets that the policy applies to", more))
+	}
 }
 
 // RestorePolicy is RestoreGatewayClass for a policy: it is our entries that are as they are stored.

@@ -13,22 +13,18 @@ import (
 // BackendTLSPolicy returns the status of a BackendTLSPolicy of the given metadata.generation: for each of its ancestors
 // that there is room for, an entry with the conditions Accepted and ResolvedRefs, merged into old.
 func BackendTLSPolicy(f *graph.BackendTLSPolicyFacts, old gwv1.PolicyStatus, generation int64, now metav1.Time) gwv1.PolicyStatus {
-	refs := make([]gwv1.ParentReference, len(f.Ancestors))
-	for i := range f.Ancestors {
-		refs[i] = f.Ancestors[i].Ref
-	}
-	return policy(refs, func(i int) []verdict {
+	return policy(f.Ancestors, func(a *graph.PolicyAncestorFacts) []verdict {
 		return []verdict{
-			positive(gwv1.PolicyConditionAccepted, f.Ancestors[i].Unaccepted, gwv1.PolicyReasonAccepted, tlsInEffect(f, i)),
+			positive(gwv1.PolicyConditionAccepted, a.Unaccepted, gwv1.PolicyReasonAccepted, tlsInEffect(f, a)),
 			positive(gwv1.BackendTLSPolicyConditionResolvedRefs, f.Unresolved, gwv1.BackendTLSPolicyReasonResolvedRefs, messageResolved),
 		}
 	}, old, generation, now)
 }
 
 // tlsInEffect says what an accepted policy does for an ancestor, for whom it can't, and what of it has no effect.
-func tlsInEffect(f *graph.BackendTLSPolicyFacts, i int) string {
+func tlsInEffect(f *graph.BackendTLSPolicyFacts, a *graph.PolicyAncestorFacts) string {
 	by := "The Gateway connects to the targets with TLS"
-	if *f.Ancestors[i].Ref.Kind != gwv1.Kind(graph.KindGateway) {
+	if *a.Ref.Kind != gwv1.Kind(graph.KindGateway) {
 		by = "In effect as soon as a Gateway forwards requests to it"
 	}
 	parts := []string{by, "Calls of proxyless gRPC clients fail, because they cannot be told to use TLS"}
@@ -43,9 +39,7 @@ func BackendTLSPolicyWarnings(f *graph.BackendTLSPolicyFacts) []string {
 		w.problem(fmt.Sprintf("the policy is not accepted for %s %s/%s", *a.Ref.Kind, *a.Ref.Namespace, a.Ref.Name), a.Unaccepted)
 	}
 	w.problem("a CA certificate is not resolved", f.Unresolved)
-	if more := len(f.Ancestors) - maxAncestors; more > 0 {
-		w.add(fmt.Sprintf("status.ancestors has no room for %d more Gateways and targets that the policy applies to", more))
-	}
+	w.noRoomForAncestors(f.Ancestors)
 	w.add(f.Warnings...)
 	return w
 }

@@ -1,7 +1,6 @@
 package status
 
 import (
-	"fmt"
 	"reflect"
 	"strings"
 
@@ -14,12 +13,7 @@ import (
 // BackendTrafficPolicy returns the status of an XBackendTrafficPolicy of the given metadata.generation: the condition
 // Accepted for each of its ancestors, merged into old.
 func BackendTrafficPolicy(f *graph.BackendTrafficPolicyFacts, old gwv1.PolicyStatus, generation int64, now metav1.Time) gwv1.PolicyStatus {
-	refs := make([]gwv1.ParentReference, len(f.Ancestors))
-	for i := range f.Ancestors {
-		refs[i] = f.Ancestors[i].Ref
-	}
-	return policy(refs, func(i int) []verdict {
-		a := &f.Ancestors[i]
+	return policy(f.Ancestors, func(a *graph.PolicyAncestorFacts) []verdict {
 		return []verdict{positive(gwv1.PolicyConditionAccepted, a.Unaccepted, gwv1.PolicyReasonAccepted, policyInEffect(f, a.Ref))}
 	}, old, generation, now)
 }
@@ -53,9 +47,7 @@ func BackendTrafficPolicyWarnings(f *graph.BackendTrafficPolicyFacts) []string {
 	for i := range f.Targets {
 		w.problem("the policy is not accepted for a target", f.Targets[i].Unaccepted)
 	}
-	if more := len(f.Ancestors) - maxAncestors; more > 0 {
-		w.add(fmt.Sprintf("status.ancestors has no room for %d more Gateways and targets that the policy applies to", more))
-	}
+	w.noRoomForAncestors(f.Ancestors)
 	w.add(f.Warnings...)
 	return w
 }

@@ -13,8 +13,8 @@ import (
 
 func TestBackendTrafficPolicy(t *testing.T) {
 	t.Parallel()
-	target := func(p *graph.Problem, ancestors ...gwv1.ParentReference) graph.PolicyTargetFacts {
-		return graph.PolicyTargetFacts{Ancestors: ancestors, Unaccepted: p}
+	target := func(p *graph.Problem, ancestors ...gwv1.ParentReference) graph.TrafficTargetFacts {
+		return graph.TrafficTargetFacts{Ancestors: ancestors, Unaccepted: p}
 	}
 	missing := problem("TargetNotFound", "spec.targetRefs[1]: m")
 	const accepted = "Accepted=True Accepted: "
@@ -27,7 +27,7 @@ func TestBackendTrafficPolicy(t *testing.T) {
 		{
 			"a Gateway and a target without any",
 			graph.BackendTrafficPolicyFacts{
-				Targets:   []graph.PolicyTargetFacts{target(nil, gatewayRef("g")), target(nil, serviceRef("s"))},
+				Targets:   []graph.TrafficTargetFacts{target(nil, gatewayRef("g")), target(nil, serviceRef("s"))},
 				Ancestors: []graph.PolicyAncestorFacts{{Ref: gatewayRef("g")}, {Ref: serviceRef("s")}},
 			},
 			[][]string{
@@ -37,7 +37,7 @@ func TestBackendTrafficPolicy(t *testing.T) {
 		},
 		{
 			"one of a Gateway's targets", graph.BackendTrafficPolicyFacts{
-				Targets:   []graph.PolicyTargetFacts{target(nil, gatewayRef("g"), gatewayRef("h")), target(missing, gatewayRef("g"))},
+				Targets:   []graph.TrafficTargetFacts{target(nil, gatewayRef("g"), gatewayRef("h")), target(missing, gatewayRef("g"))},
 				Ancestors: []graph.PolicyAncestorFacts{{Ref: gatewayRef("g")}, {Ref: gatewayRef("h")}},
 				Warnings:  []string{"spec.x has no effect: y"},
 			},
@@ -48,7 +48,7 @@ func TestBackendTrafficPolicy(t *testing.T) {
 		},
 		{
 			"no target", graph.BackendTrafficPolicyFacts{
-				Targets:   []graph.PolicyTargetFacts{target(missing, serviceRef("s")), target(missing, serviceRef("s"))},
+				Targets:   []graph.TrafficTargetFacts{target(missing, serviceRef("s")), target(missing, serviceRef("s"))},
 				Ancestors: []graph.PolicyAncestorFacts{{Ref: serviceRef("s"), Unaccepted: missing}},
 			},
 			[][]string{{"Accepted=False TargetNotFound: spec.targetRefs[1]: m"}},

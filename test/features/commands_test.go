@@ -1,25 +1,20 @@
 package features
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"sigs.k8s.io/yaml"
+
+	"github.com/gateway-apiserver/gateway-apiserver/test/standalone"
 )
 
 const (
-	// readyTimeout is when a server that isn't ready is given up; the race detector makes it slow.
-	readyTimeout = 60 * time.Second
-	stopTimeout  = 30 * time.Second
 	// becomesTimeout is when something that is asynchronous by nature is given up.
 	becomesTimeout = 30 * time.Second
 	pollInterval   = 50 * time.Millisecond
@@ -29,7 +24,7 @@ type runKey struct{}
 
 // run is what a script has running.
 type run struct {
-	server *process // the last one that was started
+	server *standalone.Server // the last one that was started
 	ends   []func()
 }
 
@@ -41,57 +36,10 @@ func (r *run) end() error {
 	if r.server == nil {
 		return nil
 	}
-	r.server.signal(syscall.SIGKILL)
-	return r.server.check()
+	return r.server.Kill()
 }
 
 func running(ts *testscript.TestScript) *run { return ts.Value(runKey{}).(*run) }
-
-// process is a server, running or not any more.
-type process struct {
-	cmd    *exec.Cmd
-	stderr *log
-	done   chan struct{} // closed when it has ended
-}
-
-// check looks for what no server may log, whatever is done to it.
-func (p *process) check() error {
-	for _, trouble := range []string{"DATA RACE", "panic"} {
-		if strings.Contains(p.stderr.String(), trouble) {
-			return fmt.Errorf("%s in the server's log:\n%s", trouble, p.stderr)
-		}
-	}
-	return nil
-}
-
-// log collects what a process writes, to be read while it does.
-type log struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func (p *process) signal(s syscall.Signal) bool {
-	_ = p.cmd.Process.Signal(s)
-	select {
-	case <-p.done:
-		return true
-	case <-time.After(stopTimeout):
-		_ = p.cmd.Process.Kill()
-		return false
-	}
-}
 
 func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 || neg && args[0] != "logged" {
@@ -102,19 +50,20 @@ func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
 		startServer(ts, r, args[1:])
 		return
 	}
-	p := r.server
-	if p == nil {
+	if r.server == nil {
 		ts.Fatalf("no server was started")
 	}
 	switch args[0] {
-	case "stop", "kill":
-		stopServer(ts, p, args[0] == "kill")
+	case "stop":
+		ts.Check(r.server.Stop())
+	case "kill":
+		ts.Check(r.server.Kill())
 	case "logged":
 		want, err := regexp.Compile(args[1])
 		ts.Check(err)
-		logged := func() bool { return want.MatchString(p.stderr.String()) }
+		logged := func() bool { return want.MatchString(r.server.Log()) }
 		if neg && logged() || !neg && !poll(logged) {
-			ts.Fatalf("server logged %s: is %t\n%s", want, neg, p.stderr)
+			ts.Fatalf("server logged %s: is %t\n%s", want, neg, r.server.Log())
 		}
 	default:
 		ts.Fatalf("server %s: unknown", args[0])
@@ -131,73 +80,15 @@ func poll(holds func() bool) bool {
 	return true
 }
 
-func stopServer(ts *testscript.TestScript, p *process, kill bool) {
-	signal := syscall.SIGTERM
-	if kill {
-		signal = syscall.SIGKILL
-	}
-	if !p.signal(signal) {
-		ts.Fatalf("the server did not stop:\n%s", p.stderr)
-	}
-	if code := p.cmd.ProcessState.ExitCode(); !kill && code != 0 {
-		ts.Fatalf("the server ended with exit code %d:\n%s", code, p.stderr)
-	}
-	ts.Check(p.check())
-}
-
-var addresses = regexp.MustCompile(`API on (\S+), xDS on (\S+)\.\n`)
-
-// startServer starts a server on free ports and returns when it says that it is ready.
 func startServer(ts *testscript.TestScript, r *run, flags []string) {
-	if r.server != nil {
-		select {
-		case <-r.server.done:
-		default:
-			ts.Fatalf("a server is running")
-		}
+	if r.server != nil && r.server.Running() {
+		ts.Fatalf("a server is running")
 	}
-	path, err := exec.LookPath("gateway-apiserver")
+	server, err := standalone.Start(ts.MkAbs("."), flags...)
 	ts.Check(err)
-	p := &process{
-		cmd: exec.Command(path, append([]string{"standalone", "--data-dir", ts.MkAbs("data"),
-			"--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0"}, flags...)...),
-		stderr: &log{},
-		done:   make(chan struct{}),
-	}
-	p.cmd.Dir = ts.MkAbs(".")
-	p.cmd.Stderr = p.stderr
-	stdout, err := p.cmd.StdoutPipe()
-	ts.Check(err)
-	ts.Check(p.cmd.Start())
-	ready := make(chan [][]byte, 1)
-	go func() {
-		var out []byte
-		buf := make([]byte, 4096)
-		for {
-			n, err := stdout.Read(buf)
-			out = append(out, buf[:n]...)
-			if m := addresses.FindSubmatch(out); m != nil {
-				ready <- m
-				_, _ = io.Copy(io.Discard, stdout)
-				break
-			}
-			if err != nil {
-				break
-			}
-		}
-		_ = p.cmd.Wait()
-		close(p.done)
-	}()
-	r.server = p
-	select {
-	case found := <-ready:
-		ts.Setenv("API", string(found[1]))
-		ts.Setenv("XDS", string(found[2]))
-	case <-p.done:
-		ts.Fatalf("the server ended: %s", p.stderr)
-	case <-time.After(readyTimeout):
-		ts.Fatalf("the server is not ready: %s", p.stderr)
-	}
+	r.server = server
+	ts.Setenv("API", server.API)
+	ts.Setenv("XDS", server.XDS)
 }
 
 // cmdRefused is for commands that must fail as all failures do: exit code 1, nothing but one line that says why.

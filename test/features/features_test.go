@@ -1,31 +1,19 @@
 package features
 
 import (
-	"context"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	genericapiserver "k8s.io/apiserver/pkg/server"
 
-	"github.com/gateway-apiserver/gateway-apiserver/cmd/gateway-apiserver/app"
+	"github.com/gateway-apiserver/gateway-apiserver/test/standalone"
 )
 
-// TestMain makes the test binary double as gateway-apiserver, so that scripts run it as a process of its own, with the
-// race detector on if the tests have it.
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"gateway-apiserver": func() {
-			os.Exit(app.Run(genericapiserver.SetupSignalContext(), os.Args[1:], os.Stdout, os.Stderr))
-		},
-	})
-}
+func TestMain(m *testing.M) { standalone.Main(m) }
 
 func TestFeatures(t *testing.T) {
 	t.Parallel()
-	bin := buildKubectl(t)
+	bin := filepath.Dir(standalone.BuildKubectl(t))
 	repository, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
@@ -63,15 +51,4 @@ func TestFeatures(t *testing.T) {
 			"backend": cmdBackend,
 		},
 	})
-}
-
-// buildKubectl builds kubectl from its Go module. Go's build cache makes it quick after the first time.
-func buildKubectl(t *testing.T) string {
-	t.Helper()
-	bin := t.TempDir()
-	build := exec.CommandContext(context.Background(), "go", "build", "-C", filepath.Join("..", "kubectl"), "-o", filepath.Join(bin, "kubectl"), ".")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building kubectl: %v\n%s", err, out)
-	}
-	return bin
 }

@@ -1,15 +1,17 @@
 package upstream
 
 import (
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/gateway-apiserver/gateway-apiserver/test/standalone"
 )
+
+func TestMain(m *testing.M) { standalone.Main(m) }
 
 func TestUpstream(t *testing.T) {
 	t.Parallel()
-	suites, kubectl := buildSuites(t), buildKubectl(t)
+	suites, kubectl := buildSuites(t), standalone.BuildKubectl(t)
 	for _, channel := range []string{"experimental", "standard"} {
 		t.Run(channel, func(t *testing.T) {
 			t.Parallel()
@@ -28,12 +30,17 @@ func TestUpstream(t *testing.T) {
 	}
 }
 
-// buildKubectl builds kubectl from its Go module. Go's build cache makes it quick after the first time.
-func buildKubectl(t *testing.T) string {
+// startServer runs a standalone server until the test ends, and returns the administrator's kubeconfig.
+func startServer(t *testing.T, flags ...string) string {
 	t.Helper()
-	kubectl := filepath.Join(t.TempDir(), "kubectl")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", filepath.Join("..", "kubectl"), "-o", kubectl, ".").CombinedOutput(); err != nil {
-		t.Fatalf("building kubectl: %v\n%s", err, out)
+	server, err := standalone.Start(t.TempDir(), flags...)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return kubectl
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return server.Kubeconfig
 }

@@ -17,10 +17,11 @@ import (
 
 // exportCommand are the flags of the export command.
 type exportCommand struct {
-	server     kubeconfigFlags
-	core       bool
-	outputFile string
-	options    transfer.ExportOptions
+	server        kubeconfigFlags
+	allNamespaces bool
+	core          bool
+	outputFile    string
+	options       transfer.ExportOptions
 }
 
 func newExportCommand() *cobra.Command {
@@ -49,6 +50,9 @@ objects of a kind are as they were at one moment, but those of different kinds a
   gateway-apiserver export --context old | gateway-apiserver import --context new -f -`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !c.allNamespaces {
+				return errors.New("--all-namespaces=false: use --namespace to export only one")
+			}
 			if cmd.Flags().Changed("core") {
 				c.options.Core = &c.core
 			}
@@ -59,7 +63,7 @@ objects of a kind are as they were at one moment, but those of different kinds a
 	}
 	flags := cmd.Flags()
 	c.server.add(flags, "export only what is in this namespace, and the namespace itself")
-	flags.BoolP("all-namespaces", "A", true, "export what is in all namespaces")
+	flags.BoolVarP(&c.allNamespaces, "all-namespaces", "A", true, "export what is in all namespaces")
 	flags.StringToStringVar(&c.options.Versions, "version-of", nil, "the version to export a kind in, as `KIND=VERSION`, for example httproute=v1beta1; may be repeated")
 	flags.BoolVar(&c.core, "core", false, "export also Namespaces, ConfigMaps, Secrets, Services and EndpointSlices (default: unless the server is a cluster)")
 	flags.BoolVar(&c.options.Secrets, "secrets", true, "export Secrets too, if these kinds are exported")

@@ -30,7 +30,7 @@ type standaloneOptions struct {
 	listen    string
 	xdsListen string
 	manifests []string
-	channel   string
+	channel   choiceFlag
 	logging   *logsapi.LoggingConfiguration
 }
 
@@ -39,8 +39,11 @@ func newStandaloneCommand() *cobra.Command {
 		dataDir:   ".gateway-apiserver",
 		listen:    "127.0.0.1:6443",
 		xdsListen: defaultXDS.String(),
-		channel:   string(crd.ExperimentalChannel),
-		logging:   logsapi.NewLoggingConfiguration(),
+		channel: choiceFlag{
+			value:   string(crd.ExperimentalChannel),
+			choices: []string{string(crd.ExperimentalChannel), string(crd.StandardChannel)},
+		},
+		logging: logsapi.NewLoggingConfiguration(),
 	}
 	cmd := &cobra.Command{
 		Use:   "standalone",
@@ -68,16 +71,12 @@ the administrator (admin.kubeconfig). xDS is plaintext, and so only listens on l
 	flags.StringVar(&o.listen, "listen", o.listen, "address of the Kubernetes API, HOST:PORT; TLS with client certificates")
 	flags.StringVar(&o.xdsListen, "xds-listen", o.xdsListen, "address of the xDS server, HOST:PORT; loopback only")
 	flags.StringArrayVar(&o.manifests, "manifests", nil, "directory of YAML files to apply at the start and whenever they change; may be repeated")
-	flags.StringVar(&o.channel, "channel", o.channel, "release channel of the Gateway API whose rules apply: experimental or standard, which refuses experimental fields and kinds")
+	flags.Var(&o.channel, "channel", "release channel of the Gateway API whose rules apply; standard refuses experimental fields and kinds")
 	logsapi.AddFlags(o.logging, flags)
 	return cmd
 }
 
 func (o *standaloneOptions) run(ctx context.Context, out io.Writer) error {
-	channel := crd.Channel(o.channel)
-	if channel != crd.ExperimentalChannel && channel != crd.StandardChannel {
-		return fmt.Errorf("--channel %s: want %s or %s", channel, crd.ExperimentalChannel, crd.StandardChannel)
-	}
 	api, err := listen("--listen", o.listen)
 	if err != nil {
 		return err
@@ -96,7 +95,7 @@ func (o *standaloneOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer dir.close()
-	s, err := newStandalone(ctx, standaloneConfig{dir: dir, apiListen: api, xdsListen: xds, manifests: o.manifests, channel: channel})
+	s, err := newStandalone(ctx, standaloneConfig{dir: dir, apiListen: api, xdsListen: xds, manifests: o.manifests, channel: crd.Channel(o.channel.value)})
 	if err == nil {
 		err = s.run(ctx, out)
 	}

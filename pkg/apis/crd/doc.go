@@ -8,6 +8,9 @@
 // of retired versions out of the last release that served them, and writes zz_generated.crds.jsonl. Its schemas are
 // parsed when they are needed, and their rules compiled when one of them has to run.
 //
+// Most valid specs are accepted by generated predicates (package accept), without any JSON values. The libraries judge
+// the rest, and theirs are the errors.
+//
 // Objects are typed here, while the libraries work on JSON values. What a typed object cannot tell apart, this package
 // cannot either: a required field that is missing from one that is empty ("" for a string, 0 for a number). A missing
 // string is therefore refused by its minimum length or pattern, and accepted where "" is valid (the core group).

@@ -1,0 +1,44 @@
+package graph
+
+import (
+	"reflect"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// trafficTarget resolves a targetRef of a policy in a namespace. If the target exists, it is for the caller to say whether
+// the policy is accepted there.
+func (g *Graph) trafficTarget(namespace string, ref gwv1.LocalPolicyTargetReference) TrafficTargetFacts {
+	name := types.NamespacedName{Namespace: namespace, Name: string(ref.Name)}
+	f := TrafficTargetFacts{Ref: ref, Unaccepted: unknownTarget(ref)}
+	if f.Unaccepted == nil {
+		f.Service, f.Unaccepted = &name, missingTarget(name, g.services[name])
+		for _, gateway := range g.gatewaysUsing(name, func(int32) bool { return true }) {
+			f.Ancestors = append(f.Ancestors, ancestor(gwv1.GroupName, gwv1.Kind(KindGateway), gateway))
+		}
+	}
+	if len(f.Ancestors) == 0 {
+		f.Ancestors = []gwv1.ParentReference{ancestor(ref.Group, ref.Kind, name)}
+	}
+	return f
+}
+
+// trafficAncestors sums up by ancestor what is true of a policy's targets: "Ancestors refer to objects that are either the
+// Target of a policy or above it in terms of object hierarchy. ... we recommend that implementations SHOULD use Gateway
+// as the PolicyAncestorStatus object." An ancestor accepts a policy if one of the targets does.
+func trafficAncestors(targets []TrafficTargetFacts) []PolicyAncestorFacts {
+	var ancestors []PolicyAncestorFacts
+	for i := range targets {
+		for _, ref := range targets[i].Ancestors {
+			j := slices.IndexFunc(ancestors, func(a PolicyAncestorFacts) bool { return reflect.DeepEqual(a.Ref, ref) })
+			if j < 0 {
+				ancestors = append(ancestors, PolicyAncestorFacts{ref, targets[i].Unaccepted})
+			} else if targets[i].Unaccepted == nil {
+				ancestors[j].Unaccepted = nil
+			}
+		}
+	}
+	return ancestors
+}
