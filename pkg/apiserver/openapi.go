@@ -1,8 +1,13 @@
 package apiserver
 
 import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	openapicommon "k8s.io/kube-openapi/pkg/common"
+	"k8s.io/kube-openapi/pkg/spec3"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
@@ -23,7 +28,41 @@ func configureOpenAPI(config *genericapiserver.Config, version string) {
 		definition, _ := name(n)
 		return spec.MustCreateRef("#/components/schemas/" + openapicommon.EscapeJsonPointer(definition))
 	})
+	config.OpenAPIConfig.PostProcessSpec = mergeAsCRDs
+	config.OpenAPIV3Config.PostProcessSpec = mergeAsCRDsV3
 	for _, info := range []*spec.Info{config.OpenAPIConfig.Info, config.OpenAPIV3Config.Info} {
 		info.Title, info.Version = "gateway-apiserver", version
 	}
+}
+
+// strategicMergePatch is the patch type that knows which lists to merge, and by which key. No list of the Gateway API says
+// so, and for CustomResourceDefinitions it doesn't exist. It is understood here, but not published: kubectl would prefer
+// it, and stumble over retired fields, for which it looks in the specification.
+const strategicMergePatch = string(types.StrategicMergePatchType)
+
+// ofGatewayAPI says whether a path of the API belongs to a group of the Gateway API.
+func ofGatewayAPI(path string) bool {
+	return strings.HasPrefix(path, "/apis/"+apis.GatewayV1.Group+"/") || strings.HasPrefix(path, "/apis/"+apis.GatewayXV1alpha1.Group+"/")
+}
+
+// mergeAsCRDs makes kubectl patch Gateway API kinds as it patches custom resources, with JSON merge patches.
+func mergeAsCRDs(s *spec.Swagger) (*spec.Swagger, error) {
+	for path, item := range s.Paths.Paths {
+		if item.Patch != nil && ofGatewayAPI(path) {
+			item.Patch.Consumes = slices.DeleteFunc(slices.Clone(item.Patch.Consumes), func(mediaType string) bool {
+				return mediaType == strategicMergePatch
+			})
+		}
+	}
+	return s, nil
+}
+
+// mergeAsCRDsV3 is mergeAsCRDs for OpenAPI v3.
+func mergeAsCRDsV3(s *spec3.OpenAPI) (*spec3.OpenAPI, error) {
+	for path, item := range s.Paths.Paths {
+		if item.Patch != nil && item.Patch.RequestBody != nil && ofGatewayAPI(path) {
+			delete(item.Patch.RequestBody.Content, strategicMergePatch)
+		}
+	}
+	return s, nil
 }
