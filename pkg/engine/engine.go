@@ -77,8 +77,14 @@ func New(xds *cache.Cache, logger klog.Logger) *Engine {
 }
 
 // Run feeds the graph from the sources until ctx ends, and returns when nothing of the engine uses the sources or the
-// writers any more. writers write the statuses of dependents, by kind.
+// writers any more. writers write the statuses of dependents, by kind. Run panics if a source is of a kind that the graph
+// does not hold.
 func (e *Engine) Run(ctx context.Context, sources map[graph.Kind]Source, writers map[graph.Kind]StatusWriter) {
+	for kind := range sources {
+		if _, ok := kinds[kind]; !ok {
+			panic(fmt.Sprintf("engine: no row for the source of kind %s", kind))
+		}
+	}
 	e.writers = writers
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -18,8 +18,8 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
 )
 
-// withStatus are the kinds that have a status of ours.
-var withStatus = []graph.Kind{graph.KindGatewayClass, graph.KindGateway, graph.KindHTTPRoute, graph.KindGRPCRoute,
+// statusKinds are the kinds that have a status of ours.
+var statusKinds = []graph.Kind{graph.KindGatewayClass, graph.KindGateway, graph.KindHTTPRoute, graph.KindGRPCRoute,
 	graph.KindBackendTLSPolicy, graph.KindBackendTrafficPolicy,
 }
 
@@ -49,7 +49,7 @@ func testStatus(t *testing.T, data []byte) {
 	for change := range history.Changes() {
 		stale := e.changed(change.Do(e.graph))
 		settle(t, e, history, stale)
-		for _, kind := range withStatus {
+		for _, kind := range statusKinds {
 			for _, key := range graphtest.KeysOf(kind) {
 				if due := e.staleStatus(key); due != nil {
 					t.Fatalf("%s makes the status of %s stale, but not known to be: (-is +due)\n%s", change, key, cmp.Diff(e.graph.Object(key), due))
@@ -63,7 +63,7 @@ func testStatus(t *testing.T, data []byte) {
 		fresh.graph.Apply(obj)
 	}
 	ignored := cmpopts.IgnoreFields(metav1.Condition{}, "LastTransitionTime")
-	for _, kind := range withStatus {
+	for _, kind := range statusKinds {
 		for _, key := range graphtest.KeysOf(kind) {
 			if diff := cmp.Diff(rendered(fresh, key), rendered(e, key), ignored); diff != "" {
 				t.Errorf("the status of %s, of the objects at once (-) and of their history (+):\n%s", key, diff)
@@ -127,7 +127,7 @@ func loadedEngine(t *testing.T) *Engine {
 	t.Cleanup(e.queue.ShutDown)
 	e.loaded = true
 	e.writers = map[graph.Kind]StatusWriter{}
-	for _, kind := range withStatus {
+	for _, kind := range statusKinds {
 		e.writers[kind] = struct{ StatusWriter }{} // that there is one is all that matters
 	}
 	return e
@@ -135,12 +135,16 @@ func loadedEngine(t *testing.T) *Engine {
 
 // rendered returns an object with no other status than ours; nil if there is no such object.
 func rendered(e *Engine, key graph.Key) runtime.Object {
-	facts := e.facts(key)
+	of := kinds[key.Kind].status
+	if of == nil {
+		return nil
+	}
+	facts := of.facts(e.graph, key)
 	if facts == nil {
 		return nil
 	}
 	obj := e.graph.Object(key).(runtime.Object).DeepCopyObject()
-	copyStatus(obj, reflect.New(reflect.TypeOf(obj).Elem()).Interface().(runtime.Object))
-	setStatus(obj, facts)
+	of.copy(obj, reflect.New(reflect.TypeOf(obj).Elem()).Interface().(runtime.Object))
+	of.render(facts, obj)
 	return obj
 }

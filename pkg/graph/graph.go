@@ -41,7 +41,7 @@ type Graph struct {
 	tlsPoliciesByService   index[types.NamespacedName, types.NamespacedName]
 	tlsPoliciesByConfigMap index[types.NamespacedName, types.NamespacedName]
 
-	trafficPolicies          map[types.NamespacedName]*gwxv1alpha1.XBackendTrafficPolicy
+	trafficPolicies          map[types.NamespacedName]*trafficPolicyNode
 	trafficPoliciesByService index[types.NamespacedName, types.NamespacedName]
 	uses                     map[types.NamespacedName]map[use]int // by Service, how many routes make each
 
@@ -79,7 +79,7 @@ func New() *Graph {
 		tlsPoliciesByService:   index[types.NamespacedName, types.NamespacedName]{},
 		tlsPoliciesByConfigMap: index[types.NamespacedName, types.NamespacedName]{},
 
-		trafficPolicies:          map[types.NamespacedName]*gwxv1alpha1.XBackendTrafficPolicy{},
+		trafficPolicies:          map[types.NamespacedName]*trafficPolicyNode{},
 		trafficPoliciesByService: index[types.NamespacedName, types.NamespacedName]{},
 		uses:                     map[types.NamespacedName]map[use]int{},
 
@@ -192,7 +192,9 @@ func (g *Graph) Object(key Key) metav1.Object {
 			return node.object
 		}
 	case KindBackendTrafficPolicy:
-		return objectOrNil(g.trafficPolicies[name])
+		if node := g.trafficPolicies[name]; node != nil {
+			return node.object
+		}
 	}
 	return nil
 }

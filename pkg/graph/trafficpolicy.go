@@ -18,6 +18,13 @@ const (
 	defaultMinRetries     = 10
 )
 
+// trafficPolicyNode is an XBackendTrafficPolicy and how it reads, which every backendRef to its targets asks for.
+type trafficPolicyNode struct {
+	object  *gwxv1alpha1.XBackendTrafficPolicy
+	asks    trafficPolicy // for nothing, if it is invalid
+	invalid *Problem
+}
+
 // A trafficPolicy is what a valid XBackendTrafficPolicy asks for.
 type trafficPolicy struct {
 	session *SessionFacts
@@ -26,21 +33,25 @@ type trafficPolicy struct {
 
 // BackendTrafficPolicy returns what is true of an XBackendTrafficPolicy, or nil if there is no such policy.
 func (g *Graph) BackendTrafficPolicy(name types.NamespacedName) *BackendTrafficPolicyFacts {
-	policy := g.trafficPolicies[name]
-	if policy == nil {
+	node := g.trafficPolicies[name]
+	if node == nil {
 		return nil
 	}
-	return g.PreviewBackendTrafficPolicy(policy)
+	return g.evalTrafficPolicy(node)
 }
 
 // PreviewBackendTrafficPolicy returns what would be true of policy if it were written now. Nothing changes.
 func (g *Graph) PreviewBackendTrafficPolicy(policy *gwxv1alpha1.XBackendTrafficPolicy) *BackendTrafficPolicyFacts {
+	return g.evalTrafficPolicy(readTrafficPolicy(policy))
+}
+
+func (g *Graph) evalTrafficPolicy(node *trafficPolicyNode) *BackendTrafficPolicyFacts {
+	policy, invalid := node.object, node.invalid
 	f := &BackendTrafficPolicyFacts{Object: policy}
-	_, invalid := readTrafficPolicy(policy)
 	for i, ref := range policy.Spec.TargetRefs {
 		t := g.trafficTarget(policy.Namespace, ref)
 		if t.Unaccepted == nil {
-			t.Unaccepted = firstProblem(invalid, g.overruled(policy, *t.Service))
+			t.Unaccepted = firstProblem(invalid, g.overruled(node, *t.Service))
 		}
 		if t.Unaccepted != nil && t.Unaccepted != invalid {
 			t.Unaccepted = t.Unaccepted.in(fmt.Sprintf("spec.targetRefs[%d]", i))
@@ -54,9 +65,9 @@ func (g *Graph) PreviewBackendTrafficPolicy(policy *gwxv1alpha1.XBackendTrafficP
 	return f
 }
 
-// readTrafficPolicy returns what a policy asks for, or why it is invalid: "This reason is used with the Accepted
+// readTrafficPolicy finds out what a policy asks for, or why it is invalid: "This reason is used with the Accepted
 // condition when the policy is syntactically or semantically invalid" (PolicyReasonInvalid).
-func readTrafficPolicy(policy *gwxv1alpha1.XBackendTrafficPolicy) (trafficPolicy, *Problem) {
+func readTrafficPolicy(policy *gwxv1alpha1.XBackendTrafficPolicy) *trafficPolicyNode {
 	var p trafficPolicy
 	var invalidSession, invalidBudget *Problem
 	if s := policy.Spec.SessionPersistence; s != nil {
@@ -64,9 +75,9 @@ func readTrafficPolicy(policy *gwxv1alpha1.XBackendTrafficPolicy) (trafficPolicy
 	}
 	p.budget, invalidBudget = retryBudget(policy.Spec.RetryConstraint)
 	if problem := firstProblem(invalidSession, invalidBudget); problem != nil {
-		return trafficPolicy{}, newProblem(gwv1.PolicyReasonInvalid, "%s", problem.Message)
+		return &trafficPolicyNode{object: policy, invalid: newProblem(gwv1.PolicyReasonInvalid, "%s", problem.Message)}
 	}
-	return p, nil
+	return &trafficPolicyNode{object: policy, asks: p}
 }
 
 // inSpec names a field of a policy.
@@ -127,28 +138,26 @@ func trafficPolicyWarnings(spec *gwxv1alpha1.BackendTrafficPolicySpec) []string 
 // overruled: "there is another policy that targets the same resource and a merge is not possible" (PolicyReasonConflicted).
 // No merge strategy is defined for the kind ("there is no Override or Default policy configuration"), so that the
 // established policy wins: see comparePolicies.
-func (g *Graph) overruled(policy *gwxv1alpha1.XBackendTrafficPolicy, service types.NamespacedName) *Problem {
-	established := g.establishedPolicy(service, policy)
-	if established == nil || namespacedName(established) == namespacedName(policy) {
+func (g *Graph) overruled(node *trafficPolicyNode, service types.NamespacedName) *Problem {
+	established := g.establishedPolicy(service, node)
+	if established == nil || namespacedName(established.object) == namespacedName(node.object) {
 		return nil
 	}
 	return newProblem(gwv1.PolicyReasonConflicted, "XBackendTrafficPolicy %s, which comes before this one, already targets Service %s",
-		namespacedName(established), service)
+		namespacedName(established.object), service)
 }
 
 // establishedPolicy returns the first of the valid policies that target a Service, or nil if there is none. One may be
 // given to be considered instead of the policy of its name.
-func (g *Graph) establishedPolicy(
-	service types.NamespacedName, instead *gwxv1alpha1.XBackendTrafficPolicy,
-) *gwxv1alpha1.XBackendTrafficPolicy {
-	var first *gwxv1alpha1.XBackendTrafficPolicy
-	consider := func(policy *gwxv1alpha1.XBackendTrafficPolicy) {
-		if _, invalid := readTrafficPolicy(policy); invalid == nil && (first == nil || comparePolicies(policy, first) < 0) {
-			first = policy
+func (g *Graph) establishedPolicy(service types.NamespacedName, instead *trafficPolicyNode) *trafficPolicyNode {
+	var first *trafficPolicyNode
+	consider := func(node *trafficPolicyNode) {
+		if node.invalid == nil && (first == nil || comparePolicies(node.object, first.object) < 0) {
+			first = node
 		}
 	}
 	for name := range g.trafficPoliciesByService[service] {
-		if instead == nil || name != namespacedName(instead) {
+		if instead == nil || name != namespacedName(instead.object) {
 			consider(g.trafficPolicies[name])
 		}
 	}
@@ -160,30 +169,37 @@ func (g *Graph) establishedPolicy(
 
 // servicePolicy returns what the established policy of a Service asks for.
 func (g *Graph) servicePolicy(service types.NamespacedName) trafficPolicy {
-	established := g.establishedPolicy(service, nil)
-	if established == nil {
+	return g.establishedPolicy(service, nil).asked()
+}
+
+// asked is what a policy asks for, which is nothing if there is none.
+func (n *trafficPolicyNode) asked() trafficPolicy {
+	if n == nil {
 		return trafficPolicy{}
 	}
-	p, _ := readTrafficPolicy(established)
-	return p
+	return n.asks
 }
 
 func (g *Graph) setTrafficPolicy(name types.NamespacedName, policy *gwxv1alpha1.XBackendTrafficPolicy, d *Dirty) {
 	d.status(trafficPolicyKey(name))
 	old := g.trafficPolicies[name]
-	if old != nil && policy != nil && sameTrafficPolicy(old, policy) {
-		g.trafficPolicies[name] = policy
+	if old != nil && policy != nil && sameTrafficPolicy(old.object, policy) {
+		g.trafficPolicies[name] = &trafficPolicyNode{policy, old.asks, old.invalid}
 		return
 	}
-	services := append(policyServices(old), policyServices(policy)...)
+	var node *trafficPolicyNode
+	if policy != nil {
+		node = readTrafficPolicy(policy)
+	}
+	services := append(old.services(), node.services()...)
 	services = sorted(services, compareNames)
-	before := make([]*gwxv1alpha1.XBackendTrafficPolicy, len(services))
+	before := make([]*trafficPolicyNode, len(services))
 	for i, service := range services {
 		before[i] = g.establishedPolicy(service, nil)
 		g.trafficPoliciesByService.remove(service, name)
 	}
-	put(g.trafficPolicies, name, policy)
-	for _, service := range policyServices(policy) {
+	put(g.trafficPolicies, name, node)
+	for _, service := range node.services() {
 		g.trafficPoliciesByService.add(service, name)
 	}
 	for i, service := range services {
@@ -194,17 +210,11 @@ func (g *Graph) setTrafficPolicy(name types.NamespacedName, policy *gwxv1alpha1.
 }
 
 // establish follows what changes when another policy than before, or another state of it, holds for a Service.
-func (g *Graph) establish(service types.NamespacedName, before, after *gwxv1alpha1.XBackendTrafficPolicy, d *Dirty) {
-	if before == nil || after == nil || namespacedName(before) != namespacedName(after) {
+func (g *Graph) establish(service types.NamespacedName, before, after *trafficPolicyNode, d *Dirty) {
+	if before == nil || after == nil || namespacedName(before.object) != namespacedName(after.object) {
 		g.trafficPoliciesChanged(service, d)
 	}
-	var was, is trafficPolicy
-	if before != nil {
-		was, _ = readTrafficPolicy(before)
-	}
-	if after != nil {
-		is, _ = readTrafficPolicy(after)
-	}
+	was, is := before.asked(), after.asked()
 	if !reflect.DeepEqual(was.budget, is.budget) {
 		for port := range servicePorts(g.services[service]) {
 			d.backend(BackendKey{service, port.Port})
@@ -222,15 +232,16 @@ func sameTrafficPolicy(a, b *gwxv1alpha1.XBackendTrafficPolicy) bool {
 	return a.CreationTimestamp.Equal(&b.CreationTimestamp) && reflect.DeepEqual(a.Spec, b.Spec)
 }
 
-// policyServices returns the Services that a policy targets, of which some may be missing.
-func policyServices(policy *gwxv1alpha1.XBackendTrafficPolicy) []types.NamespacedName {
-	if policy == nil {
+// services returns the Services that a policy targets, of which some may be missing. A policy that isn't there targets
+// none.
+func (n *trafficPolicyNode) services() []types.NamespacedName {
+	if n == nil {
 		return nil
 	}
 	var services []types.NamespacedName
-	for _, ref := range policy.Spec.TargetRefs {
+	for _, ref := range n.object.Spec.TargetRefs {
 		if targetsService(ref) {
-			services = append(services, types.NamespacedName{Namespace: policy.Namespace, Name: string(ref.Name)})
+			services = append(services, types.NamespacedName{Namespace: n.object.Namespace, Name: string(ref.Name)})
 		}
 	}
 	return services
