@@ -58,8 +58,9 @@ var rules = []rule{
 	{pkg: "pkg/garbage", project: []string{"pkg/registry"}, never: []string{envoy}},
 	{pkg: "pkg/registry", project: []string{"pkg/apis/..."}, never: []string{envoy}},
 	{pkg: "pkg/apis/...", project: []string{"pkg/apis/..."}, never: []string{envoy}},
-	{pkg: "pkg/manifests", never: []string{envoy}},
-	{pkg: "pkg/transfer", never: []string{envoy}},
+	{pkg: "pkg/manifests", project: []string{"pkg/documents"}, never: []string{envoy}},
+	{pkg: "pkg/transfer", project: []string{"pkg/documents"}, never: []string{envoy}},
+	{pkg: "pkg/documents", never: []string{envoy}},
 	{pkg: "pkg/etcd"},
 	{pkg: "pkg/pki"},
 

@@ -2,7 +2,6 @@ package manifests
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +18,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/klog/v2"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/documents"
 )
 
 const (
@@ -29,17 +30,6 @@ const (
 
 	defaultNamespace = metav1.NamespaceDefault
 )
-
-// digest identifies what an application of a document would send.
-type digest [sha256.Size]byte
-
-func (d document) digest() (digest, error) {
-	data, err := json.Marshal(d.object)
-	if err != nil {
-		return digest{}, err
-	}
-	return sha256.Sum256(append(data, d.file...)), nil
-}
 
 // errUnavailable says that the server gives no answers at present.
 var errUnavailable = errors.New("the API server is not available")
@@ -72,7 +62,7 @@ func (f *Follower) applyAll(ctx context.Context, documents []document) (applied 
 		if p.lasting {
 			f.refused[sum] = p
 		}
-		p.place = d.place // a document may move within its file
+		p.place = d.Place // a document may move within its file
 		problems = append(problems, p)
 	}
 	return applied, problems, nil
@@ -80,12 +70,12 @@ func (f *Follower) applyAll(ctx context.Context, documents []document) (applied 
 
 // apply applies a document, and notes whether the object is the follower's.
 func (f *Follower) apply(ctx context.Context, d document) error {
-	gvk := d.object.GroupVersionKind()
+	gvk := d.Object.GroupVersionKind()
 	mapping, err := f.mappingOf(gvk)
 	if err != nil {
 		return err
 	}
-	object := d.object.DeepCopy()
+	object := d.Object.DeepCopy()
 	at := target{resource: mapping.Resource, name: object.GetName()}
 	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
 		if object.GetNamespace() == "" {
@@ -98,16 +88,16 @@ func (f *Follower) apply(ctx context.Context, d document) error {
 		return err
 	}
 	if made {
-		if err := unstructured.SetNestedField(object.Object, d.file, "metadata", "annotations", Annotation); err != nil {
+		if err := unstructured.SetNestedField(object.Object, d.File, "metadata", "annotations", Annotation); err != nil {
 			return err
 		}
 	}
-	if err := f.patch(ctx, at, object, d.place); err != nil {
+	if err := f.patch(ctx, at, object, d.Place); err != nil {
 		return err
 	}
 	delete(f.made, d.key())
 	if made {
-		f.made[d.key()] = ownership{target: at, file: d.file}
+		f.made[d.key()] = ownership{target: at, file: d.File}
 	}
 	return nil
 }
@@ -149,7 +139,7 @@ func (f *Follower) patch(ctx context.Context, at target, object *unstructured.Un
 	if err != nil {
 		return err
 	}
-	logger := klog.FromContext(ctx).WithValues("file", from.file, "document", from.number, "line", from.line, "object", title(object))
+	logger := klog.FromContext(ctx).WithValues("file", from.File, "document", from.Number, "line", from.Line, "object", documents.Title(object))
 	force := true
 	_, err = resourceIn(f.dynamic, at).Patch(klog.NewContext(ctx, logger), at.name, types.ApplyPatchType, data, metav1.PatchOptions{
 		FieldManager: FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict,
@@ -194,8 +184,8 @@ const mistyped = "failed to create typed patch object"
 // problemOf tells what an answer to the application of a document means.
 func problemOf(d document, err error) problem {
 	return problem{
-		place:  d.place,
-		object: title(d.object),
+		place:  d.Place,
+		object: documents.Title(d.Object),
 		field:  strings.Join(fieldsOf(err), ", "),
 		err:    err,
 		lasting: apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsMethodNotSupported(err) ||

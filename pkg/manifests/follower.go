@@ -133,7 +133,7 @@ var errRetry = errors.New("some documents could not be applied yet")
 func (f *Follower) pass(ctx context.Context, now time.Time) (time.Duration, error) {
 	t := read(f.dirs)
 	for _, dir := range f.dirs {
-		unread := slices.ContainsFunc(t.problems, func(p problem) bool { return p.file == dir })
+		unread := slices.ContainsFunc(t.problems, func(p problem) bool { return p.File == dir })
 		if !unread && !slices.Contains(t.vacant, dir) {
 			f.occupied[dir] = true
 		}
@@ -213,7 +213,7 @@ func (f *Follower) report(ctx context.Context, problems []problem) {
 			value any
 			known bool
 		}{
-			{"file", p.file, true}, {"document", p.number, p.number > 0}, {"line", p.line, p.line > 0},
+			{"file", p.File, true}, {"document", p.Number, p.Number > 0}, {"line", p.Line, p.Line > 0},
 			{"object", p.object, p.object != ""}, {"field", p.field, p.field != ""},
 		} {
 			if v.known {

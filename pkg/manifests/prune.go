@@ -83,7 +83,7 @@ func (f *Follower) orphans(t tree, declared map[key]bool) (orphans []key, kept [
 		case declared[id] || !slices.Contains(f.dirs, dir):
 		case slices.Contains(t.vacant, dir) && !f.occupied[dir]:
 			kept = append(kept, problem{
-				place: place{file: o.file}, headline: "Object kept, though its manifest is gone", object: id.Kind + " " + o.path(), lasting: true,
+				place: place{File: o.file}, headline: "Object kept, though its manifest is gone", object: id.Kind + " " + o.path(), lasting: true,
 				err: errors.New("its directory has been without any manifest since the start, as if it were not mounted"),
 			})
 		default:
@@ -135,7 +135,7 @@ func (f *Follower) deleteAll(ctx context.Context, orphans []key) ([]problem, err
 			return nil, fmt.Errorf("%w: %w", errUnavailable, err)
 		default:
 			problems = append(problems, problem{
-				place: place{file: o.file}, headline: "Object not deleted, though its manifest is gone", object: id.Kind + " " + o.path(), err: err,
+				place: place{File: o.file}, headline: "Object not deleted, though its manifest is gone", object: id.Kind + " " + o.path(), err: err,
 			})
 		}
 	}

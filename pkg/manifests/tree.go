@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/documents"
 )
 
 // tree is what the directories hold at a moment.
@@ -18,12 +20,9 @@ type tree struct {
 	vacant []string
 }
 
-// suffixes are those of the files that are read.
-var suffixes = []string{".yaml", ".yml", ".json"}
-
 // isManifest says whether a file is read, by its name.
 func isManifest(name string) bool {
-	return !strings.HasPrefix(name, ".") && slices.Contains(suffixes, filepath.Ext(name))
+	return !strings.HasPrefix(name, ".") && documents.IsFile(name)
 }
 
 // read reads the directories, which are absolute paths. Of two documents for one object the first counts: directories
@@ -34,7 +33,7 @@ func read(dirs []string) tree {
 	for _, dir := range dirs {
 		files, err := manifestsIn(dir)
 		if err != nil {
-			t.problems = append(t.problems, problem{place: place{file: dir}, err: err})
+			t.problems = append(t.problems, problem{place: place{File: dir}, err: err})
 			continue
 		}
 		if len(files) == 0 {
@@ -43,23 +42,23 @@ func read(dirs []string) tree {
 		for _, file := range files {
 			data, err := readFile(file)
 			if err != nil {
-				t.problems = append(t.problems, problem{place: place{file: file}, err: err})
+				t.problems = append(t.problems, problem{place: place{File: file}, err: err})
 				continue
 			}
-			documents, problems := parse(file, data)
+			declared, problems := parse(file, data)
 			t.problems = append(t.problems, problems...)
-			for _, d := range documents {
+			for _, d := range declared {
 				if first, ok := seen[d.key()]; ok {
-					t.problems = append(t.problems, problem{place: d.place, object: title(d.object), lasting: true,
-						err: fmt.Errorf("the object is already declared in %s, document %d, line %d; that one counts", first.file, first.number, first.line)})
+					t.problems = append(t.problems, problem{place: d.Place, object: documents.Title(d.Object), lasting: true,
+						err: fmt.Errorf("the object is already declared in %s, document %d, line %d; that one counts", first.File, first.Number, first.Line)})
 					continue
 				}
-				seen[d.key()] = d.place
+				seen[d.key()] = d.Place
 				t.documents = append(t.documents, d)
 			}
 		}
 	}
-	slices.SortStableFunc(t.documents, func(a, b document) int { return cmp.Compare(rank(a.object.GetKind()), rank(b.object.GetKind())) })
+	slices.SortStableFunc(t.documents, func(a, b document) int { return cmp.Compare(rank(a.Object.GetKind()), rank(b.Object.GetKind())) })
 	return t
 }
 

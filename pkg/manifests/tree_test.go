@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/documents"
 )
 
 // write writes files, by their paths in dir.
@@ -33,10 +35,10 @@ func object(apiVersion, kind, name string) string {
 func contents(t tree, dir string) []string {
 	var out []string
 	for _, d := range t.documents {
-		out = append(out, strings.TrimPrefix(d.file, dir)+" "+title(d.object))
+		out = append(out, strings.TrimPrefix(d.File, dir)+" "+documents.Title(d.Object))
 	}
 	for _, p := range t.problems {
-		out = append(out, strings.TrimPrefix(p.file, dir)+"! "+strings.ReplaceAll(p.err.Error(), dir, ""))
+		out = append(out, strings.TrimPrefix(p.File, dir)+"! "+strings.ReplaceAll(p.err.Error(), dir, ""))
 	}
 	for _, v := range t.vacant {
 		out = append(out, strings.TrimPrefix(v, dir)+" vacant")

@@ -37,6 +37,30 @@ func negative[T ~string](conditionType T, p *graph.Problem) verdict {
 	return verdict{string(conditionType), metav1.ConditionTrue, p.Reason, p.Message}
 }
 
+// The types of the conditions that are ours among those of others: what is rendered has a verdict on each of them,
+// whatever the facts are. The conditions of routes and policies are in entries of our own.
+var (
+	classConditionTypes    = typesOf(classVerdicts(&graph.GatewayClassFacts{}))
+	gatewayConditionTypes  = typesOf(gatewayVerdicts(&graph.GatewayFacts{}))
+	listenerConditionTypes = typesOf(listenerVerdicts(&graph.ListenerFacts{}))
+)
+
+func typesOf(verdicts []verdict) []string {
+	types := make([]string, 0, len(verdicts))
+	for _, v := range verdicts {
+		types = append(types, v.conditionType)
+	}
+	return types
+}
+
+// ConditionTypes returns the types of all conditions that are rendered into the status of GatewayClasses, Gateways and
+// their listeners, next to those of others, each once, in the order of the alphabet. The slice is the caller's.
+func ConditionTypes() []string {
+	types := slices.Concat(classConditionTypes, gatewayConditionTypes, listenerConditionTypes)
+	slices.Sort(types)
+	return slices.Compact(types)
+}
+
 // merge writes verdicts into a list of conditions that is the caller's, with the semantics of meta.SetStatusCondition
 // (which reads the clock, and knows no limit): a condition keeps its place, and its lastTransitionTime unless its
 // status changes. New ones go to the end, as far as there is room, in the order of the verdicts.

@@ -2,6 +2,7 @@ package status_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -114,4 +115,12 @@ func TestFullList(t *testing.T) {
 	if len(got.Conditions) != 8 || got.Conditions[7].Type != "Accepted" {
 		t.Errorf("got %q, want Accepted in the last place", text(got.Conditions))
 	}
+}
+
+// TestConditionTypes has every type once. That no other one is rendered is for FuzzMerge to tell.
+func TestConditionTypes(t *testing.T) {
+	t.Parallel()
+	want := slices.Concat(classTypes, gatewayTypes, listenerTypes)
+	slices.Sort(want)
+	equal(t, "types", status.ConditionTypes(), slices.Compact(want))
 }

@@ -37,6 +37,7 @@ func (g generator) checkGatewayClass(t *testing.T) {
 	got := status.GatewayClass(facts, old, 5, now)
 	same(t, "old", old, input)
 	checkConditions(t, classTypes, got.Conditions, old.Conditions)
+	checkTypes(t, status.GatewayClass(facts, gwv1.GatewayClassStatus{}, 5, now).Conditions)
 	same(t, "second rendering", status.GatewayClass(facts, *got.DeepCopy(), 5, later), got)
 }
 
@@ -63,6 +64,11 @@ func (g generator) checkGateway(t *testing.T) {
 	got := status.Gateway(facts, old, 5, now)
 	same(t, "old", old, input)
 	checkConditions(t, gatewayTypes, got.Conditions, old.Conditions)
+	rendered := status.Gateway(facts, gwv1.GatewayStatus{}, 5, now)
+	checkTypes(t, rendered.Conditions)
+	for _, l := range rendered.Listeners {
+		checkTypes(t, l.Conditions)
+	}
 	for i, l := range facts.Listeners {
 		same(t, "listener", got.Listeners[i].Name, l.Spec.Name)
 		for _, o := range old.Listeners {
@@ -184,6 +190,16 @@ func checkConditions(t *testing.T, ours []string, got, old []metav1.Condition) {
 	}
 	if len(got) > 8 {
 		t.Errorf("%d conditions, the schema allows 8", len(got))
+	}
+}
+
+// checkTypes checks that conditions, all of which are rendered, are of the types that ConditionTypes tells.
+func checkTypes(t *testing.T, conditions []metav1.Condition) {
+	t.Helper()
+	for _, c := range conditions {
+		if !slices.Contains(status.ConditionTypes(), c.Type) {
+			t.Errorf("%s is rendered, and not in ConditionTypes", c.Type)
+		}
 	}
 }
 

@@ -26,12 +26,7 @@ func Gateway(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, no
 		return old
 	}
 	status := *old.DeepCopy()
-	merge(&status.Conditions, generation, now,
-		gatewayAccepted(f),
-		positive(gwv1.GatewayConditionProgrammed, gatewayUnprogrammed(f), gwv1.GatewayReasonProgrammed, messageProgrammed),
-		positive(gwv1.GatewayConditionResolvedRefs, f.Unresolved, gwv1.GatewayReasonResolvedRefs, messageResolved),
-		negative(gwv1.GatewayConditionInsecureFrontendValidationMode, f.InsecureFrontend),
-	)
+	merge(&status.Conditions, generation, now, gatewayVerdicts(f)...)
 	status.Addresses = addresses(f.Addresses)
 
 	// An entry whose listener is gone from the spec goes too: its name is all that it was about.
@@ -48,6 +43,16 @@ func Gateway(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, no
 	}
 	status.Listeners = listeners
 	return status
+}
+
+// gatewayVerdicts are the conditions of a Gateway.
+func gatewayVerdicts(f *graph.GatewayFacts) []verdict {
+	return []verdict{
+		gatewayAccepted(f),
+		positive(gwv1.GatewayConditionProgrammed, gatewayUnprogrammed(f), gwv1.GatewayReasonProgrammed, messageProgrammed),
+		positive(gwv1.GatewayConditionResolvedRefs, f.Unresolved, gwv1.GatewayReasonResolvedRefs, messageResolved),
+		negative(gwv1.GatewayConditionInsecureFrontendValidationMode, f.InsecureFrontend),
+	}
 }
 
 // gatewayAccepted says whether the Gateway is accepted. The reason ListenersNotValid goes with True as long as one

@@ -16,14 +16,19 @@ func GatewayClass(f *graph.GatewayClassFacts, old gwv1.GatewayClassStatus, gener
 		return old
 	}
 	status := *old.DeepCopy()
-	merge(&status.Conditions, generation, now,
+	merge(&status.Conditions, generation, now, classVerdicts(f)...)
+	status.SupportedFeatures = SupportedFeatures()
+	return status
+}
+
+// classVerdicts are the conditions of a GatewayClass.
+func classVerdicts(f *graph.GatewayClassFacts) []verdict {
+	return []verdict{
 		positive(gwv1.GatewayClassConditionStatusAccepted, f.Unaccepted,
 			gwv1.GatewayClassReasonAccepted, "Gateways of this class are served by "+string(graph.ControllerName)),
 		// The specification defines this condition by the annotations of the CRDs that are installed. Here there are
 		// none: the API is served from the types and schemas of the bundle that this binary is built from.
 		positive(gwv1.GatewayClassConditionStatusSupportedVersion, nil,
 			gwv1.GatewayClassReasonSupportedVersion, "The API is served from the compiled-in Gateway API bundle "+consts.BundleVersion),
-	)
-	status.SupportedFeatures = SupportedFeatures()
-	return status
+	}
 }

@@ -10,26 +10,11 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
 
-// The types of the conditions that are ours. Those of a route are in entries of our own.
-var (
-	classConditions = []string{
-		string(gwv1.GatewayClassConditionStatusAccepted), string(gwv1.GatewayClassConditionStatusSupportedVersion),
-	}
-	gatewayConditions = []string{
-		string(gwv1.GatewayConditionAccepted), string(gwv1.GatewayConditionProgrammed), string(gwv1.GatewayConditionResolvedRefs),
-		string(gwv1.GatewayConditionInsecureFrontendValidationMode),
-	}
-	listenerConditionTypes = []string{
-		string(gwv1.ListenerConditionAccepted), string(gwv1.ListenerConditionProgrammed), string(gwv1.ListenerConditionResolvedRefs),
-		string(gwv1.ListenerConditionConflicted), string(gwv1.ListenerConditionOverlappingTLSConfig),
-	}
-)
-
 // RestoreGatewayClass returns the status that a client has written, with our conditions as they are stored: what the
 // client made of them, or that it left them out, is no transition.
 func RestoreGatewayClass(f *graph.GatewayClassFacts, written, stored gwv1.GatewayClassStatus) gwv1.GatewayClassStatus {
 	if f.Managed {
-		written.Conditions = restore(written.Conditions, stored.Conditions, classConditions)
+		written.Conditions = restore(written.Conditions, stored.Conditions, classConditionTypes)
 	}
 	return written
 }
@@ -39,7 +24,7 @@ func RestoreGateway(f *graph.GatewayFacts, written, stored gwv1.GatewayStatus) g
 	if !f.Managed {
 		return written
 	}
-	written.Conditions = restore(written.Conditions, stored.Conditions, gatewayConditions)
+	written.Conditions = restore(written.Conditions, stored.Conditions, gatewayConditionTypes)
 	written.Listeners = slices.Clone(written.Listeners)
 	for _, s := range stored.Listeners {
 		i := slices.IndexFunc(written.Listeners, func(w gwv1.ListenerStatus) bool { return w.Name == s.Name })

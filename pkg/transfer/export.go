@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/documents"
 )
 
 // pageSize is how many objects are asked for at once.
@@ -19,8 +21,8 @@ const pageSize = 500
 
 // ExportOptions say what to export, and how.
 type ExportOptions struct {
-	// Controller is the controllerName of gateway-apiserver, whose own status is left out.
-	Controller string
+	// Controller is gateway-apiserver, whose own status is left out.
+	Controller Controller
 	// Versions has the version in which to export a kind, by one of the kind's names, alone or as NAME.GROUP. Others are
 	// exported in the version that the server prefers.
 	Versions map[string]string
@@ -133,7 +135,7 @@ func (e *exporter) write(ctx context.Context, o *unstructured.Unstructured) erro
 	}
 	e.seen[o.GetUID()] = true
 	if o.GetDeletionTimestamp() != nil {
-		e.done.Leaving = append(e.done.Leaving, Title(o))
+		e.done.Leaving = append(e.done.Leaving, documents.Title(o))
 		return nil
 	}
 	managed, err := e.management.has(ctx, o)
@@ -151,7 +153,7 @@ func (e *exporter) write(ctx context.Context, o *unstructured.Unstructured) erro
 	}
 	data, err := encode(o)
 	if err != nil {
-		return fmt.Errorf("%s: %w", Title(o), err)
+		return fmt.Errorf("%s: %w", documents.Title(o), err)
 	}
 	if e.done.Objects > 0 {
 		data = append([]byte("---\n"), data...)

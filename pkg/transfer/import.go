@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -13,6 +14,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/retry"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/documents"
 )
 
 // FieldManager owns the fields of objects that are imported without their managedFields.
@@ -61,8 +64,8 @@ const (
 
 // ImportOptions say how to import.
 type ImportOptions struct {
-	// Controller is the controllerName of gateway-apiserver, whose own status is not imported.
-	Controller string
+	// Controller is gateway-apiserver, whose own status is not imported.
+	Controller Controller
 	// Namespace is that of objects that name none.
 	Namespace  string
 	OnConflict Conflict
@@ -79,9 +82,9 @@ type importer struct {
 	plan       plan
 }
 
-// Import writes the objects of documents to the server that config describes, and calls report for each, one after the
-// other. An object that fails doesn't stop the others. The error is of the import as a whole.
-func Import(ctx context.Context, config *rest.Config, documents []Document, o ImportOptions, report func(Result)) error {
+// Import writes objects to the server that config describes, and calls report for each, one after the other. An object
+// that fails doesn't stop the others. The error is of the import as a whole.
+func Import(ctx context.Context, config *rest.Config, objects []documents.Document, o ImportOptions, report func(Result)) error {
 	config = rest.CopyConfig(config)
 	config.WarningHandlerWithContext = warningCollector{}
 	catalog, err := discover(ctx, config)
@@ -94,7 +97,7 @@ func Import(ctx context.Context, config *rest.Config, documents []Document, o Im
 	}
 	i := &importer{
 		ImportOptions: o, client: client, catalog: catalog, management: newManagement(o.Controller, client, catalog),
-		plan: newPlan(documents, catalog, o.Namespace),
+		plan: newPlan(objects, catalog, o.Namespace),
 	}
 	for _, r := range i.plan.refused {
 		report(r)
@@ -132,7 +135,7 @@ func (i *importer) together(ctx context.Context, items []*item) []Result {
 // each of which a server takes separately.
 func (i *importer) one(ctx context.Context, it *item) Result {
 	ctx, warnings := collectWarnings(ctx)
-	r := Result{Object: Title(it.Object)}
+	r := Result{Object: documents.Title(it.Object)}
 	var missing []string
 	r.Action, missing, r.Err = i.write(ctx, it)
 	if r.Err != nil {
@@ -165,7 +168,7 @@ func (i *importer) write(ctx context.Context, it *item) (_ Action, missing []str
 		return Unchecked, missing, nil
 	case err != nil:
 		return "", missing, err
-	case i.DryRun || action != Created && i.OnConflict != Replace:
+	case i.DryRun || action == Skipped || action == Unchanged && i.OnConflict != Replace && !isUnfinished(written):
 		return action, missing, nil
 	}
 	completed, err := i.complete(ctx, client, it, written)
@@ -176,6 +179,11 @@ func (i *importer) write(ctx context.Context, it *item) (_ Action, missing []str
 		action = Updated
 	}
 	return action, missing, nil
+}
+
+// isUnfinished says whether an import has made o and then failed, or stopped, before the object was whole.
+func isUnfinished(o *unstructured.Unstructured) bool {
+	return slices.ContainsFunc(o.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool { return entry.Manager == unfinished })
 }
 
 func (i *importer) dryRun() []string {

@@ -30,14 +30,6 @@ func strip(o *unstructured.Unstructured) {
 	}
 }
 
-// Title names an object for people, for example "HTTPRoute default/web".
-func Title(o *unstructured.Unstructured) string {
-	if o.GetNamespace() == "" {
-		return o.GetKind() + " " + o.GetName()
-	}
-	return o.GetKind() + " " + o.GetNamespace() + "/" + o.GetName()
-}
-
 // encode writes an object as a YAML document. One with characters that YAML forbids or takes for line breaks stays JSON,
 // with these escaped, which is YAML too.
 func encode(o *unstructured.Unstructured) ([]byte, error) {

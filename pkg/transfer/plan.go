@@ -7,11 +7,13 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/documents"
 )
 
 // item is a document that can be imported.
 type item struct {
-	Document
+	documents.Document
 	served servedVersion
 	key    key
 	// depth is how many owners stand above the object, of those that are imported with it.
@@ -43,17 +45,17 @@ type plan struct {
 }
 
 // newPlan makes a plan for a server that serves what c says. namespace is that of objects that name none.
-func newPlan(documents []Document, c *catalog, namespace string) plan {
+func newPlan(objects []documents.Document, c *catalog, namespace string) plan {
 	p := plan{known: map[key]*item{}}
-	for _, d := range documents {
+	for _, d := range objects {
 		i, err := newItem(d, c, namespace)
 		if err == nil {
 			if first := p.known[i.key]; first != nil {
-				err = fmt.Errorf("the object is there twice: in %s, and in %s", first.place, d.place)
+				err = fmt.Errorf("the object is there twice: in %s, and in %s", first.Place, d.Place)
 			}
 		}
 		if err != nil {
-			p.refused = append(p.refused, Result{Object: Title(d.Object), Action: Failed, Err: err})
+			p.refused = append(p.refused, Result{Object: documents.Title(d.Object), Action: Failed, Err: err})
 			continue
 		}
 		p.known[i.key] = i
@@ -66,7 +68,7 @@ func newPlan(documents []Document, c *catalog, namespace string) plan {
 	return p
 }
 
-func newItem(d Document, c *catalog, namespace string) (*item, error) {
+func newItem(d documents.Document, c *catalog, namespace string) (*item, error) {
 	served, err := c.lookup(d.Object.GroupVersionKind())
 	if err != nil {
 		return nil, err

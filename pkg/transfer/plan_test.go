@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/documents"
 )
 
 func TestPlan(t *testing.T) {
@@ -61,14 +63,14 @@ func TestPlan(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var documents []Document
+			var objects []documents.Document
 			for _, text := range test.documents {
-				documents = append(documents, Document{object(t, text), "here"})
+				objects = append(objects, documents.Document{Place: documents.Place{File: "here"}, Object: object(t, text)})
 			}
-			p := newPlan(documents, c, "standard")
+			p := newPlan(objects, c, "standard")
 			var got, refused []string
 			for _, i := range p.items {
-				got = append(got, Title(i.Object))
+				got = append(got, documents.Title(i.Object))
 			}
 			for _, r := range p.refused {
 				refused = append(refused, r.Object+" "+string(r.Action)+": "+r.Err.Error())

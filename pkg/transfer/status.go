@@ -12,28 +12,24 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
-	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// controller is the controllerName of gateway-apiserver. Its domain is the prefix of the conditions that are its own.
-type controller string
-
-func (c controller) domain() string {
-	domain, _, _ := strings.Cut(string(c), "/")
-	return domain + "/"
+// Controller is gateway-apiserver as the writer of status.
+type Controller struct {
+	// Name is its controllerName. The domain of that is the prefix of further conditions of its own.
+	Name string
+	// Conditions are the types of the conditions that it sets on the objects that it manages, next to those of others.
+	Conditions []string
 }
 
-// managersConditions are the types of the conditions that whoever manages an object sets.
-var managersConditions = []string{
-	string(gwv1.GatewayConditionAccepted), string(gwv1.GatewayConditionProgrammed), string(gwv1.GatewayConditionResolvedRefs),
-	string(gwv1.GatewayConditionInsecureFrontendValidationMode),
-	string(gwv1.ListenerConditionConflicted), string(gwv1.ListenerConditionOverlappingTLSConfig),
-	string(gwv1.GatewayClassConditionStatusSupportedVersion),
+func (c Controller) domain() string {
+	domain, _, _ := strings.Cut(c.Name, "/")
+	return domain + "/"
 }
 
 // othersStatus returns the part of an object's status that the controller has not written, or nil if there is none.
 // managed says that the controller manages the object: then only conditions may be somebody else's.
-func (c controller) othersStatus(o *unstructured.Unstructured, managed bool) map[string]any {
+func (c Controller) othersStatus(o *unstructured.Unstructured, managed bool) map[string]any {
 	status, _, _ := unstructured.NestedMap(o.Object, "status") // a copy
 	if o.GroupVersionKind().GroupKind() == namespaceKind {
 		return nil // it tells where in its life the Namespace is
@@ -51,7 +47,7 @@ func (c controller) othersStatus(o *unstructured.Unstructured, managed bool) map
 		}
 		status[field] = slices.DeleteFunc(entries, func(entry any) bool {
 			e, _ := entry.(map[string]any)
-			return e["controllerName"] == string(c)
+			return e["controllerName"] == c.Name
 		})
 	}
 	for field, value := range status {
@@ -65,17 +61,17 @@ func (c controller) othersStatus(o *unstructured.Unstructured, managed bool) map
 	return status
 }
 
-func (c controller) othersConditions(conditions any) []any {
+func (c Controller) othersConditions(conditions any) []any {
 	list, _ := conditions.([]any)
 	return slices.DeleteFunc(list, func(condition any) bool {
 		fields, _ := condition.(map[string]any)
 		t, _ := fields["type"].(string)
-		return slices.Contains(managersConditions, t) || strings.HasPrefix(t, c.domain())
+		return slices.Contains(c.Conditions, t) || strings.HasPrefix(t, c.domain())
 	})
 }
 
 // othersListeners returns the listeners that have conditions of others, with nothing but these.
-func (c controller) othersListeners(listeners any) (out []any) {
+func (c Controller) othersListeners(listeners any) (out []any) {
 	list, _ := listeners.([]any)
 	for _, listener := range list {
 		l, _ := listener.(map[string]any)
@@ -106,7 +102,7 @@ func isEmpty(value any) bool {
 // management knows which objects of a server the controller manages: GatewayClasses and meshes name it, and the others
 // belong to a GatewayClass in the end.
 type management struct {
-	controller
+	Controller
 	client  dynamic.Interface
 	catalog *catalog
 
@@ -117,8 +113,8 @@ type management struct {
 // ref identifies an object that another one refers to.
 type ref struct{ kind, namespace, name string }
 
-func newManagement(name string, client dynamic.Interface, catalog *catalog) *management {
-	return &management{controller: controller(name), client: client, catalog: catalog, known: map[ref]bool{}}
+func newManagement(c Controller, client dynamic.Interface, catalog *catalog) *management {
+	return &management{Controller: c, client: client, catalog: catalog, known: map[ref]bool{}}
 }
 
 // has says whether the controller manages an object. One whose GatewayClass is missing is managed by nobody.
@@ -132,7 +128,7 @@ func (m *management) has(ctx context.Context, o *unstructured.Unstructured) (boo
 	}
 	switch o.GetKind() {
 	case "GatewayClass", "XMesh":
-		return text("controllerName") == string(m.controller), nil
+		return text("controllerName") == m.Name, nil
 	case "Gateway":
 		return m.hasRef(ctx, ref{kind: "GatewayClass", name: text("gatewayClassName")})
 	case "ListenerSet", "XListenerSet":

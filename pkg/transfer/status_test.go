@@ -5,13 +5,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 )
 
 func object(t *testing.T, text string) *unstructured.Unstructured {
 	t.Helper()
-	content, err := decodeYAML([]byte(text))
-	if err != nil {
+	var content map[string]any
+	if err := utilyaml.Unmarshal([]byte(text), &content); err != nil {
 		t.Fatal(err)
 	}
 	return &unstructured.Unstructured{Object: content}
@@ -19,7 +20,7 @@ func object(t *testing.T, text string) *unstructured.Unstructured {
 
 func TestOthersStatus(t *testing.T) {
 	t.Parallel()
-	const ours controller = "gateway-apiserver.dev/controller"
+	ours := Controller{Name: "gateway-apiserver.dev/controller", Conditions: []string{"Accepted", "Conflicted", "Programmed", "SupportedVersion"}}
 	for name, test := range map[string]struct {
 		object  string
 		managed bool

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/status"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/transfer"
 )
 
@@ -57,7 +58,7 @@ objects of a kind are as they were at one moment, but those of different kinds a
 				c.options.Core = &c.core
 			}
 			c.options.Namespace = c.server.namespace
-			c.options.Controller = string(graph.ControllerName)
+			c.options.Controller = statusWriter()
 			return c.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
@@ -99,6 +100,11 @@ func (c *exportCommand) run(ctx context.Context, stdout, stderr io.Writer) error
 		fmt.Fprintf(stderr, "exported %d objects; the Secrets among them (%d) are in plain text\n", done.Objects, done.Secrets)
 	}
 	return nil
+}
+
+// statusWriter tells transfers which part of an object's status a server renders anew.
+func statusWriter() transfer.Controller {
+	return transfer.Controller{Name: string(graph.ControllerName), Conditions: status.ConditionTypes()}
 }
 
 // writeWhole makes a file that only its owner can read, once its content is complete.

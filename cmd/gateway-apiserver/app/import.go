@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/transfer"
 )
 
@@ -85,7 +84,7 @@ func (c *importCommand) run(ctx context.Context, stdin io.Reader, stdout, stderr
 	}
 	failed := 0
 	err = transfer.Import(ctx, config, documents, transfer.ImportOptions{
-		Controller: string(graph.ControllerName), Namespace: namespace, OnConflict: transfer.Conflict(c.onConflict.value), DryRun: dryRun,
+		Controller: statusWriter(), Namespace: namespace, OnConflict: transfer.Conflict(c.onConflict.value), DryRun: dryRun,
 	}, func(r transfer.Result) {
 		for _, note := range r.Notes {
 			fmt.Fprintf(stderr, "warning: %s: %s\n", r.Object, note)
