@@ -14,18 +14,17 @@ import (
 // the CRD's default status has it (Unknown, Pending). What was ours in it, while there was such a class, goes.
 func unclaimed(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, now metav1.Time) gwv1.GatewayStatus {
 	status := *old.DeepCopy()
-	waiting := func(condition gwv1.GatewayConditionType) verdict {
-		return verdict{
-			string(condition), metav1.ConditionUnknown, string(gwv1.GatewayReasonPending),
-			fmt.Sprintf("Waiting for controller: GatewayClass %s does not exist", f.Object.Spec.GatewayClassName),
+	var verdicts []verdict
+	for _, conditionType := range gatewayConditionTypes {
+		v := verdict{conditionType: conditionType} // removes it
+		switch gwv1.GatewayConditionType(conditionType) {
+		case gwv1.GatewayConditionAccepted, gwv1.GatewayConditionProgrammed:
+			v.status, v.reason = metav1.ConditionUnknown, string(gwv1.GatewayReasonPending)
+			v.message = fmt.Sprintf("Waiting for controller: GatewayClass %s does not exist", f.Object.Spec.GatewayClassName)
 		}
+		verdicts = append(verdicts, v)
 	}
-	merge(&status.Conditions, generation, now,
-		waiting(gwv1.GatewayConditionAccepted),
-		waiting(gwv1.GatewayConditionProgrammed),
-		verdict{conditionType: string(gwv1.GatewayConditionResolvedRefs)},
-		verdict{conditionType: string(gwv1.GatewayConditionInsecureFrontendValidationMode)},
-	)
+	merge(&status.Conditions, generation, now, verdicts...)
 	status.Addresses = nil
 	for i := range status.Listeners {
 		l := &status.Listeners[i]
