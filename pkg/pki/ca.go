@@ -114,6 +114,10 @@ func (c *CA) IssueClient(user string, groups ...string) (certPEM, keyPEM []byte,
 }
 
 func (c *CA) issue(template *x509.Certificate) (certPEM, keyPEM []byte, err error) {
+	// OpenSSL takes a certificate with the same subject and issuer for one that has signed itself, and refuses it.
+	if template.Subject.String() == c.cert.Subject.String() {
+		return nil, nil, fmt.Errorf("%s is the name of the certificate authority: its certificates need others", template.Subject)
+	}
 	key, keyPEM, err := newKey()
 	if err != nil {
 		return nil, nil, err

@@ -48,6 +48,10 @@ func TestCA(t *testing.T) {
 		}
 	}
 
+	if _, _, err := again.IssueServer("test", nil, nil); err == nil {
+		t.Error("a server certificate has the name of the CA: OpenSSL would take it for self-signed")
+	}
+
 	certPEM, keyPEM, err = again.IssueClient("admin", "system:masters")
 	if err != nil {
 		t.Fatal(err)

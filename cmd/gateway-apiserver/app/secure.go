@@ -83,7 +83,7 @@ func issueServing(ca *pki.CA, address *net.TCPAddr) (certPEM, keyPEM []byte, err
 			}
 		}
 	}
-	return ca.IssueServer("gateway-apiserver", names, ips)
+	return ca.IssueServer("gateway-apiserver-serving", names, ips)
 }
 
 func (s *standalone) writeKubeconfig(ca *pki.CA, address string) error {
