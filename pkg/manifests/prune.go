@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	"k8s.io/klog/v2"
 )
@@ -126,7 +127,7 @@ func (f *Follower) deleteAll(ctx context.Context, orphans []key) ([]problem, err
 	var problems []problem
 	for _, id := range orphans {
 		o := f.made[id]
-		err := f.delete(ctx, id, o)
+		err := f.delete(ctx, id, o, orphans)
 		switch {
 		case err == nil:
 			delete(f.made, id)
@@ -153,8 +154,8 @@ func (t target) path() string {
 // errOccupied says that deleting a Namespace would delete what the follower has not made.
 var errOccupied = errors.New("the Namespace holds objects that no manifest made")
 
-// delete deletes an object, if it still is the one that the follower made.
-func (f *Follower) delete(ctx context.Context, id key, o ownership) error {
+// delete deletes an object, one of orphans, if it still is the one that the follower made.
+func (f *Follower) delete(ctx context.Context, id key, o ownership, orphans []key) error {
 	resource := f.metadata.Resource(o.resource).Namespace(o.namespace)
 	current, err := resource.Get(ctx, o.name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -165,6 +166,9 @@ func (f *Follower) delete(ctx context.Context, id key, o ownership) error {
 	}
 	if file, ok := madeFrom(current); !ok || file != o.file {
 		return nil // it is somebody else's by now
+	}
+	if shown, err := f.shownElsewhere(ctx, id, current.UID, orphans); shown || err != nil {
+		return err
 	}
 	if id.GroupKind == (schema.GroupKind{Kind: "Namespace"}) {
 		if err := f.checkVacant(ctx, o.name); err != nil {
@@ -181,6 +185,24 @@ func (f *Follower) delete(ctx context.Context, id key, o ownership) error {
 		klog.FromContext(ctx).Info("Deleted an object whose manifest is gone", "object", id.Kind+" "+o.path(), "file", o.file)
 	}
 	return err
+}
+
+// shownElsewhere says whether an object is also something that is to stay, under another kind: a server may show one object
+// as two, such as a BackendLBPolicy and the XBackendTrafficPolicy that replaced it.
+func (f *Follower) shownElsewhere(ctx context.Context, id key, uid types.UID, orphans []key) (bool, error) {
+	for other, o := range f.made {
+		if other == id || other.namespace != id.namespace || other.name != id.name || slices.Contains(orphans, other) {
+			continue
+		}
+		current, err := f.metadata.Resource(o.resource).Namespace(o.namespace).Get(ctx, o.name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil || current.UID == uid {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // checkVacant returns errOccupied if a Namespace holds anything but Events and what is being deleted.
