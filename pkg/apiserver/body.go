@@ -36,8 +36,8 @@ func (e encoding) mayHave(fields retired.Fields, document []byte) bool {
 
 var (
 	jsonEncoding = encoding{decode: decodeJSON, encode: json.Marshal, escapes: []string{jsonEscape}}
-	yamlEncoding = encoding{decode: decodeYAML, encode: yaml.Marshal, escapes: []string{`\`, "!"}}
-	cborEncoding = encoding{decode: decodeCBOR, encode: cbor.Marshal, escapes: []string{""}} // strings can be in pieces
+	yamlEncoding = encoding{decode: decodeYAML, encode: yaml.Marshal, escapes: []string{`\`, "!", "\x00"}} // YAML can be UTF-16
+	cborEncoding = encoding{decode: decodeCBOR, encode: cbor.Marshal, escapes: []string{""}}               // strings can be in pieces
 )
 
 const jsonEscape = `\u`

@@ -83,6 +83,13 @@ func TestRetiredFields(t *testing.T) {
 			warnings: []string{backendTLSWarning}, audited: "spec.backendTLS",
 		},
 		{
+			name:   "YAML in UTF-16",
+			method: http.MethodPost, path: unnamed, contentType: "application/yaml",
+			body:     "\xff\xfe" + strings.Join(strings.Split("spec: {backendTLS: {}}", ""), "\x00") + "\x00",
+			want:     "spec:\n  tls:\n    backend: {}\n",
+			warnings: []string{backendTLSWarning}, audited: "spec.backendTLS",
+		},
+		{
 			name:   "server-side apply",
 			method: http.MethodPatch, path: named, contentType: "application/apply-patch+yaml",
 			body:     oldGateway,

@@ -121,7 +121,10 @@ func (r *rewriting) setPort(v validation) {
 	if frontend["default"] == nil {
 		frontend["default"] = map[string]any{} // required; says nothing of other ports
 	}
-	ports, _ := frontend["perPort"].([]any)
+	ports, ok := frontend["perPort"].([]any)
+	if !ok && frontend["perPort"] != nil {
+		return // no list: the decoder will complain about it
+	}
 	entry := r.checkPort(ports, v)
 	if entry == nil {
 		entry = map[string]any{"port": v.port}

@@ -68,6 +68,19 @@ spec:
 			uses: []string{first},
 		},
 		{
+			name: "a successor of another type is left to the decoder",
+			kind: gateway,
+			doc: `
+spec:
+  listeners: [{port: 443, protocol: HTTPS, tls: {frontendValidation: {caCertificateRefs: [{name: ca}]}}}]
+  tls: {frontend: {default: {}, perPort: {}}}`,
+			want: `
+spec:
+  listeners: [{port: 443, protocol: HTTPS, tls: {}}]
+  tls: {frontend: {default: {}, perPort: {}}}`,
+			uses: []string{first},
+		},
+		{
 			name: "weaker than its successor",
 			kind: gateway,
 			doc: `

@@ -1,6 +1,12 @@
 package retired
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
+
+// deepest bounds how many steps of a pointer count. No retired field is as deep, and a pointer can have millions.
+const deepest = 32
 
 // NamedIn returns the retired fields that an operation of a JSON patch (RFC 6902) touches: those at its pointer, on the
 // way to it, and in the value that it sets there. A JSON patch is about the object as it is stored, which has none.
@@ -9,10 +15,10 @@ func (fs Fields) NamedIn(pointer string, value any) []*Field {
 		value = map[string]any{} // removed, tested or copied: what it is doesn't matter
 	}
 	doc := value
-	keys := strings.Split(pointer, "/")
+	keys := strings.SplitN(pointer, "/", deepest) // the rest, unsplit, is no field's name
 	for i := len(keys) - 1; i > 0; i-- {
 		key := strings.NewReplacer("~1", "/", "~0", "~").Replace(keys[i])
-		if key == "-" || key != "" && strings.Trim(key, "0123456789") == "" {
+		if _, err := strconv.Atoi(key); err == nil || key == "-" { // -1 is the last one
 			doc = []any{doc}
 		} else {
 			doc = map[string]any{key: doc}
