@@ -49,6 +49,10 @@ type Version struct {
 	Columns rest.TableConvertor
 	// Warnings, if set, says what whoever writes obj in this version should know, besides what the Model says.
 	Warnings func(ctx context.Context, obj runtime.Object) []string
+	// Keep, if set, gives an object that a client has replaced what of the old one cannot be expressed in this version.
+	Keep func(obj, old runtime.Object)
+	// Lost, if set, says what has gone with an update in this version because it cannot be expressed in it.
+	Lost func(obj, old runtime.Object) []string
 	// Deprecated is the warning that every request in this version is answered with, or empty.
 	Deprecated string
 }

@@ -67,6 +67,8 @@ func gatewayVersion(v, hub apis.Version, channel crd.Channel) *Version {
 		Rules:            rulesOf(v, hub, channel),
 		Columns:          s.Columns(),
 		Warnings:         warningsOf(v, hub, channel, modelled.Has(hub.Kind)),
+		Keep:             keepOf(v, hub),
+		Lost:             lostOf(v, hub),
 		Deprecated:       s.DeprecationWarning(),
 	}
 }

@@ -50,7 +50,7 @@ func (r convertedRules) Validate(ctx context.Context, obj runtime.Object) field.
 	if err != nil {
 		return err
 	}
-	errs := r.own.Validate(ctx, seen)
+	errs := append(refusals(seen), r.own.Validate(ctx, seen)...)
 	if len(errs) == 0 && retained.Hidden(seen.(metav1.Object)) {
 		errs = r.hub.Validate(ctx, obj)
 	}
@@ -66,7 +66,11 @@ func (r convertedRules) ValidateUpdate(ctx context.Context, obj, old runtime.Obj
 	if err != nil {
 		return err
 	}
-	errs := r.own.ValidateUpdate(ctx, seen, oldSeen)
+	var errs field.ErrorList
+	if len(refusals(oldSeen)) == 0 {
+		errs = refusals(seen)
+	}
+	errs = append(errs, r.own.ValidateUpdate(ctx, seen, oldSeen)...)
 	if len(errs) == 0 && retained.Hidden(seen.(metav1.Object)) {
 		errs = r.hub.ValidateUpdate(ctx, obj, old)
 	}
@@ -83,6 +87,14 @@ func (r convertedRules) ValidateStatusUpdate(ctx context.Context, obj, old runti
 		return err
 	}
 	return r.own.ValidateStatusUpdate(ctx, seen, oldSeen)
+}
+
+// refusals are what a version says of its own objects that can't be converted safely.
+func refusals(seen runtime.Object) field.ErrorList {
+	if refuser, ok := seen.(interface{ Refusals() field.ErrorList }); ok {
+		return refuser.Refusals()
+	}
+	return nil
 }
 
 func (r convertedRules) convert(obj runtime.Object) (runtime.Object, field.ErrorList) {

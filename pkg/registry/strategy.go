@@ -1,15 +1,19 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"reflect"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/endpoints/handlers/fieldmanager"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -84,6 +88,10 @@ func (s strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 
 func (s strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 	keepTimes(ctx, obj, old)
+	// A patch is made from the old object, with all that is kept there. What it leaves out is meant.
+	if info, ok := genericapirequest.RequestInfoFrom(ctx); ok && info.Verb == "update" && s.version.Keep != nil {
+		s.version.Keep(obj, old)
+	}
 	if s.kind.hasStatus() {
 		statusOf(obj).Set(statusOf(old.DeepCopyObject()))
 	}
@@ -113,8 +121,11 @@ func (s strategy) WarningsOnCreate(ctx context.Context, obj runtime.Object) (war
 	return warnings
 }
 
-func (s strategy) WarningsOnUpdate(ctx context.Context, obj, _ runtime.Object) []string {
-	return s.WarningsOnCreate(ctx, obj)
+func (s strategy) WarningsOnUpdate(ctx context.Context, obj, old runtime.Object) (warnings []string) {
+	if s.version.Lost != nil {
+		warnings = s.version.Lost(obj, old)
+	}
+	return append(warnings, s.WarningsOnCreate(ctx, obj)...)
 }
 
 // Canonicalize is the last step before the object is stored, and the place where its status becomes true.
@@ -163,11 +174,37 @@ func (s statusStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtim
 
 // keepTimes keeps the times in managedFields if nothing else is different, so that an apply that changes nothing writes
 // nothing. The handler has tried before, in vain: it compares kind and version too, which it has set in old, because the
-// hub's types are those of v1 and so are converted in place.
+// hub's types are those of v1 and so are converted in place. And it compares entry by entry, in an order that the times
+// have made.
 func keepTimes(ctx context.Context, obj, old runtime.Object) {
 	old.GetObjectKind().SetGroupVersionKind(obj.GetObjectKind().GroupVersionKind())
-	// It fails only for what has no metadata.
-	_, _ = fieldmanager.IgnoreManagedFieldsTimestampsTransformer(ctx, obj, old)
+	accessor, err := meta.Accessor(obj)
+	if err != nil {
+		return
+	}
+	oldAccessor, err := meta.Accessor(old)
+	if err != nil {
+		return
+	}
+	written, stored := accessor.GetManagedFields(), oldAccessor.GetManagedFields()
+	accessor.SetManagedFields(inOrderOf(stored, written))
+	_, _ = fieldmanager.IgnoreManagedFieldsTimestampsTransformer(ctx, obj, old) // fails for no object that has metadata
+	if !equality.Semantic.DeepEqual(accessor.GetManagedFields(), stored) {
+		accessor.SetManagedFields(written)
+	}
+}
+
+// inOrderOf returns entries, sorted as the entries of the same managers in like. Further ones come last.
+func inOrderOf(like, entries []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
+	place := func(of metav1.ManagedFieldsEntry) int {
+		i := slices.IndexFunc(like, func(e metav1.ManagedFieldsEntry) bool {
+			return e.Manager == of.Manager && e.Operation == of.Operation && e.APIVersion == of.APIVersion && e.Subresource == of.Subresource
+		})
+		return cmp.Or(i+1, len(like)+1)
+	}
+	return slices.SortedStableFunc(slices.Values(entries), func(a, b metav1.ManagedFieldsEntry) int {
+		return cmp.Compare(place(a), place(b))
+	})
 }
 
 // statusOf is the Status field of obj.

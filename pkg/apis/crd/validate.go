@@ -3,6 +3,7 @@ package crd
 import (
 	"context"
 	"reflect"
+	"slices"
 
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/apiserver/pkg/cel/common"
@@ -68,7 +70,7 @@ func (s *Schema) Validate(ctx context.Context, obj runtime.Object) field.ErrorLi
 }
 
 // ValidateUpdate checks the spec of an object that replaces old. As for custom resources, what was invalid before and
-// has not changed is not an error (ratcheting). Metadata is left to rest.BeforeUpdate, which checks it for every kind.
+// has not changed is not an error (ratcheting), and besides, nothing that is missing as before is one. Metadata is left to rest.BeforeUpdate, which checks it for every kind.
 func (s *Schema) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
 	if s.accepts != nil && s.accepts(specPart.of(obj).Addr().Interface()) && !s.structure.parse().transitions {
 		return nil
@@ -100,6 +102,7 @@ func (s *Schema) validateUpdate(ctx context.Context, obj, old runtime.Object, pa
 	var errs field.ErrorList
 	if part == specPart {
 		errs = validation.ValidateCustomResourceUpdate(nil, content, oldContent, v.schema, validation.WithRatcheting(correlated))
+		errs = forgiveMissing(errs, func() field.ErrorList { return validation.ValidateCustomResource(nil, oldContent, v.schema) })
 	} else if written, ok := content[part.key]; ok {
 		errs = validation.ValidateCustomResourceUpdate(field.NewPath(part.key), written, oldContent[part.key], v.schema,
 			validation.WithRatcheting(correlated.Key(part.key)))
@@ -112,6 +115,23 @@ func (s *Schema) validateUpdate(ctx context.Context, obj, old runtime.Object, pa
 	}
 	celErrs, _ := v.cel().Validate(ctx, nil, v.structural, content, oldContent, celconfig.RuntimeCELCostBudget, cel.WithRatcheting(correlated))
 	return append(errs, celErrs...)
+}
+
+// forgiveMissing drops the errors about required fields that were missing before, too. The library forgives what is wrong
+// in an unchanged value, and a missing field makes the value around it wrong: it would refuse every change of a TLSRoute
+// without hostnames.
+func forgiveMissing(errs field.ErrorList, before func() field.ErrorList) field.ErrorList {
+	isMissing := func(err *field.Error) bool { return err.Type == field.ErrorTypeRequired }
+	if !slices.ContainsFunc(errs, isMissing) {
+		return errs
+	}
+	forgiven := sets.New[string]()
+	for _, err := range before() {
+		if isMissing(err) {
+			forgiven.Insert(err.Field)
+		}
+	}
+	return slices.DeleteFunc(errs, func(err *field.Error) bool { return isMissing(err) && forgiven.Has(err.Field) })
 }
 
 // content returns obj as a JSON value: its type, the metadata that CEL rules can see, and one part, if that has a value.
@@ -139,6 +159,9 @@ func (s *Schema) content(obj runtime.Object, part part) (map[string]any, error) 
 	}
 	// A nil list is null in JSON, which is not a list. Custom resources lose their nulls when they are decoded.
 	defaulting.PruneNonNullableNullsWithoutDefaults(content, s.structure.parse().structural)
+	if part == statusPart {
+		restoreLists(content[part.key], s.part(part))
+	}
 	return content, nil
 }
 

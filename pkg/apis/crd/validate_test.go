@@ -140,6 +140,17 @@ func invalidPath(r *gatewayv1.HTTPRoute) {
 
 func TestValidateUpdate(t *testing.T) {
 	t.Parallel()
+	// A TLSRoute without hostnames, which v1 requires, and with a rule for each backend.
+	tlsRoute := func(backends ...gatewayv1.ObjectName) *gatewayv1.TLSRoute {
+		r := &gatewayv1.TLSRoute{ObjectMeta: metav1.ObjectMeta{Name: "r", Namespace: "n"}}
+		for _, name := range backends {
+			ref := gatewayv1.BackendRef{BackendObjectReference: gatewayv1.BackendObjectReference{
+				Group: new(gatewayv1.Group("")), Kind: new(gatewayv1.Kind("Service")), Name: name, Port: new(gatewayv1.PortNumber(443)),
+			}}
+			r.Spec.Rules = append(r.Spec.Rules, gatewayv1.TLSRouteRule{BackendRefs: []gatewayv1.BackendRef{ref}})
+		}
+		return r
+	}
 	pathErrors := []string{
 		"spec.rules[0].matches[0].path: must only contain valid characters (matching ^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$) for types ['Exact', 'PathPrefix']",
 		"spec.rules[0].matches[0].path: value must be an absolute path and start with '/' when type one of ['Exact', 'PathPrefix']",
@@ -168,6 +179,17 @@ func TestValidateUpdate(t *testing.T) {
 			route(func(r *gatewayv1.HTTPRoute) { invalidPath(r); r.Spec.Rules[0].Name = new(gatewayv1.SectionName("a")) }),
 			route(invalidPath),
 			pathErrors,
+		},
+		"missing before, another field changes": {"TLSRoute", tlsRoute("new"), tlsRoute("old"), []string{}},
+		"missing before, and worse":             {"TLSRoute", tlsRoute("one", "two"), tlsRoute("one"), []string{skipped, "spec.rules: FieldValueTooMany must have at most 1 item"}},
+		"missing now": {
+			"TLSRoute", tlsRoute("a"),
+			func() *gatewayv1.TLSRoute {
+				r := tlsRoute("a")
+				r.Spec.Hostnames = []gatewayv1.Hostname{"a.b"}
+				return r
+			}(),
+			[]string{skipped, "spec.hostnames: FieldValueRequired"},
 		},
 		"transition rules": {"GatewayClass", class("a.b/new"), class("a.b/old"), []string{"spec.controllerName: Value is immutable"}},
 		"list types": {
@@ -239,5 +261,19 @@ func TestValidateStatusUpdate(t *testing.T) {
 				t.Errorf("errors (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestValidateStatusUpdateOfEmptyLists(t *testing.T) {
+	t.Parallel()
+	set, route := &gatewayv1.ListenerSet{}, &gatewayv1.HTTPRoute{}
+	set.Status.Listeners = []gatewayv1.ListenerEntryStatus{{Name: "a", Conditions: []metav1.Condition{}}}
+	if errs := lookup("ListenerSet").ValidateStatusUpdate(t.Context(), set, &gatewayv1.ListenerSet{}); len(errs) > 0 {
+		t.Errorf("conditions that may be empty: %v", errs)
+	}
+	route.Status.Parents = []gatewayv1.RouteParentStatus{{ParentRef: gatewayv1.ParentReference{Name: "a"}, ControllerName: "a.b/c", Conditions: []metav1.Condition{}}}
+	want := []string{skipped, "status.parents[0].conditions: FieldValueRequired"}
+	if diff := cmp.Diff(want, messages(lookup("HTTPRoute").ValidateStatusUpdate(t.Context(), route, &gatewayv1.HTTPRoute{}))); diff != "" {
+		t.Errorf("conditions that may not be empty (-want +got):\n%s", diff)
 	}
 }

@@ -1,6 +1,6 @@
 // Package retained keeps what one version of a kind can express and another can't, so that converting an object back
 // and forth loses nothing. What is lost goes into an annotation of the converted object: the whole spec that it was
-// converted from. It comes back, part by part, if what the annotated object shows of it is unchanged; a part that
+// converted from. It comes back, part by part, if what the annotated object shows of it says nothing else; a part that
 // depends on something that was changed since is gone, as what it says may not fit any more (names that a certificate
 // may have, once another host name is asked for).
 //

@@ -3,6 +3,7 @@ package retained
 import (
 	"encoding/json"
 	"maps"
+	"reflect"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
@@ -39,7 +40,7 @@ type Conversion[From, To any] struct {
 	Back  func(*To) From
 
 	// Restore completes to, the plain conversion of from, by those parts of kept that Back loses. A part comes back only
-	// if what it belongs to is the same in from as in shown, which is Back of kept.
+	// if what it belongs to says in from what it says in shown, which is Back of kept, or less ([Within]).
 	Restore func(to *To, kept *To, from, shown *From)
 }
 
@@ -66,6 +67,31 @@ func (c Conversion[From, To]) Convert(meta *metav1.ObjectMeta, from *From, toMet
 	}
 	toMeta.Annotations = annotations
 	return nil
+}
+
+// Within says whether each field of part that is set is as in whole. Lists and maps are compared as they are.
+//
+// Server-side apply converts objects without the fields that nobody owns, defaults among them, to learn which others have
+// an owner. If parts didn't come back there, an apply would take away what its own manager has set.
+func Within[T any](part, whole *T) bool {
+	return within(reflect.ValueOf(part), reflect.ValueOf(whole))
+}
+
+func within(part, whole reflect.Value) bool {
+	switch {
+	case part.IsZero():
+		return true
+	case part.Kind() == reflect.Pointer && !whole.IsNil():
+		return within(part.Elem(), whole.Elem())
+	case part.Kind() == reflect.Struct:
+		for i := range part.NumField() {
+			if !within(part.Field(i), whole.Field(i)) {
+				return false
+			}
+		}
+		return true
+	}
+	return equality.Semantic.DeepEqual(part.Interface(), whole.Interface())
 }
 
 // read says whether annotations have a spec of gvk, and sets it.

@@ -161,6 +161,41 @@ func TestIgnored(t *testing.T) {
 	}
 }
 
+func TestWithin(t *testing.T) {
+	t.Parallel()
+	type address struct {
+		Street string
+		House  *int
+	}
+	type parcel struct {
+		To    *address
+		Rooms []string
+		Name  string
+	}
+	whole := parcel{To: &address{Street: "Main", House: new(7)}, Rooms: []string{"a", "b"}, Name: "x"}
+	for name, test := range map[string]struct {
+		part parcel
+		want bool
+	}{
+		"nothing":               {parcel{}, true},
+		"all":                   {whole, true},
+		"some":                  {parcel{To: &address{House: new(7)}}, true},
+		"another name":          {parcel{Name: "y"}, false},
+		"another house":         {parcel{To: &address{Street: "Main", House: new(8)}}, false},
+		"fewer items of a list": {parcel{Rooms: []string{"a"}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := Within(&test.part, &whole); got != test.want {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+		})
+	}
+	if Within(&parcel{To: &address{Street: "Main"}}, &parcel{}) {
+		t.Error("something is within nothing")
+	}
+}
+
 // FuzzAnnotation holds that any content is taken without an error, and that what it has made is stable.
 func FuzzAnnotation(f *testing.F) {
 	f.Add(keptNewer, "here")

@@ -1,7 +1,8 @@
 package v1alpha2
 
 import (
-	"k8s.io/apimachinery/pkg/api/equality"
+	"slices"
+
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
@@ -26,7 +27,9 @@ var backendLBPolicyToHub = retained.Conversion[BackendLBPolicySpec, gatewayxv1al
 	Plain: hubBackendLBPolicySpec,
 	Back:  backendLBPolicySpec,
 	Restore: func(hub, kept *gatewayxv1alpha1.BackendTrafficPolicySpec, spec, shown *BackendLBPolicySpec) {
-		if equality.Semantic.DeepEqual(spec.TargetRefs, shown.TargetRefs) {
+		if !slices.ContainsFunc(spec.TargetRefs, func(target gatewayv1.LocalPolicyTargetReference) bool {
+			return !slices.Contains(shown.TargetRefs, target)
+		}) {
 			hub.RetryConstraint = kept.RetryConstraint
 		}
 	},
@@ -37,7 +40,7 @@ var backendLBPolicyFromHub = retained.Conversion[gatewayxv1alpha1.BackendTraffic
 	Plain: backendLBPolicySpec,
 	Back:  hubBackendLBPolicySpec,
 	Restore: func(spec, kept *BackendLBPolicySpec, hub, shown *gatewayxv1alpha1.BackendTrafficPolicySpec) {
-		if spec.SessionPersistence != nil && equality.Semantic.DeepEqual(hub.SessionPersistence, shown.SessionPersistence) {
+		if spec.SessionPersistence != nil && shown.SessionPersistence != nil && retained.Within(hub.SessionPersistence, shown.SessionPersistence) {
 			spec.SessionPersistence.IdleTimeout = kept.SessionPersistence.IdleTimeout
 		}
 	},

@@ -35,7 +35,7 @@ var backendTLSPolicyToHub = retained.Conversion[BackendTLSPolicySpec, gatewayv1.
 		if equality.Semantic.DeepEqual(target, shown.TargetRef) {
 			hub.TargetRefs = kept.TargetRefs
 		}
-		if equality.Semantic.DeepEqual(spec.TLS, shown.TLS) {
+		if retained.Within(&spec.TLS, &shown.TLS) {
 			hub.Validation.SubjectAltNames, hub.Options = kept.Validation.SubjectAltNames, kept.Options
 		}
 	},
@@ -46,27 +46,29 @@ var backendTLSPolicyFromHub = retained.Conversion[gatewayv1.BackendTLSPolicySpec
 	Plain: backendTLSPolicySpec,
 	Back:  hubBackendTLSPolicySpec,
 	Restore: func(spec, kept *BackendTLSPolicySpec, hub, shown *gatewayv1.BackendTLSPolicySpec) {
-		if len(hub.TargetRefs) > 0 && equality.Semantic.DeepEqual(hub.TargetRefs[0], shown.TargetRefs[0]) {
+		if len(hub.TargetRefs) > 0 && len(shown.TargetRefs) > 0 && equality.Semantic.DeepEqual(hub.TargetRefs[0], shown.TargetRefs[0]) {
 			spec.TargetRef.Namespace = kept.TargetRef.Namespace
 		}
 	},
 }
 
-// hubBackendTLSPolicySpec returns what v1 can express of a spec: everything but targetRef.namespace.
+// hubBackendTLSPolicySpec returns what v1 can express of a spec: everything but targetRef.namespace. A target that says
+// nothing is none: server-side apply converts what is left of an object when it takes away what a manager has given up.
 func hubBackendTLSPolicySpec(in *BackendTLSPolicySpec) gatewayv1.BackendTLSPolicySpec {
-	return gatewayv1.BackendTLSPolicySpec{
-		TargetRefs: []gatewayv1.LocalPolicyTargetReferenceWithSectionName{{
+	out := gatewayv1.BackendTLSPolicySpec{Validation: gatewayv1.BackendTLSPolicyValidation{
+		CACertificateRefs:       in.TLS.CACertRefs,
+		WellKnownCACertificates: (*gatewayv1.WellKnownCACertificatesType)(in.TLS.WellKnownCACerts),
+		Hostname:                in.TLS.Hostname,
+	}}
+	if in.TargetRef != (PolicyTargetReferenceWithSectionName{}) {
+		out.TargetRefs = []gatewayv1.LocalPolicyTargetReferenceWithSectionName{{
 			LocalPolicyTargetReference: gatewayv1.LocalPolicyTargetReference{
 				Group: in.TargetRef.Group, Kind: in.TargetRef.Kind, Name: in.TargetRef.Name,
 			},
 			SectionName: in.TargetRef.SectionName,
-		}},
-		Validation: gatewayv1.BackendTLSPolicyValidation{
-			CACertificateRefs:       in.TLS.CACertRefs,
-			WellKnownCACertificates: (*gatewayv1.WellKnownCACertificatesType)(in.TLS.WellKnownCACerts),
-			Hostname:                in.TLS.Hostname,
-		},
+		}}
 	}
+	return out
 }
 
 // backendTLSPolicySpec returns what v1alpha2 can express of a spec of v1. Values that v1alpha2 would refuse, such as

@@ -209,12 +209,29 @@ func TestBackendTLSPolicyNamespace(t *testing.T) {
 	}
 }
 
+// TestBackendTLSPolicyWithoutTarget holds that no target is none in both versions, so that nothing has to be kept of it:
+// server-side apply converts what is left of an object when a manager gives up its fields.
+func TestBackendTLSPolicyWithoutTarget(t *testing.T) {
+	t.Parallel()
+	hub := &gatewayv1.BackendTLSPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: "policy"},
+		Spec:       gatewayv1.BackendTLSPolicySpec{Validation: gatewayv1.BackendTLSPolicyValidation{Hostname: "backend.example.com"}},
+	}
+	policy := through[BackendTLSPolicy](t, hub)
+	if len(policy.Annotations) > 0 {
+		t.Errorf("annotations %v", policy.Annotations)
+	}
+	if diff := cmp.Diff(hub, through[gatewayv1.BackendTLSPolicy](t, policy)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // hubBackendTrafficPolicy has all that XBackendTrafficPolicy has and BackendLBPolicy hasn't.
 func hubBackendTrafficPolicy(edit func(*gatewayxv1alpha1.BackendTrafficPolicySpec)) *gatewayxv1alpha1.XBackendTrafficPolicy {
 	policy := &gatewayxv1alpha1.XBackendTrafficPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "policy"},
 		Spec: gatewayxv1alpha1.BackendTrafficPolicySpec{
-			TargetRefs:      []gatewayv1.LocalPolicyTargetReference{{Kind: "Service", Name: "backend"}},
+			TargetRefs:      []gatewayv1.LocalPolicyTargetReference{{Kind: "Service", Name: "backend"}, {Kind: "Service", Name: "canary"}},
 			RetryConstraint: &gatewayxv1alpha1.RetryConstraint{Budget: &gatewayxv1alpha1.BudgetDetails{Percent: new(20)}},
 			SessionPersistence: &gatewayv1.SessionPersistence{
 				SessionName:     new("session"),
@@ -242,9 +259,13 @@ func TestBackendLBPolicyEdited(t *testing.T) {
 				s.TargetRefs = append(s.TargetRefs[:1:1], gatewayv1.LocalPolicyTargetReference{Kind: "Service", Name: "second"})
 			},
 			func(s *hub) {
-				s.TargetRefs = append(s.TargetRefs, gatewayv1.LocalPolicyTargetReference{Kind: "Service", Name: "second"})
+				s.TargetRefs = append(s.TargetRefs[:1], gatewayv1.LocalPolicyTargetReference{Kind: "Service", Name: "second"})
 				s.RetryConstraint = nil
 			},
+		},
+		"one target less": {
+			func(s *BackendLBPolicySpec) { s.TargetRefs = s.TargetRefs[:1] },
+			func(s *hub) { s.TargetRefs = s.TargetRefs[:1] },
 		},
 		"session persistence": {
 			func(s *BackendLBPolicySpec) { s.SessionPersistence.SessionName = new("other") },
@@ -287,7 +308,8 @@ func TestBackendLBPolicyIdleTimeout(t *testing.T) {
 		"nothing":                {func(*gatewayxv1alpha1.BackendTrafficPolicySpec) {}, true},
 		"the retry constraint":   {func(s *gatewayxv1alpha1.BackendTrafficPolicySpec) { s.RetryConstraint = nil }, true},
 		"the targets":            {func(s *gatewayxv1alpha1.BackendTrafficPolicySpec) { s.TargetRefs[0].Name = "other" }, true},
-		"session persistence":    {func(s *gatewayxv1alpha1.BackendTrafficPolicySpec) { s.SessionPersistence.AbsoluteTimeout = nil }, false},
+		"the session's name":     {func(s *gatewayxv1alpha1.BackendTrafficPolicySpec) { s.SessionPersistence.SessionName = new("other") }, false},
+		"one timeout less":       {func(s *gatewayxv1alpha1.BackendTrafficPolicySpec) { s.SessionPersistence.AbsoluteTimeout = nil }, true},
 		"no session persistence": {func(s *gatewayxv1alpha1.BackendTrafficPolicySpec) { s.SessionPersistence = nil }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
