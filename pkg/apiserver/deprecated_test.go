@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apiserver/pkg/authentication/user"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/component-base/metrics/testutil"
 )
 
@@ -58,6 +60,9 @@ func TestDeprecationMetric(t *testing.T) {
 	for _, path := range []string{"gateways", "gateways", "gateways?watch=1", "namespaces/x/gateways/y", ""} {
 		send(t, filter, httptest.NewRequest(http.MethodGet, "/apis/gateway.networking.k8s.io/v1alpha2/"+path, nil))
 	}
+	inventory := httptest.NewRequest(http.MethodGet, "/apis/gateway.networking.k8s.io/v1alpha2/gateways", nil)
+	server := genericapirequest.WithUser(inventory.Context(), &user.DefaultInfo{Name: user.APIServerUser})
+	send(t, filter, inventory.WithContext(server))
 	for verb, want := range map[string]float64{"list": 2, "watch": 1, "get": 1} {
 		counter := deprecatedRequests.WithLabelValues("gateway.networking.k8s.io", "v1alpha2-counted", "Gateway", verb)
 		if got, err := testutil.GetCounterMetricValue(counter); err != nil || got != want {
