@@ -49,6 +49,15 @@ var changes = []change{
 		},
 	},
 	{
+		reason:   "v1.1 has no targets in other namespaces any more: refused, as the target would be left without TLS",
+		answer:   "spec.targetRef.namespace: Forbidden: since Gateway API v1.1",
+		releases: []string{"v1.0.0"},
+		cases: []string{
+			"TestBackendTLSPolicyConfig/valid_BackendTLSPolicyConfig_with_CACertRefs",
+			"TestBackendTLSPolicyConfig/valid_BackendTLSPolicyConfig_with_WellKnownCACerts",
+		},
+	},
+	{
 		reason:   "v1.5 takes names of an implementation in wellKnownCACertificates: a pattern instead of an enum",
 		answer:   "spec.validation.wellKnownCACertificates in body should match '^(System|",
 		releases: []string{"v1.1.1", "v1.2.1", "v1.3.0", "v1.4.1"},
