@@ -58,11 +58,7 @@ func (r convertedRules) Validate(ctx context.Context, obj runtime.Object) field.
 }
 
 func (r convertedRules) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-	seen, err := r.convert(obj)
-	if err != nil {
-		return err
-	}
-	oldSeen, err := r.convert(old)
+	seen, oldSeen, err := r.convertBoth(obj, old)
 	if err != nil {
 		return err
 	}
@@ -78,11 +74,7 @@ func (r convertedRules) ValidateUpdate(ctx context.Context, obj, old runtime.Obj
 }
 
 func (r convertedRules) ValidateStatusUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-	seen, err := r.convert(obj)
-	if err != nil {
-		return err
-	}
-	oldSeen, err := r.convert(old)
+	seen, oldSeen, err := r.convertBoth(obj, old)
 	if err != nil {
 		return err
 	}
@@ -103,6 +95,14 @@ func (r convertedRules) convert(obj runtime.Object) (runtime.Object, field.Error
 		return nil, field.ErrorList{field.InternalError(nil, err)}
 	}
 	return converted, nil
+}
+
+func (r convertedRules) convertBoth(obj, old runtime.Object) (seen, oldSeen runtime.Object, err field.ErrorList) {
+	if seen, err = r.convert(obj); err != nil {
+		return nil, nil, err
+	}
+	oldSeen, err = r.convert(old)
+	return seen, oldSeen, err
 }
 
 // warner is a version with fields that have no effect.
