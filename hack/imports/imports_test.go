@@ -61,6 +61,8 @@ var rules = []rule{
 	{pkg: "pkg/manifests", project: []string{"pkg/documents"}, never: []string{envoy}},
 	{pkg: "pkg/transfer", project: []string{"pkg/documents"}, never: []string{envoy}},
 	{pkg: "pkg/documents", never: []string{envoy}},
+	{pkg: "pkg/cluster", never: []string{envoy, apiServer}},
+	{pkg: "pkg/election", never: []string{envoy, apiServer}},
 	{pkg: "pkg/etcd"},
 	{pkg: "pkg/pki"},
 

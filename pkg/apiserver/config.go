@@ -33,16 +33,16 @@ type Config struct {
 	Kinds []*registry.Kind
 }
 
-// watchGrace is how long open watches have to end when the server stops. Unless there is such a time, the server doesn't
+// WatchGrace is how long open watches have to end when the server stops. Unless there is such a time, the server doesn't
 // tell them at all, and waits for them until its shutdown timeout.
-const watchGrace = time.Second
+const WatchGrace = time.Second
 
 // NewConfig returns a Config with what does not depend on where the server runs: serialization, OpenAPI, version.
 func NewConfig(version version.Info) *Config {
 	generic := genericapiserver.NewRecommendedConfig(apis.Codecs)
 	generic.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
 	generic.FeatureGate = utilfeature.DefaultFeatureGate
-	generic.ShutdownWatchTerminationGracePeriod = watchGrace
+	generic.ShutdownWatchTerminationGracePeriod = WatchGrace
 	configureOpenAPI(&generic.Config, version.GitVersion)
 	c := &Config{Generic: generic}
 	generic.BuildHandlerChainFunc = c.buildHandlerChain

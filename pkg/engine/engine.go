@@ -34,6 +34,25 @@ type StatusWriter interface {
 	UpdateStatus(ctx context.Context, name types.NamespacedName, update func(obj runtime.Object)) (runtime.Object, error)
 }
 
+// Progress says how far the stores have come.
+type Progress interface {
+	// Revisions returns the last revision at which each kind was changed by anyone, deletions included, as of the moment
+	// of the call or later. A kind that isn't in the map is none of its business. It works while ctx lives.
+	Revisions(ctx context.Context) (map[graph.Kind]uint64, error)
+}
+
+// Inputs are what an engine works with.
+type Inputs struct {
+	// Sources are what the graph is fed from, by kind.
+	Sources map[graph.Kind]Source
+	// Referenced are the kinds that are followed object by object, each while something refers to it that is permitted to.
+	Referenced map[graph.Kind]NamedSource
+	// Writers write the statuses of dependents. A kind without one has no status.
+	Writers map[graph.Kind]StatusWriter
+	// Progress is nil if all writes go through this process.
+	Progress Progress
+}
+
 // Engine is made by New and works while Run does.
 type Engine struct {
 	logger   klog.Logger
@@ -79,16 +98,16 @@ func New(xds *cache.Cache, logger klog.Logger) *Engine {
 // Run feeds the graph from the sources until ctx ends, and returns when nothing of the engine uses the sources or the
 // writers any more. writers write the statuses of dependents, by kind. Run panics if a source is of a kind that the graph
 // does not hold.
-func (e *Engine) Run(ctx context.Context, sources map[graph.Kind]Source, writers map[graph.Kind]StatusWriter) {
-	for kind := range sources {
+func (e *Engine) Run(ctx context.Context, in Inputs) {
+	for kind := range in.Sources {
 		if _, ok := kinds[kind]; !ok {
 			panic(fmt.Sprintf("engine: no row for the source of kind %s", kind))
 		}
 	}
-	e.writers = writers
+	e.writers = in.Writers
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for kind, source := range sources {
+	for kind, source := range in.Sources {
 		f := &feed{engine: e, kind: kind, applied: map[types.NamespacedName]uint64{}}
 		e.feeds[kind] = f
 		wg.Go(func() { f.run(ctx, source) })
@@ -171,6 +190,9 @@ func (e *Engine) do(ctx context.Context, f func()) error {
 	}
 }
 
+// SetLeader says whether this engine settles the statuses that other replicas and the watches leave behind.
+func (e *Engine) SetLeader(bool) {}
+
 // HasSynced says that everything that was stored when the engine started is in the graph and in the Envoy
 // configuration.
 func (e *Engine) HasSynced() bool {
@@ -184,7 +206,10 @@ func (e *Engine) HasSynced() bool {
 
 // Sync implements registry.Model. Committed returns after its object is in the graph and every write goes through this
 // process, so all there is to wait for is the first list of every feed.
-func (e *Engine) Sync(ctx context.Context) error {
+func (e *Engine) Sync(ctx context.Context, _ runtime.Object) error { return e.WaitForSync(ctx) }
+
+// WaitForSync waits until HasSynced.
+func (e *Engine) WaitForSync(ctx context.Context) error {
 	select {
 	case <-e.synced:
 		return nil

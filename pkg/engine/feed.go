@@ -21,6 +21,12 @@ type Source interface {
 	WatchAll(ctx context.Context, options metav1.ListOptions) (watch.Interface, error)
 }
 
+// NamedSource lists and watches single objects of a kind. Lists have no items or one.
+type NamedSource interface {
+	ListNamed(ctx context.Context, name types.NamespacedName, options metav1.ListOptions) (runtime.Object, error)
+	WatchNamed(ctx context.Context, name types.NamespacedName, options metav1.ListOptions) (watch.Interface, error)
+}
+
 // feed brings the objects of one kind into the graph, each change once: a change arrives twice, from the store that
 // committed it and from the watch, in either order, and resource versions tell which one is news.
 type feed struct {

@@ -9,9 +9,9 @@ import (
 // Model knows what is true of the objects. Stores ask it on every write and tell it what they committed.
 // All methods may be called concurrently.
 type Model interface {
-	// Sync waits until the model has seen what this server has committed so far, so that clients read their own
-	// writes, or returns an error when ctx ends first.
-	Sync(ctx context.Context) error
+	// Sync waits until the model has seen what was committed before the call, by any server, and what obj, which is about
+	// to be written, refers to. It returns an error when ctx ends first.
+	Sync(ctx context.Context, obj runtime.Object) error
 	// Render sets the status of obj to what would be true if obj were written now. The entries and conditions of
 	// other controllers that obj's status holds stay as they are.
 	Render(obj runtime.Object)

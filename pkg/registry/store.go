@@ -49,14 +49,14 @@ func NewStore(kind *Kind, options generic.RESTOptionsGetter, model Model) (*Stor
 
 // connect makes the store wait for the model before a write, and tell it afterwards.
 func connect(store *genericregistry.Store, model Model) {
-	sync := func(ctx context.Context) (genericregistry.FinishFunc, error) {
-		return func(context.Context, bool) {}, model.Sync(ctx)
+	sync := func(ctx context.Context, obj runtime.Object) (genericregistry.FinishFunc, error) {
+		return func(context.Context, bool) {}, model.Sync(ctx, obj)
 	}
-	store.BeginCreate = func(ctx context.Context, _ runtime.Object, _ *metav1.CreateOptions) (genericregistry.FinishFunc, error) {
-		return sync(ctx)
+	store.BeginCreate = func(ctx context.Context, obj runtime.Object, _ *metav1.CreateOptions) (genericregistry.FinishFunc, error) {
+		return sync(ctx, obj)
 	}
-	store.BeginUpdate = func(ctx context.Context, _, _ runtime.Object, _ *metav1.UpdateOptions) (genericregistry.FinishFunc, error) {
-		return sync(ctx)
+	store.BeginUpdate = func(ctx context.Context, obj, _ runtime.Object, _ *metav1.UpdateOptions) (genericregistry.FinishFunc, error) {
+		return sync(ctx, obj)
 	}
 	store.AfterCreate = func(obj runtime.Object, o *metav1.CreateOptions) {
 		if !dryrun.IsDryRun(o.DryRun) {

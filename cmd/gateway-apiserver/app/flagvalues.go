@@ -9,6 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd"
 )
 
 // gatewayFlag names a Gateway, as NAMESPACE/NAME.
@@ -77,3 +79,12 @@ func (f *choiceFlag) Set(s string) error {
 func (f *choiceFlag) String() string { return f.value }
 
 func (f *choiceFlag) Type() string { return strings.Join(f.choices, "|") }
+
+const channelUsage = "release channel of the Gateway API whose rules apply; standard refuses experimental fields and kinds"
+
+func newChannelFlag() choiceFlag {
+	return choiceFlag{
+		value:   string(crd.ExperimentalChannel),
+		choices: []string{string(crd.ExperimentalChannel), string(crd.StandardChannel)},
+	}
+}

@@ -74,8 +74,8 @@ func TestHistory(t *testing.T) {
 	}
 	xds := cache.New()
 	fresh := engine.New(xds, klog.FromContext(t.Context()))
-	go fresh.Run(t.Context(), sources, nil)
-	if err := fresh.Sync(t.Context()); err != nil {
+	go fresh.Run(t.Context(), engine.Inputs{Sources: sources})
+	if err := fresh.WaitForSync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	// Sources may be behind what is stored, and writes don't wait forever for the statuses of others.

@@ -57,7 +57,7 @@ func TestMigration(t *testing.T) {
 	before := storeRaw(t, dir, stored)
 
 	server, config := startStandaloneOn(t, dir)
-	client := etcdClient(t, server.etcd.Endpoint())
+	client := etcdClient(t, server.embedded.Endpoint())
 	read := func(key string) (value string, revision int64) {
 		t.Helper()
 		r, err := client.Get(t.Context(), storagePrefix+key)
@@ -125,7 +125,7 @@ func TestMigration(t *testing.T) {
 func TestMigrationLog(t *testing.T) {
 	t.Parallel()
 	server := idleStandalone(t)
-	client := etcdClient(t, server.etcd.Endpoint())
+	client := etcdClient(t, server.embedded.Endpoint())
 	for i := range 1200 { // more than a page
 		name := fmt.Sprintf("r%d", i)
 		if _, err := client.Put(t.Context(), storagePrefix+"/gateway.networking.k8s.io/httproutes/default/"+name, " "+fmt.Sprintf(storedRoute, name)); err != nil {
@@ -168,7 +168,8 @@ func idleStandalone(t *testing.T) *standalone {
 	}
 	t.Cleanup(func() {
 		server.api.Destroy()
-		server.etcd.Stop()
+		server.etcd.Close()
+		server.embedded.Stop()
 	})
 	return server
 }

@@ -10,19 +10,11 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	logsapi "k8s.io/component-base/logs/api/v1"
 
-	// Registers --logging-format=json.
-	_ "k8s.io/component-base/logs/json/register"
-
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd"
 )
-
-func init() {
-	utilruntime.Must(logsapi.AddFeatureGates(utilfeature.DefaultMutableFeatureGate))
-}
 
 // standaloneOptions are the flags of the standalone command.
 type standaloneOptions struct {
@@ -39,11 +31,8 @@ func newStandaloneCommand() *cobra.Command {
 		dataDir:   ".gateway-apiserver",
 		listen:    "127.0.0.1:6443",
 		xdsListen: defaultXDS.String(),
-		channel: choiceFlag{
-			value:   string(crd.ExperimentalChannel),
-			choices: []string{string(crd.ExperimentalChannel), string(crd.StandardChannel)},
-		},
-		logging: logsapi.NewLoggingConfiguration(),
+		channel:   newChannelFlag(),
+		logging:   logsapi.NewLoggingConfiguration(),
 	}
 	cmd := &cobra.Command{
 		Use:   "standalone",
@@ -71,7 +60,7 @@ the administrator (admin.kubeconfig). xDS is plaintext, and so only listens on l
 	flags.StringVar(&o.listen, "listen", o.listen, "address of the Kubernetes API, HOST:PORT; TLS with client certificates")
 	flags.StringVar(&o.xdsListen, "xds-listen", o.xdsListen, "address of the xDS server, HOST:PORT; loopback only")
 	flags.StringArrayVar(&o.manifests, "manifests", nil, "directory of YAML files to apply at the start and whenever they change; may be repeated")
-	flags.Var(&o.channel, "channel", "release channel of the Gateway API whose rules apply; standard refuses experimental fields and kinds")
+	flags.Var(&o.channel, "channel", channelUsage)
 	logsapi.AddFlags(o.logging, flags)
 	return cmd
 }

@@ -1,0 +1,156 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/spf13/cobra"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	resourcequotaapi "k8s.io/apiserver/pkg/admission/plugin/resourcequota"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	cliflag "k8s.io/component-base/cli/flag"
+	logsapi "k8s.io/component-base/logs/api/v1"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apiserver"
+)
+
+// securePort is where the API is served in a cluster, by default. It is not privileged.
+const securePort = 6443
+
+// serveOptions are the flags of the serve command: those of k8s.io/apiserver, and ours.
+type serveOptions struct {
+	run         *genericoptions.ServerRunOptions
+	recommended *genericoptions.RecommendedOptions
+	logging     *logsapi.LoggingConfiguration
+
+	channel   choiceFlag
+	xdsListen string
+}
+
+func newServeOptions() *serveOptions {
+	o := &serveOptions{
+		run:         genericoptions.NewServerRunOptions(),
+		recommended: genericoptions.NewRecommendedOptions(storagePrefix, apis.Codecs.LegacyCodec(apis.StorageVersions...)),
+		logging:     logsapi.NewLoggingConfiguration(),
+		channel:     newChannelFlag(),
+		xdsListen:   defaultXDS.String(),
+	}
+	o.run.ShutdownWatchTerminationGracePeriod = apiserver.WatchGrace
+	o.recommended.SecureServing.BindPort = securePort
+	// A certificate that nobody can verify would only seem to work.
+	o.recommended.SecureServing.ServerCert.CertDirectory = ""
+	admission := o.recommended.Admission
+	resourcequotaapi.Register(admission.Plugins)
+	admission.RecommendedPluginOrder = append(admission.RecommendedPluginOrder, resourcequotaapi.PluginName)
+	return o
+}
+
+func newServeCommand() *cobra.Command {
+	o := newServeOptions()
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server in a Kubernetes cluster, behind its kube-apiserver",
+		Long: `Run the API server and the xDS server in a Kubernetes cluster that registers it with APIServices.
+
+Requests come from kube-apiserver, which has authenticated them, or from clients directly, whose tokens and certificates
+kube-apiserver is asked about; it is also asked what they may do. Namespaces, Services and EndpointSlices are those of the
+cluster, and so are the Secrets and ConfigMaps that Gateways and policies refer to, which are read one by one. Any number
+of replicas can share an etcd.
+
+"gateway-apiserver install" makes all that this takes.`,
+		Example: `  # In a Pod of the cluster
+  gateway-apiserver serve --etcd-servers=https://etcd:2379 --etcd-cafile=ca.crt --etcd-certfile=tls.crt --etcd-keyfile=tls.key --self-signed
+
+  # Outside of it
+  gateway-apiserver serve --kubeconfig=cluster.kubeconfig --etcd-servers=http://127.0.0.1:2379 --tls-cert-file=tls.crt --tls-private-key-file=tls.key`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.complete(); err != nil {
+				return err
+			}
+			return o.serve(cmd.Context())
+		},
+	}
+	sets := o.flags()
+	for _, set := range sets.FlagSets {
+		cmd.Flags().AddFlagSet(set)
+	}
+	cliflag.SetUsageAndHelpFunc(cmd, *sets, 0) // no wrapping
+	return cmd
+}
+
+// flags returns the flags, in groups.
+func (o *serveOptions) flags() *cliflag.NamedFlagSets {
+	sets := &cliflag.NamedFlagSets{}
+	ours := sets.FlagSet("gateway")
+	ours.Var(&o.channel, "channel", channelUsage)
+	ours.StringVar(&o.xdsListen, "xds-listen", o.xdsListen, "address of the xDS server, HOST:PORT; loopback only")
+
+	r := o.recommended
+	r.CoreAPI.AddFlags(sets.FlagSet("cluster"))
+	sets.FlagSet("cluster").Lookup("kubeconfig").Usage = "kubeconfig of the cluster's kube-apiserver; by default, that of the Pod that this runs in"
+	r.Etcd.AddFlags(sets.FlagSet("etcd"))
+	r.SecureServing.AddFlags(sets.FlagSet("secure serving"))
+	r.Authentication.AddFlags(sets.FlagSet("authentication"))
+	r.Authorization.AddFlags(sets.FlagSet("authorization"))
+	r.Admission.AddFlags(sets.FlagSet("admission"))
+	r.Audit.AddFlags(sets.FlagSet("auditing"))
+	r.Features.AddFlags(sets.FlagSet("features"))
+	r.EgressSelector.AddFlags(sets.FlagSet("egress selector"))
+	r.Traces.AddFlags(sets.FlagSet("traces"))
+	o.run.AddUniversalFlags(sets.FlagSet("generic"))
+	logsapi.AddFlags(o.logging, sets.FlagSet("logs"))
+	return sets
+}
+
+// complete fills in what follows from other flags, and checks all of them.
+func (o *serveOptions) complete() error {
+	if err := o.run.ComponentGlobalsRegistry.Set(); err != nil {
+		return err
+	}
+	if err := logsapi.ValidateAndApply(o.logging, utilfeature.DefaultFeatureGate); err != nil {
+		return err
+	}
+	r := o.recommended
+	if kubeconfig := r.CoreAPI.CoreAPIKubeconfigPath; kubeconfig != "" {
+		for _, other := range []*string{&r.Authentication.RemoteKubeConfigFile, &r.Authorization.RemoteKubeConfigFile} {
+			if *other == "" {
+				*other = kubeconfig
+			}
+		}
+	}
+	errs := slices.Concat(o.run.Validate(), r.Validate())
+	if cert := r.SecureServing.ServerCert.CertKey; cert.CertFile == "" || cert.KeyFile == "" {
+		errs = append(errs, errors.New("a serving certificate is needed: give --self-signed, or --tls-cert-file and --tls-private-key-file"))
+	}
+	if len(r.Etcd.EtcdServersOverrides) > 0 {
+		errs = append(errs, errors.New("--etcd-servers-overrides: all kinds are stored in one etcd, so that one revision says what a replica has seen; use --etcd-servers"))
+	}
+	if err := checkLoopback(o.xdsListen); err != nil {
+		errs = append(errs, err)
+	}
+	return utilerrors.NewAggregate(errs)
+}
+
+// serve runs the server until ctx ends.
+func (o *serveOptions) serve(ctx context.Context) error {
+	xds, err := listen("--xds-listen", o.xdsListen)
+	if err != nil {
+		return err
+	}
+	defer xds.Close()
+	s, err := newClusterServer(ctx, clusterConfig{
+		options: o, channel: crd.Channel(o.channel.value), xdsListen: xds,
+	})
+	if err == nil {
+		err = s.run(ctx)
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // told to stop while it was starting
+	}
+	return err
+}
