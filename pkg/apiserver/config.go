@@ -56,6 +56,7 @@ func (c *Config) buildHandlerChain(api http.Handler, generic *genericapiserver.C
 	served := newVersions(c.Kinds)
 	api = withRetiredFields(api, served, generic.MaxRequestBodyBytes)
 	api = withDeprecation(api, served)
+	api = withoutRedirects(api)
 	return genericapiserver.DefaultBuildHandlerChain(api, generic)
 }
 
