@@ -26,6 +26,10 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		return r
 	}
 	definitions := gateway.GetOpenAPIDefinitions(naming)
+	for name, d := range definitions {
+		withoutMarkers(&d.Schema)
+		definitions[name] = d
+	}
 	maps.Copy(definitions, generated.GetOpenAPIDefinitions(naming))
 
 	c := completer{generated: definitions, names: names, completed: map[string]spec.Schema{}}

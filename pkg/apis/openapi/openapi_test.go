@@ -261,3 +261,24 @@ func TestDescriptions(t *testing.T) {
 		}
 	}
 }
+
+// TestMarkers holds that descriptions are for users: without what upstream tells its generator and other implementations.
+func TestMarkers(t *testing.T) {
+	t.Parallel()
+	var look func(path string, schema spec.Schema)
+	look = func(path string, schema spec.Schema) {
+		if strings.Contains(schema.Description, "gateway:") {
+			t.Errorf("%s: %s", path, schema.Description)
+		}
+		for name, property := range schema.Properties {
+			look(path+"."+name, property)
+		}
+		if schema.Items != nil && schema.Items.Schema != nil {
+			look(path+"[]", *schema.Items.Schema)
+		}
+	}
+	schemas := buildV3(t)
+	for name, schema := range schemas {
+		look(name, *schema)
+	}
+}
