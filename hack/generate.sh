@@ -43,3 +43,6 @@ go tool -modfile=hack/tools/go.mod openapi-gen \
 	k8s.io/apimachinery/pkg/util/intstr \
 	k8s.io/apimachinery/pkg/version
 go run ./hack/openapi "$openapi/zz_generated.openapi.go"
+
+# What it takes to run in a cluster, as plain YAML.
+go run ./hack/artifacts artifacts/cluster

@@ -63,7 +63,10 @@ var rules = []rule{
 	{pkg: "pkg/documents", never: []string{envoy}},
 	{pkg: "pkg/cluster", never: []string{envoy, apiServer}},
 	{pkg: "pkg/election", never: []string{envoy, apiServer}},
-	{pkg: "pkg/etcd"},
+	{pkg: "pkg/install", project: []string{"pkg/apis", "pkg/apis/crd", "pkg/graph"}, never: []string{envoy}},
+	{pkg: "pkg/progress", never: []string{envoy, apiServer}},
+	{pkg: "pkg/selfsigned", project: []string{"pkg/pki"}, never: []string{envoy}},
+	{pkg: "pkg/etcd/...", project: []string{"pkg/etcd", "pkg/registry", "pkg/apis"}},
 	{pkg: "pkg/pki"},
 
 	// The model and its readers.

@@ -17,11 +17,10 @@ import (
 )
 
 const (
-	// maxBatch bounds how many commands share one publication, so that a flood of changes cannot delay it for long.
-	maxBatch = 64
 	// settleBound is how long a write waits for the statuses of its dependents.
 	settleBound = 2 * time.Second
-	// retryMin and retryMax bound how soon a status that could not be written is tried again.
+	// retryMin and retryMax bound how soon a status that could not be written, or an object that could not be read, is tried
+	// again.
 	retryMin, retryMax = 100 * time.Millisecond, time.Minute
 	// settlers is how many statuses are written at a time.
 	settlers = 8
@@ -36,8 +35,8 @@ type StatusWriter interface {
 
 // Progress says how far the stores have come.
 type Progress interface {
-	// Revisions returns the last revision at which each kind was changed by anyone, deletions included, as of the moment
-	// of the call or later. A kind that isn't in the map is none of its business. It works while ctx lives.
+	// Revisions returns the revision at which each kind was last changed by anyone, deletions included: not before the call,
+	// as etcd has it. Kinds that are not stored there are not in the map.
 	Revisions(ctx context.Context) (map[graph.Kind]uint64, error)
 }
 
@@ -45,7 +44,8 @@ type Progress interface {
 type Inputs struct {
 	// Sources are what the graph is fed from, by kind.
 	Sources map[graph.Kind]Source
-	// Referenced are the kinds that are followed object by object, each while something refers to it that is permitted to.
+	// Referenced are the kinds that are followed object by object, each for as long as something refers to it that is
+	// permitted to.
 	Referenced map[graph.Kind]NamedSource
 	// Writers write the statuses of dependents. A kind without one has no status.
 	Writers map[graph.Kind]StatusWriter
@@ -56,7 +56,8 @@ type Inputs struct {
 // Engine is made by New and works while Run does.
 type Engine struct {
 	logger   klog.Logger
-	writers  map[graph.Kind]StatusWriter
+	inputs   Inputs                     // those of Run
+	named    map[graph.Kind]NamedSource // those of inputs.Sources that can be asked for single objects
 	commands chan command
 	// synced is closed once every feed has delivered its first list and all of it is published, stopped when Run ends.
 	synced, stopped chan struct{}
@@ -67,49 +68,62 @@ type Engine struct {
 	loaded    bool // every feed has delivered its first list
 	feeds     map[graph.Kind]*feed
 	publisher *publisher
-	dirty     graph.Dirty                  // not yet published
-	waiting   map[graph.Key][]chan<- error // who waits for a status to be written
-	unsettled map[graph.Key]int            // how often a status was enqueued since it was last up to date
-}
-
-// command is something to do with the graph. done is closed after it was done and what it changed is published.
-type command struct {
-	do   func()
-	done chan struct{}
+	dirty     graph.Dirty // not yet published
+	gate      gate
+	// references are the objects of Inputs.Referenced that are followed.
+	references map[graph.Key]*reference
+	// start runs f beside the engine until its context ends, which cancel does, and Run at the latest.
+	start      func(f func(context.Context)) (cancel context.CancelFunc)
+	conditions []*condition                 // that Syncs wait for
+	waiting    map[graph.Key][]chan<- error // who waits for a status to be written
+	unsettled  map[graph.Key]int            // how often a status was enqueued since it was last up to date
+	leader     bool
+	left       map[graph.Key]struct{} // statuses that are stale, and for the leader to write
 }
 
 // New makes an engine that publishes to xds.
 func New(xds *cache.Cache, logger klog.Logger) *Engine {
 	registerMetrics()
 	return &Engine{
-		logger:    logger,
-		commands:  make(chan command, maxBatch),
-		synced:    make(chan struct{}),
-		stopped:   make(chan struct{}),
-		queue:     workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[graph.Key](retryMin, retryMax)),
-		graph:     graph.New(),
-		feeds:     map[graph.Kind]*feed{},
-		publisher: newPublisher(xds),
-		waiting:   map[graph.Key][]chan<- error{},
-		unsettled: map[graph.Key]int{},
+		logger:     logger,
+		commands:   make(chan command, maxBatch),
+		synced:     make(chan struct{}),
+		stopped:    make(chan struct{}),
+		queue:      workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[graph.Key](retryMin, retryMax)),
+		graph:      graph.New(),
+		feeds:      map[graph.Kind]*feed{},
+		publisher:  newPublisher(xds),
+		gate:       gate{awaited: map[graph.Key]struct{}{}},
+		references: map[graph.Key]*reference{},
+		waiting:    map[graph.Key][]chan<- error{},
+		unsettled:  map[graph.Key]int{},
+		left:       map[graph.Key]struct{}{},
 	}
 }
 
-// Run feeds the graph from the sources until ctx ends, and returns when nothing of the engine uses the sources or the
-// writers any more. writers write the statuses of dependents, by kind. Run panics if a source is of a kind that the graph
-// does not hold.
+// Run feeds the graph until ctx ends, and returns when nothing of the engine uses what it was given any more. Run panics if
+// it is to feed the graph with a kind that the graph does not hold.
 func (e *Engine) Run(ctx context.Context, in Inputs) {
 	for kind := range in.Sources {
-		if _, ok := kinds[kind]; !ok {
-			panic(fmt.Sprintf("engine: no row for the source of kind %s", kind))
-		}
+		mustHold(kind)
 	}
-	e.writers = in.Writers
+	for kind := range in.Referenced {
+		mustHold(kind)
+	}
+	e.inputs, e.named = in, map[graph.Kind]NamedSource{}
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	e.start = func(f func(context.Context)) context.CancelFunc {
+		ctx, cancel := context.WithCancel(ctx)
+		wg.Go(func() { f(ctx) })
+		return cancel
+	}
 	for kind, source := range in.Sources {
-		f := &feed{engine: e, kind: kind, applied: map[types.NamespacedName]uint64{}}
+		f := newFeed(e, kind)
 		e.feeds[kind] = f
+		if named, ok := source.(NamedSource); ok {
+			e.named[kind] = named
+		}
 		wg.Go(func() { f.run(ctx, source) })
 	}
 	for range settlers {
@@ -119,7 +133,7 @@ func (e *Engine) Run(ctx context.Context, in Inputs) {
 	defer e.queue.ShutDown()
 
 	// One case does all the work: every access to the graph is a command, be it an object from a feed, one that was
-	// just committed, a preview or the preparation of a status. The other case ends the engine.
+	// just committed, a preview, the preparation of a status or a bound that has passed. The other case ends the engine.
 	for {
 		select {
 		case c := <-e.commands:
@@ -130,28 +144,9 @@ func (e *Engine) Run(ctx context.Context, in Inputs) {
 	}
 }
 
-// perform does c and the commands that wait behind it, and publishes once what all of them changed.
-func (e *Engine) perform(c command) {
-	batch := []command{c}
-	c.do()
-	for len(batch) < maxBatch {
-		select {
-		case c = <-e.commands:
-			c.do()
-			batch = append(batch, c)
-			continue
-		default:
-		}
-		break
-	}
-	if e.loaded {
-		e.publish()
-		if !e.HasSynced() {
-			close(e.synced)
-		}
-	}
-	for _, c := range batch {
-		close(c.done)
+func mustHold(kind graph.Kind) {
+	if _, ok := kinds[kind]; !ok {
+		panic(fmt.Sprintf("engine: no row for the source of kind %s", kind))
 	}
 }
 
@@ -170,29 +165,6 @@ func (e *Engine) publish() {
 // errStopped is why nothing can be asked of an engine whose Run has ended.
 var errStopped = errors.New("the engine has stopped")
 
-// do has the engine's goroutine run f, and waits until what f changed is published.
-func (e *Engine) do(ctx context.Context, f func()) error {
-	c := command{do: f, done: make(chan struct{})}
-	select {
-	case e.commands <- c:
-	case <-e.stopped:
-		return errStopped
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	select {
-	case <-c.done:
-		return nil
-	case <-e.stopped:
-		return errStopped
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// SetLeader says whether this engine settles the statuses that other replicas and the watches leave behind.
-func (e *Engine) SetLeader(bool) {}
-
 // HasSynced says that everything that was stored when the engine started is in the graph and in the Envoy
 // configuration.
 func (e *Engine) HasSynced() bool {
@@ -204,23 +176,12 @@ func (e *Engine) HasSynced() bool {
 	}
 }
 
-// Sync implements registry.Model. Committed returns after its object is in the graph and every write goes through this
-// process, so all there is to wait for is the first list of every feed.
-func (e *Engine) Sync(ctx context.Context, _ runtime.Object) error { return e.WaitForSync(ctx) }
-
-// WaitForSync waits until HasSynced.
-func (e *Engine) WaitForSync(ctx context.Context) error {
-	select {
-	case <-e.synced:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for the model to load what is stored: %w", context.Cause(ctx))
-	}
-}
-
 // changed takes note of what a change to the graph made dirty. It runs in the engine's goroutine, and returns the
 // statuses that are no longer what is stored.
 func (e *Engine) changed(d graph.Dirty) []graph.Key {
+	if e.loaded {
+		d.Merge(e.followNeeded(d))
+	}
 	e.dirty.Merge(d)
 	if !e.loaded {
 		return nil
@@ -228,28 +189,8 @@ func (e *Engine) changed(d graph.Dirty) []graph.Key {
 	return e.stale(d)
 }
 
-// stale returns the dirty statuses that are not what is stored, or might not be: one that is being written now is written
-// as it should have been before.
-func (e *Engine) stale(d graph.Dirty) []graph.Key {
-	var keys []graph.Key
-	for key := range d.Statuses {
-		if e.unsettled[key] > 0 || e.staleStatus(key) != nil {
-			keys = append(keys, key)
-		}
-	}
-	return keys
-}
-
-// enqueue has statuses written.
-func (e *Engine) enqueue(keys []graph.Key) {
-	for _, key := range keys {
-		e.unsettled[key]++
-		e.queue.Add(key)
-	}
-}
-
-// listed is called by a feed that has delivered its first list. After the last one, statuses that changed while the
-// server was down are settled, and perform publishes everything.
+// listed is called by a feed that has delivered a list. After the first one of the last feed, what the objects refer to is
+// read, statuses that changed while the server was down are settled, and perform publishes everything.
 func (e *Engine) listed() {
 	for _, f := range e.feeds {
 		if !f.listed {
@@ -260,5 +201,7 @@ func (e *Engine) listed() {
 		return
 	}
 	e.loaded = true
-	e.enqueue(e.stale(e.dirty))
+	d := e.dirty
+	e.dirty = graph.Dirty{}
+	e.found(e.changed(d))
 }

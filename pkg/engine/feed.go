@@ -21,25 +21,26 @@ type Source interface {
 	WatchAll(ctx context.Context, options metav1.ListOptions) (watch.Interface, error)
 }
 
-// NamedSource lists and watches single objects of a kind. Lists have no items or one.
-type NamedSource interface {
-	ListNamed(ctx context.Context, name types.NamespacedName, options metav1.ListOptions) (runtime.Object, error)
-	WatchNamed(ctx context.Context, name types.NamespacedName, options metav1.ListOptions) (watch.Interface, error)
-}
-
-// feed brings the objects of one kind into the graph, each change once: a change arrives twice, from the store that
-// committed it and from the watch, in either order, and resource versions tell which one is news.
+// feed brings the objects of one kind, or one of them, into the graph, each change once: a change may arrive twice, from the
+// store that committed it and from the watch, in either order, and resource versions tell which one is news.
 type feed struct {
 	engine *Engine
 	kind   graph.Kind
+	timing timing // of its events
 
 	// What follows belongs to the engine's goroutine.
-	listed bool
+	onList  func() // called after each list
+	listed  bool
+	dropped bool // what still arrives is nobody's business any more
 	// watched is the resource version up to which the watch has delivered everything.
 	watched uint64
 	// applied is the resource version of each object in the graph and, until the watch has delivered the deletion,
 	// that of the deletion of objects that no longer are.
 	applied map[types.NamespacedName]uint64
+}
+
+func newFeed(e *Engine, kind graph.Kind) *feed {
+	return &feed{engine: e, kind: kind, timing: fromWatch, onList: e.listed, applied: map[types.NamespacedName]uint64{}}
 }
 
 // run lists and watches until ctx ends.
@@ -85,6 +86,9 @@ func (f *feed) committed(obj metav1.Object, deleted bool) (stale []graph.Key, ne
 
 // delivered is apply or remove for an event of the watch.
 func (f *feed) delivered(obj metav1.Object, deleted bool) {
+	if f.dropped {
+		return
+	}
 	name, version := nameOf(obj), versionOf(obj)
 	f.watched = max(f.watched, version)
 	var stale []graph.Key
@@ -96,11 +100,14 @@ func (f *feed) delivered(obj metav1.Object, deleted bool) {
 	} else {
 		stale = f.apply(obj)
 	}
-	f.engine.enqueue(stale)
+	f.engine.found(stale)
 }
 
 // replace makes the graph what was listed at version, but for what is newer.
 func (f *feed) replace(objs []metav1.Object, version uint64) {
+	if f.dropped {
+		return
+	}
 	listed := make(map[types.NamespacedName]bool, len(objs))
 	for _, obj := range objs {
 		listed[nameOf(obj)] = true
@@ -108,13 +115,13 @@ func (f *feed) replace(objs []metav1.Object, version uint64) {
 	}
 	for name, applied := range f.applied {
 		if !listed[name] && applied <= version {
-			f.engine.enqueue(f.remove(name, version))
+			f.engine.found(f.remove(name, version))
 			delete(f.applied, name)
 		}
 	}
 	f.watched = max(f.watched, version)
 	f.listed = true
-	f.engine.listed()
+	f.onList()
 }
 
 func nameOf(obj metav1.Object) types.NamespacedName {
@@ -136,12 +143,16 @@ type reflectorStore struct {
 	feed *feed
 }
 
+// do fails only when nobody wants to know any more. A reflector would report that as an error.
+func (s reflectorStore) do(f func()) { _ = s.feed.engine.do(s.ctx, s.feed.timing, f) }
+
 func (s reflectorStore) event(obj any, deleted bool) error {
 	m, err := meta.Accessor(obj)
 	if err != nil {
 		return err
 	}
-	return s.feed.engine.do(s.ctx, func() { s.feed.delivered(m, deleted) })
+	s.do(func() { s.feed.delivered(m, deleted) })
+	return nil
 }
 
 func (s reflectorStore) Add(obj any) error    { return s.event(obj, false) }
@@ -160,5 +171,6 @@ func (s reflectorStore) Replace(list []any, resourceVersion string) error {
 			return err
 		}
 	}
-	return s.feed.engine.do(s.ctx, func() { s.feed.replace(objs, version) })
+	s.do(func() { s.feed.replace(objs, version) })
+	return nil
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
@@ -47,8 +46,8 @@ type feedModel struct {
 
 func newFeedModel(t *testing.T) *feedModel {
 	e := loadedEngine(t)
-	e.writers = nil
-	f := &feed{engine: e, kind: graph.KindHTTPRoute, applied: map[types.NamespacedName]uint64{}}
+	e.inputs.Writers = nil
+	f := newFeed(e, graph.KindHTTPRoute)
 	e.feeds[f.kind] = f
 	return &feedModel{t: t, feed: f, told: map[string]revision{}}
 }

@@ -13,6 +13,17 @@ var (
 		Help:           "Statuses written because what they depend on changed, by kind. The status in the response to a write is not counted.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"kind"})
+	syncTimeouts = metrics.NewCounterVec(&metrics.CounterOpts{
+		Namespace: "gateway_apiserver", Subsystem: "model", Name: "sync_timeouts_total",
+		Help: "Times that writes went on without waiting any longer for the model to be up to date, by what they waited for: " +
+			"revision (what is stored), object (a Service or Namespace) or reference (a Secret or ConfigMap, once for all who wait).",
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"waited_for"})
+	followed = metrics.NewGaugeVec(&metrics.GaugeOpts{
+		Namespace: "gateway_apiserver", Subsystem: "model", Name: "followed_references",
+		Help:           "Objects that are watched by name because something refers to them, by kind.",
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"kind"})
 	publicationSeconds = metrics.NewHistogram(&metrics.HistogramOpts{
 		Namespace: "gateway_apiserver", Subsystem: "xds", Name: "publication_duration_seconds",
 		Help:           "Time to translate what changed and to hand it to the xDS streams.",
@@ -22,5 +33,5 @@ var (
 )
 
 var registerMetrics = sync.OnceFunc(func() {
-	legacyregistry.MustRegister(statusWrites, publicationSeconds)
+	legacyregistry.MustRegister(statusWrites, syncTimeouts, followed, publicationSeconds)
 })

@@ -38,19 +38,10 @@ func (e *Engine) ask(obj runtime.Object) (of *kindStatus, facts any) {
 	if row.status == nil {
 		return nil, nil
 	}
-	answer := make(chan any, 1)
-	select {
-	case e.commands <- command{do: func() { answer <- row.status.preview(e.graph, obj) }, done: make(chan struct{})}:
-	case <-e.stopped:
+	if e.inspect(context.Background(), func() { facts = row.status.preview(e.graph, obj) }) != nil {
 		return row.status, nil
 	}
-	// Not the end of the batch, as in do: a preview changes nothing that would have to be published.
-	select {
-	case facts = <-answer:
-		return row.status, facts
-	case <-e.stopped:
-		return row.status, nil
-	}
+	return row.status, facts
 }
 
 // Committed implements registry.Model.
@@ -67,15 +58,15 @@ func (e *Engine) commit(obj runtime.Object, deleted bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), settleBound)
 	defer cancel()
 	var settled []<-chan error
-	err := e.do(ctx, func() {
+	err := e.do(ctx, untilPublished, func() {
 		f := e.feedOf(obj)
 		if f == nil {
 			return
 		}
 		stale, news := f.committed(o, deleted)
 		if !news {
-			// The watch was first, and what it found stale is among what is not settled yet.
-			stale = slices.Collect(maps.Keys(e.unsettled))
+			// The watch was first, and what it found stale is among what is not settled yet, here or by the leader.
+			stale = slices.AppendSeq(slices.Collect(maps.Keys(e.unsettled)), maps.Keys(e.left))
 		}
 		for _, key := range stale {
 			done := make(chan error, 1)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,12 +18,62 @@ func (e *Engine) feedOf(obj runtime.Object) *feed {
 	return e.feeds[name]
 }
 
+// SetLeader says whether this is the replica that settles what watches bring: what other replicas have left behind. Each
+// replica, leader or not, settles what its own writes have made stale. An engine is no leader until it is told to be one.
+func (e *Engine) SetLeader(leader bool) {
+	e.post(func() {
+		e.leader = leader
+		if leader {
+			e.enqueue(slices.Collect(maps.Keys(e.left)))
+		}
+	})
+}
+
+// stale returns the dirty statuses that are not what is stored, or might not be: one that is being written now is written
+// as it should have been before.
+func (e *Engine) stale(d graph.Dirty) []graph.Key {
+	var keys []graph.Key
+	for key := range d.Statuses {
+		delete(e.left, key)
+		if e.unsettled[key] > 0 || e.staleStatus(key) != nil {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// found takes note of statuses that no write of this replica has made stale. They are the leader's to write, but nothing is
+// forgotten that it hasn't written: the next leader may be this replica.
+//
+// Two replicas that write one status don't go on for ever. A replica that isn't the leader stops when the status is what its
+// own graph says, and what the leader makes of it then comes by the watch, after which it does nothing. The leader may see a
+// status that is wrong, since another replica's graph lacked a route that its own has, or the other way round: it writes
+// until the watches of both have delivered the same objects, of which both render the same status.
+func (e *Engine) found(stale []graph.Key) {
+	for _, key := range stale {
+		if e.leader || e.unsettled[key] > 0 {
+			e.enqueue([]graph.Key{key})
+		} else {
+			e.left[key] = struct{}{}
+		}
+	}
+}
+
+// enqueue has statuses written.
+func (e *Engine) enqueue(keys []graph.Key) {
+	for _, key := range keys {
+		delete(e.left, key)
+		e.unsettled[key]++
+		e.queue.Add(key)
+	}
+}
+
 // staleStatus returns a copy of the object with the status that it should have, or nil if that is the one it has. The
 // resource version is that of the object in the graph. A kind without a writer has no status to be stale. It runs in
 // the engine's goroutine.
 func (e *Engine) staleStatus(key graph.Key) runtime.Object {
 	of := kinds[key.Kind].status
-	if of == nil || e.writers[key.Kind] == nil {
+	if of == nil || e.inputs.Writers[key.Kind] == nil {
 		return nil
 	}
 	facts := of.facts(e.graph, key)
@@ -49,7 +100,7 @@ func (e *Engine) settleStatuses(ctx context.Context) {
 		}
 		var waiting []chan<- error
 		var enqueued int
-		if e.do(ctx, func() {
+		if e.do(ctx, atOnce, func() {
 			waiting, enqueued = e.waiting[key], e.unsettled[key]
 			delete(e.waiting, key)
 		}) != nil {
@@ -61,7 +112,7 @@ func (e *Engine) settleStatuses(ctx context.Context) {
 		}
 		if err == nil {
 			e.queue.Forget(key)
-			err = e.do(ctx, func() {
+			err = e.do(ctx, atOnce, func() {
 				if e.unsettled[key] == enqueued {
 					delete(e.unsettled, key)
 				}
@@ -79,10 +130,10 @@ func (e *Engine) settleStatuses(ctx context.Context) {
 func (e *Engine) settle(ctx context.Context, key graph.Key) error {
 	for {
 		var due runtime.Object
-		if err := e.do(ctx, func() { due = e.staleStatus(key) }); err != nil || due == nil {
+		if err := e.do(ctx, onceLoaded, func() { due = e.staleStatus(key) }); err != nil || due == nil {
 			return err
 		}
-		writer := e.writers[key.Kind]
+		writer := e.inputs.Writers[key.Kind]
 		version := due.(metav1.Object).GetResourceVersion()
 		var current bool
 		stored, err := writer.UpdateStatus(ctx, key.NamespacedName(), func(obj runtime.Object) {
@@ -100,7 +151,7 @@ func (e *Engine) settle(ctx context.Context, key graph.Key) error {
 		if current {
 			statusWrites.WithLabelValues(string(key.Kind)).Inc()
 		}
-		if err := e.do(ctx, func() {
+		if err := e.do(ctx, atOnce, func() {
 			stale, _ := e.feedOf(stored).committed(stored.(metav1.Object), false)
 			e.enqueue(slices.DeleteFunc(stale, func(k graph.Key) bool { return k == key }))
 		}); err != nil {

@@ -126,9 +126,9 @@ func loadedEngine(t *testing.T) *Engine {
 	e := New(cache.New(), klog.Background())
 	t.Cleanup(e.queue.ShutDown)
 	e.loaded = true
-	e.writers = map[graph.Kind]StatusWriter{}
+	e.inputs.Writers = map[graph.Kind]StatusWriter{}
 	for _, kind := range statusKinds {
-		e.writers[kind] = struct{ StatusWriter }{} // that there is one is all that matters
+		e.inputs.Writers[kind] = struct{ StatusWriter }{} // that there is one is all that matters
 	}
 	return e
 }

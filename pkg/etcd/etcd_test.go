@@ -52,7 +52,13 @@ func TestLongDataDirectory(t *testing.T) {
 	s, c := start(t, dir)
 	defer c.Close()
 	socket := strings.TrimPrefix(s.Endpoint(), "unix://")
+	if got, running := etcd.EndpointOf(dir); !running || got != s.Endpoint() {
+		t.Errorf("found %q, running: %v, want %q", got, running, s.Endpoint())
+	}
 	s.Stop()
+	if _, running := etcd.EndpointOf(dir); running {
+		t.Error("it still runs")
+	}
 	if _, err := os.Stat(filepath.Dir(socket)); !os.IsNotExist(err) {
 		t.Errorf("the socket directory is left behind: %v", err)
 	}

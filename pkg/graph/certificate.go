@@ -43,10 +43,10 @@ func (g *Graph) certificate(namespace string, ref gwv1.SecretObjectReference) (C
 	invalid := func(format string, args ...any) (CertificateFacts, *Problem) {
 		return CertificateFacts{}, newProblem(gwv1.ListenerReasonInvalidCertificateRef, format, args...)
 	}
-	if (ref.Group != nil && *ref.Group != corev1.GroupName) || (ref.Kind != nil && *ref.Kind != gwv1.Kind(KindSecret)) {
+	target, known := secretOf(namespace, ref)
+	if !known {
 		return invalid("kind %s is not supported; refer to a Secret", groupKind(valueOr(ref.Group, ""), valueOr(ref.Kind, gwv1.Kind(KindSecret))))
 	}
-	target := Key{Kind: KindSecret, Namespace: namespaceOr(ref.Namespace, namespace), Name: string(ref.Name)}
 	if !g.permitted(KindGateway, namespace, target) {
 		return CertificateFacts{}, notPermitted(gwv1.ListenerReasonRefNotPermitted, KindGateway, namespace, target)
 	}

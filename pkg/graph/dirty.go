@@ -13,6 +13,7 @@ func (d *Dirty) Merge(other Dirty) {
 	merge(&d.VirtualHosts, other.VirtualHosts)
 	merge(&d.MeshHosts, other.MeshHosts)
 	merge(&d.Backends, other.Backends)
+	merge(&d.References, other.References)
 }
 
 func merge[K comparable](into *map[K]struct{}, from map[K]struct{}) {
@@ -37,6 +38,7 @@ func (d *Dirty) gateway(name types.NamespacedName)    { mark(&d.Gateways, name) 
 func (d *Dirty) virtualHost(key VirtualHostKey)       { mark(&d.VirtualHosts, key) }
 func (d *Dirty) meshHost(key BackendKey)              { mark(&d.MeshHosts, key) }
 func (d *Dirty) backend(key BackendKey)               { mark(&d.Backends, key) }
+func (d *Dirty) reference(key Key)                    { mark(&d.References, key) }
 func (d *Dirty) gatewayStatus(n types.NamespacedName) { d.status(gatewayKey(n)) }
 
 func gatewayKey(name types.NamespacedName) Key {

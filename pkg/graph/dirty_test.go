@@ -114,7 +114,7 @@ spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: oth
 			[]string{"gateway infra/gw", "host 443/https *", "status Gateway infra/gw"}},
 		{"a GatewayClass gone", deletion(key(KindGatewayClass, "/ours")),
 			[]string{"gateway infra/gw", "gateway infra/selective", "host 443/https *", "host 80/ *", "host 80/ *", "host 80/ a.example.com",
-				"host 80/ b.example.com", "host 80/ c.example.com", "status Gateway infra/gw", "status Gateway infra/selective",
+				"host 80/ b.example.com", "host 80/ c.example.com", "reference Secret infra/c", "status Gateway infra/gw", "status Gateway infra/selective",
 				"status GatewayClass ours", "status HTTPRoute app/a", "status HTTPRoute app/b", "status HTTPRoute app/c"}},
 		{"a Gateway of another class", manifest("kind: Gateway\nmetadata: {name: other, namespace: infra}\nspec: {gatewayClassName: none, listeners: [{name: http, port: 80, protocol: HTTP}]}"),
 			[]string{"status Gateway infra/other"}},
@@ -158,6 +158,9 @@ func describe(d Dirty) []string {
 	for k := range d.Backends {
 		list = append(list, "backend "+k.String())
 	}
+	for k := range d.References {
+		list = append(list, "reference "+k.String())
+	}
 	slices.Sort(list)
 	return list
 }
@@ -173,9 +176,11 @@ func TestDirtyMerge(t *testing.T) {
 	second.virtualHost(host)
 	second.meshHost(port)
 	second.backend(port)
+	second.reference(key(KindSecret, "infra/c"))
 	d.Merge(first)
 	d.Merge(second)
-	want := []string{"backend app/s:80", "gateway infra/gw", "host 0/ a", "mesh app/s:80", "status HTTPRoute app/a", "status HTTPRoute app/b"}
+	want := []string{"backend app/s:80", "gateway infra/gw", "host 0/ a", "mesh app/s:80", "reference Secret infra/c",
+		"status HTTPRoute app/a", "status HTTPRoute app/b"}
 	if diff := cmp.Diff(want, describe(d)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -211,7 +216,7 @@ func TestDirtyListeners(t *testing.T) {
 		{"another name", "{name: a, port: 80, protocol: HTTP}", "{name: b, port: 80, protocol: HTTP}",
 			[]string{"gateway default/gw", "status Gateway default/gw", "status HTTPRoute default/r"}},
 		{"another protocol", "{name: a, port: 80, protocol: HTTP}", "{name: a, port: 80, " + https + "}",
-			[]string{"gateway default/gw", "host 80/ *", "host 80/a *", "status Gateway default/gw"}},
+			[]string{"gateway default/gw", "host 80/ *", "host 80/a *", "reference Secret default/c", "status Gateway default/gw"}},
 		{"hostnames swapped", "{name: a, port: 443, hostname: a.b, " + https + "}, {name: b, port: 443, hostname: '*.b', " + https + "}",
 			"{name: a, port: 443, hostname: '*.b', " + https + "}, {name: b, port: 443, hostname: a.b, " + https + "}",
 			[]string{"gateway default/gw", "host 443/a *.b", "host 443/a a.b", "host 443/b *.b", "host 443/b a.b",
@@ -220,7 +225,7 @@ func TestDirtyListeners(t *testing.T) {
 			"{name: a, port: 443, hostname: '*.b', " + empty + "}, {name: b, port: 443, hostname: a.b, " + empty + "}",
 			[]string{"gateway default/gw", "host 443/a *.b", "host 443/a a.b", "host 443/b *.b", "host 443/b a.b", "status Gateway default/gw"}},
 		{"certificates", "{name: a, port: 443, " + https + "}", "{name: a, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: c}, {name: none}]}}",
-			[]string{"gateway default/gw", "status Gateway default/gw"}},
+			[]string{"gateway default/gw", "reference Secret default/none", "status Gateway default/gw"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -227,4 +227,5 @@ type Dirty struct {
 	VirtualHosts map[VirtualHostKey]struct{}
 	MeshHosts    map[BackendKey]struct{}
 	Backends     map[BackendKey]struct{} // ports of Services whose protocol or endpoints may be others
+	References   map[Key]struct{}        // Secrets and ConfigMaps that may have become Needed, or not any more
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
@@ -98,11 +97,11 @@ func (g *Graph) clientValidation(gw *gwv1.Gateway, l *ListenerFacts) (facts *Cli
 // It refers to a resource in another namespace UNLESS there is a ReferenceGrant in the target namespace ...
 // RefNotPermitted."
 func (g *Graph) clientAuthority(namespace string, ref gwv1.ObjectReference) ([][]byte, *Problem) {
-	if ref.Group != corev1.GroupName || ref.Kind != gwv1.Kind(KindConfigMap) {
+	target, known := configMapOf(namespace, ref)
+	if !known {
 		return nil, newProblem(gwv1.ListenerReasonInvalidCACertificateKind, "kind %s is not supported; refer to a ConfigMap",
 			groupKind(ref.Group, ref.Kind))
 	}
-	target := Key{Kind: KindConfigMap, Namespace: namespaceOr(ref.Namespace, namespace), Name: string(ref.Name)}
 	if !g.permitted(KindGateway, namespace, target) {
 		return nil, notPermitted(gwv1.ListenerReasonRefNotPermitted, KindGateway, namespace, target)
 	}

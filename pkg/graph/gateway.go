@@ -15,6 +15,7 @@ type gatewayNode struct {
 	facts  *GatewayFacts // AttachedRoutes is filled in when asked for
 	served []servedListener
 	hosts  map[VirtualHostKey]bool // those that there are without any route; true if requests for it are misdirected
+	needs  []Key                   // sorted
 }
 
 // Gateway returns what is true of the Gateway, or nil if there is no such Gateway.
@@ -137,10 +138,11 @@ func (g *Graph) replaceGateway(name types.NamespacedName, facts *GatewayFacts, d
 	if facts == nil {
 		delete(g.gateways, name)
 	} else {
-		after = gatewayNode{facts: facts, served: servedListeners(facts)}
+		after = gatewayNode{facts: facts, served: servedListeners(facts), needs: g.gatewayNeeds(facts.Object)}
 		after.hosts = listenerHosts(after.served)
 		g.gateways[name] = &after
 	}
+	g.changeNeeds(before.needs, after.needs, d)
 	if sameGateway(before.facts, after.facts) {
 		return
 	}

@@ -46,6 +46,7 @@ type Graph struct {
 	uses                     map[types.NamespacedName]map[use]int // by Service, how many routes make each
 
 	permissions map[permission]int // how often the ReferenceGrants give each permission
+	needed      map[Key]int        // how many objects need each Secret and ConfigMap
 
 	attached   map[listenerKey]int32 // routes accepted by each listener
 	hostRoutes map[types.NamespacedName]index[VirtualHostKey, *routeNode]
@@ -84,6 +85,7 @@ func New() *Graph {
 		uses:                     map[types.NamespacedName]map[use]int{},
 
 		permissions: map[permission]int{},
+		needed:      map[Key]int{},
 
 		attached:   map[listenerKey]int32{},
 		hostRoutes: map[types.NamespacedName]index[VirtualHostKey, *routeNode]{},

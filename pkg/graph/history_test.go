@@ -42,16 +42,22 @@ func FuzzHistory(f *testing.F) {
 // testHistory applies a history of changes one by one. After each change, everything whose facts changed must be dirty,
 // and a preview must have told the facts before. At the end, a graph built from the objects that are left, in another
 // order, must have the same facts; and once these are deleted too, nothing may be left.
+//
+// A second graph has Secrets and ConfigMaps only while they are needed. It must tell the same as the one that has all.
 func testHistory(t *testing.T, data []byte) {
 	history := graphtest.New(data)
-	g := graph.New()
+	g, lean := graph.New(), leanGraph{graph.New(), history.Objects}
 	before := observe(g)
 	step := 0
 	for change := range history.Changes() {
 		step++
 		what := fmt.Sprintf("step %d, %s", step, change)
 		foreseen := preview(g, change.Object)
+		if diff := cmp.Diff(foreseen, lean.preview(change.Object)); diff != "" {
+			t.Fatalf("%s: previews with all (-) and with the needed (+) Secrets and ConfigMaps differ:\n%s", what, diff)
+		}
 		d := change.Do(g)
+		lean.do(change)
 		if diff := cmp.Diff(foreseen, current(g, change.Key)); foreseen != nil && diff != "" {
 			t.Fatalf("%s: preview (-) and facts (+) differ:\n%s", what, diff)
 		}
@@ -64,6 +70,7 @@ func testHistory(t *testing.T, data []byte) {
 		checkDirty(t, what+": VirtualHosts", before.virtualHosts, after.virtualHosts, d.VirtualHosts)
 		checkDirty(t, what+": MeshHosts", before.meshHosts, after.meshHosts, d.MeshHosts)
 		checkDirty(t, what+": Backends", before.backends, after.backends, d.Backends)
+		checkDirty(t, what+": References", before.needed, after.needed, d.References)
 		before = after
 	}
 
@@ -74,6 +81,15 @@ func testHistory(t *testing.T, data []byte) {
 	}
 	if diff := cmp.Diff(everything(fresh), everything(g)); diff != "" {
 		t.Errorf("built at once (-) and by its history (+), the graph differs:\n%s", diff)
+	}
+
+	if diff := cmp.Diff(everything(g), everything(lean.Graph)); diff != "" {
+		t.Errorf("with all (-) and with the needed (+) Secrets and ConfigMaps, the graph differs:\n%s", diff)
+	}
+	for _, key := range append(graphtest.KeysOf(graph.KindSecret), graphtest.KeysOf(graph.KindConfigMap)...) {
+		if lean.Object(key) != nil && !lean.Needed(key) {
+			t.Errorf("%s is not needed, and nobody was told", key)
+		}
 	}
 
 	for key, obj := range history.Objects {
@@ -88,6 +104,52 @@ func testHistory(t *testing.T, data []byte) {
 			t.Errorf("with all objects deleted, %d entries are left in %s", n, v.Type().Field(i).Name)
 		}
 	}
+}
+
+// leanGraph is a graph with no other Secrets and ConfigMaps than those that are needed of objects.
+type leanGraph struct {
+	*graph.Graph
+	objects map[graph.Key]metav1.Object
+}
+
+func isReferenced(kind graph.Kind) bool {
+	return kind == graph.KindSecret || kind == graph.KindConfigMap
+}
+
+// do makes a change, and reads or lets go of what that says is needed now, or isn't any more.
+func (g leanGraph) do(change graphtest.Change) {
+	if isReferenced(change.Key.Kind) {
+		g.follow(change.Key)
+		return
+	}
+	for key := range change.Do(g.Graph).References {
+		g.follow(key)
+	}
+}
+
+func (g leanGraph) follow(key graph.Key) {
+	if obj := g.objects[key]; obj != nil && g.Needed(key) {
+		g.Apply(obj)
+	} else {
+		g.Delete(key)
+	}
+}
+
+// preview is that of an object for which what it needs is read.
+func (g leanGraph) preview(obj metav1.Object) any {
+	if obj == nil {
+		return preview(g.Graph, nil)
+	}
+	for _, key := range g.NeededBy(obj) {
+		if needed := g.objects[key]; needed != nil {
+			g.Apply(needed)
+		}
+	}
+	foreseen := preview(g.Graph, obj)
+	for _, key := range g.NeededBy(obj) {
+		g.follow(key)
+	}
+	return foreseen
 }
 
 // touched is what a write becomes that changes no facts: the status of the object itself is looked at again.
@@ -140,6 +202,9 @@ func everything(g *graph.Graph) map[string]any {
 		if facts := current(g, k); !isNil(facts) {
 			all[k.String()] = facts
 		}
+		if isReferenced(k.Kind) {
+			all["Needed "+k.String()] = g.Needed(k)
+		}
 		if k.Kind == graph.KindGateway {
 			hosts := g.VirtualHosts(k.NamespacedName())
 			all["VirtualHosts "+k.String()] = hosts
@@ -164,14 +229,18 @@ type observation struct {
 	virtualHosts map[graph.VirtualHostKey]any
 	meshHosts    map[graph.BackendKey]any
 	backends     map[graph.BackendKey]any
+	needed       map[graph.Key]any
 }
 
 func observe(g *graph.Graph) observation {
 	o := observation{
 		map[graph.Key]any{}, map[types.NamespacedName]any{}, map[graph.VirtualHostKey]any{}, map[graph.BackendKey]any{}, map[graph.BackendKey]any{},
+		map[graph.Key]any{},
 	}
 	for _, k := range graphtest.Keys() {
 		switch k.Kind {
+		case graph.KindSecret, graph.KindConfigMap:
+			o.needed[k] = g.Needed(k)
 		case graph.KindGatewayClass:
 			if f := g.GatewayClass(k.Name); f != nil {
 				o.statuses[k] = []any{f.Managed, f.Unaccepted}

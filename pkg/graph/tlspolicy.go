@@ -39,13 +39,17 @@ func (g *Graph) setTLSPolicy(name types.NamespacedName, policy *gwv1.BackendTLSP
 		return
 	}
 	var services []types.NamespacedName
+	var needed, needs []Key
 	if old != nil {
 		services = append(services, targetServices(old.object)...)
+		needed = tlsPolicyNeeds(old.object)
 	}
 	if policy != nil {
 		services = append(services, targetServices(policy)...)
+		needs = tlsPolicyNeeds(policy)
 	}
 	services = sorted(services, compareNames)
+	g.changeNeeds(needed, needs, d)
 	g.followTLS(services, func() {
 		if old != nil {
 			g.indexTLSPolicy(old.object, false)

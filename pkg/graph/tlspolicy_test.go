@@ -313,7 +313,7 @@ spec: {gatewayClassName: ours, tls: {backend: {clientCertificateRef: {name: %s}}
 		{"another hostname", manifest(fmt.Sprintf(policy, "b.example")), []string{"backend default/s:443", status}},
 		{"the same policy", manifest(fmt.Sprintf(policy, "a.example")), []string{status}},
 		{"a policy gone", deletion(key(KindBackendTLSPolicy, "default/p")),
-			[]string{"backend default/s:443", "host 80/ *", "mesh default/s:443", status, "status HTTPRoute default/r"}},
+			[]string{"backend default/s:443", "host 80/ *", "mesh default/s:443", "reference ConfigMap default/a", status, "status HTTPRoute default/r"}},
 		{"a policy for another Service", manifest(tlsPolicy("q", `{group: "", kind: Service, name: unused}`, fromSystem)),
 			[]string{"backend default/unused:443", "mesh default/unused:443", "status BackendTLSPolicy default/q"}},
 		{"a rival", manifest(tlsPolicy("q", targetS, fromSystem)),
@@ -342,8 +342,10 @@ spec: {gatewayClassName: ours, tls: {backend: {clientCertificateRef: {name: %s}}
 			[]string{"host 80/ *", "status Gateway default/gw", "status HTTPRoute default/q"}},
 		{"the last use gone", deletion(key(KindHTTPRoute, "default/r")),
 			[]string{"host 80/ *", status, "status Gateway default/gw", "status HTTPRoute default/r"}},
-		{"a client certificate", manifest(fmt.Sprintf(frontend, "c")), []string{"gateway default/gw", "host 80/ *", "status Gateway default/gw"}},
-		{"a client certificate that is missing", manifest(fmt.Sprintf(frontend, "none")), []string{"gateway default/gw", "status Gateway default/gw"}},
+		{"a client certificate", manifest(fmt.Sprintf(frontend, "c")),
+			[]string{"gateway default/gw", "host 80/ *", "reference Secret default/c", "status Gateway default/gw"}},
+		{"a client certificate that is missing", manifest(fmt.Sprintf(frontend, "none")),
+			[]string{"gateway default/gw", "reference Secret default/none", "status Gateway default/gw"}},
 		{"a client certificate renewed", func(t *testing.T, g *Graph) Dirty {
 			apply(t, g, fmt.Sprintf(frontend, "c"))
 			return g.Apply(tlsSecret("default/c", keyPairs().b))

@@ -7,9 +7,7 @@ import (
 	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/registry"
@@ -33,8 +31,7 @@ func (f *findings) len() int { return len(f.old) + len(f.unknown) + len(f.unread
 // after.
 func scan(ctx context.Context, etcd clientv3.KV, prefix string, store *registry.Store) (*findings, error) {
 	found := &findings{store: store, unreadable: map[string]error{}}
-	root := store.KeyRootFunc(genericapirequest.WithNamespace(ctx, metav1.NamespaceAll))
-	next := prefix + strings.TrimSuffix(root, "/") + "/"
+	next := prefix + store.Root()
 	end := clientv3.GetPrefixRangeEnd(next)
 	for {
 		page, err := etcd.Get(ctx, next, clientv3.WithRange(end), clientv3.WithLimit(pageSize))

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"net"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/pki"
 )
@@ -95,5 +97,61 @@ func TestDamaged(t *testing.T) {
 	}
 	if _, err := pki.LoadOrMake(dir, "test"); err == nil {
 		t.Error("a damaged key was replaced or accepted")
+	}
+}
+
+func TestIssue(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	ca, err := pki.NewCA(pkix.Name{CommonName: "ca"}, now, 48*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := pki.Request{Subject: pkix.Name{CommonName: "leaf"}, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	certPEM, keyPEM, err := ca.Issue(request, now, 24*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := leaf(t, certPEM, keyPEM).NotAfter, now.Add(24*time.Hour); !got.Equal(want) {
+		t.Errorf("valid until %v, want %v", got, want)
+	}
+
+	// With the same key, and for longer than the CA is valid.
+	request.KeyPEM = keyPEM
+	again, sameKey, err := ca.Issue(request, now, 72*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(keyPEM, sameKey) {
+		t.Error("the key was replaced")
+	}
+	if got, want := leaf(t, again, keyPEM).NotAfter, ca.Certificate().NotAfter; !got.Equal(want) {
+		t.Errorf("valid until %v, want %v as the CA", got, want)
+	}
+}
+
+func TestParseCA(t *testing.T) {
+	t.Parallel()
+	ca, err := pki.NewCA(pkix.Name{CommonName: "ca"}, time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyPEM, err := ca.KeyPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := pki.ParseCA(ca.PEM(), keyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !parsed.Certificate().Equal(ca.Certificate()) {
+		t.Errorf("%v is another CA than %v", parsed.Certificate().Subject, ca.Certificate().Subject)
+	}
+	certPEM, keyPEM, err := ca.IssueServer("server", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pki.ParseCA(certPEM, keyPEM); err == nil {
+		t.Error("a server's certificate was taken for a CA's")
 	}
 }

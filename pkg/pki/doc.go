@@ -1,6 +1,6 @@
-// Package pki is the certificate authority of a standalone server: it makes a CA once, keeps it in a directory, and
-// issues the server's certificate and clients' certificates from it.
+// Package pki makes certificate authorities and issues certificates from them: for the server, its clients and its
+// peers. LoadOrMake keeps a CA in a directory, for a server on its own.
 //
-// Its one invariant: private keys are written with mode 0600 and never replaced, so that clients that trust the CA
-// keep trusting it over restarts.
+// Its one invariant: a private key that is kept in a file has mode 0600 and is never replaced, so that clients that trust
+// the CA keep trusting it over restarts.
 package pki

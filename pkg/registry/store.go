@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	metainternal "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -73,6 +74,13 @@ func connect(store *genericregistry.Store, model Model) {
 			model.Deleted(obj)
 		}
 	}
+}
+
+// Root is what the keys of the store's objects in etcd begin with, below the prefix of all stores. It begins and ends with
+// a slash.
+func (s *Store) Root() string {
+	root := s.KeyRootFunc(genericapirequest.WithNamespace(context.Background(), metav1.NamespaceAll))
+	return strings.TrimSuffix(root, "/") + "/"
 }
 
 // UpdateStatus calls update with a copy of the stored object and writes what update made of its status, or nothing if

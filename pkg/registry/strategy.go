@@ -71,7 +71,8 @@ func (s strategy) reset(fields ...fieldpath.Path) map[fieldpath.APIVersion]*fiel
 	return sets
 }
 
-func (s strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+func (s strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
+	sent := s.sentStatus(ctx, obj)
 	if s.kind.hasStatus() {
 		statusOf(obj).SetZero()
 	}
@@ -84,12 +85,17 @@ func (s strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	if s.kind.Prepare != nil {
 		s.kind.Prepare(obj, nil)
 	}
+	if identity := IdentityFrom(ctx); identity != nil {
+		s.moved(identity, obj, nil, sent)
+	}
 }
 
 func (s strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
+	identity, sent := IdentityFrom(ctx), s.sentStatus(ctx, obj)
 	keepTimes(ctx, obj, old)
-	// A patch is made from the old object, with all that is kept there. What it leaves out is meant.
-	if info, ok := genericapirequest.RequestInfoFrom(ctx); ok && info.Verb == "update" && s.version.Keep != nil {
+	// A patch is made from the old object, with all that is kept there. What it leaves out is meant. So it is of an object
+	// that moves here, which is whole.
+	if info, ok := genericapirequest.RequestInfoFrom(ctx); ok && info.Verb == "update" && s.version.Keep != nil && identity == nil {
 		s.version.Keep(obj, old)
 	}
 	if s.kind.hasStatus() {
@@ -101,21 +107,32 @@ func (s strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object)
 	if m, err := meta.Accessor(obj); err == nil && s.kind.Generation && !sameDesire(obj, old) {
 		m.SetGeneration(m.GetGeneration() + 1)
 	}
+	if identity != nil {
+		s.moved(identity, obj, old, sent)
+	}
 }
 
 func (s strategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
-	return s.version.Rules.Validate(ctx, obj)
+	errs := s.version.Rules.Validate(ctx, obj)
+	if IdentityFrom(ctx) != nil {
+		errs = s.forgive(ctx, obj, errs)
+	}
+	return errs
 }
 
 func (s strategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-	return s.version.Rules.ValidateUpdate(ctx, obj, old)
+	errs := s.version.Rules.ValidateUpdate(ctx, obj, old)
+	if IdentityFrom(ctx) != nil {
+		errs = s.forgive(ctx, obj, errs)
+	}
+	return errs
 }
 
 func (s strategy) WarningsOnCreate(ctx context.Context, obj runtime.Object) (warnings []string) {
 	if s.version.Warnings != nil {
 		warnings = s.version.Warnings(ctx, obj)
 	}
-	if s.model != nil {
+	if s.model != nil && IdentityFrom(ctx) == nil { // what an object that moves here refers to is moving too
 		warnings = append(warnings, s.model.Warnings(obj)...)
 	}
 	return warnings

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"k8s.io/apiserver/pkg/admission/initializer"
 	"k8s.io/apiserver/pkg/quota/v1/generic"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/component-base/version"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd"
@@ -17,8 +20,11 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/cluster"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/election"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/engine"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/etcd"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/progress"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/registry"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/selfsigned"
 )
 
 // clusterConfig is what a server in a cluster is made of.
@@ -33,10 +39,12 @@ type clusterServer struct {
 	clusterConfig
 	server
 
-	core *cluster.Sources
+	core         *cluster.Sources
+	embedded     *etcd.Server             // nil if etcd is elsewhere
+	certificates *selfsigned.Certificates // nil if they are in files
 }
 
-func newClusterServer(ctx context.Context, config clusterConfig) (*clusterServer, error) {
+func newClusterServer(ctx context.Context, config clusterConfig) (_ *clusterServer, err error) {
 	s := &clusterServer{clusterConfig: config, server: newServer(ctx, false)}
 	go crd.Load()
 
@@ -50,14 +58,62 @@ func newClusterServer(ctx context.Context, config clusterConfig) (*clusterServer
 	recommended.ExtraAdmissionInitializers = func(*genericapiserver.RecommendedConfig) ([]admission.PluginInitializer, error) {
 		return []admission.PluginInitializer{quotas{}}, nil
 	}
+	kube, err := kubeConfig(recommended.CoreAPI.CoreAPIKubeconfigPath)
+	if err != nil {
+		return nil, err
+	}
+	if s.options.selfSigned.enabled {
+		if s.certificates, err = s.options.selfSigned.serving(ctx, kube, recommended.SecureServing.BindAddress); err != nil {
+			return nil, err
+		}
+		recommended.SecureServing.ServerCert.GeneratedCert = s.certificates
+	}
+	if s.options.embedded.enabled() {
+		if err := s.startEtcd(ctx, kube); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				s.embedded.Stop()
+			}
+		}()
+		recommended.Etcd.StorageConfig.Transport.ServerList = []string{s.embedded.Endpoint()}
+	}
 	if err := recommended.ApplyTo(api.Generic); err != nil {
 		return nil, err
 	}
-	var err error
 	if s.core, err = cluster.NewSources(api.Generic.ClientConfig); err != nil {
 		return nil, err
 	}
 	return s, s.build(api, recommended.Etcd.StorageConfig)
+}
+
+// kubeConfig says how to reach kube-apiserver: as a kubeconfig says, or as every Pod is told.
+func kubeConfig(path string) (*rest.Config, error) {
+	load := rest.InClusterConfig
+	if path != "" {
+		load = func() (*rest.Config, error) { return clientcmd.BuildConfigFromFlags("", path) }
+	}
+	config, err := load()
+	if errors.Is(err, rest.ErrNotInCluster) {
+		return nil, errors.New("outside of a Pod, --kubeconfig is needed to reach kube-apiserver")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading how to reach kube-apiserver: %w", err)
+	}
+	return rest.AddUserAgent(config, "serve"), nil
+}
+
+// startEtcd runs a member of etcd in this process, with certificates for the others.
+func (s *clusterServer) startEtcd(ctx context.Context, kube *rest.Config) (err error) {
+	var tls etcd.PeerTLS
+	if host := s.options.embedded.peerHost(); host != "" && !s.options.embedded.ownPeerTLS() {
+		if tls, err = s.options.selfSigned.peer(ctx, kube, s.options.embedded.dir, host); err != nil {
+			return err
+		}
+	}
+	s.embedded, err = s.options.embedded.start(ctx, tls)
+	return err
 }
 
 // quotas tells the ResourceQuota plugin that of our kinds only the number of objects counts, which is what it assumes of
@@ -72,9 +128,17 @@ func (quotas) Initialize(plugin admission.Interface) {
 
 // run serves until ctx ends.
 func (s *clusterServer) run(ctx context.Context) error {
+	if s.embedded != nil {
+		defer s.embedded.Stop()
+	}
 	defer s.etcd.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if s.embedded != nil {
+		go failWith(ctx, cancel, s.embedded)
+	}
+	revisions := progress.New(s.etcd, s.prefix, s.prefixes())
+	go revisions.Run(ctx)
 	inputs := engine.Inputs{
 		Sources: map[graph.Kind]engine.Source{
 			graph.KindNamespace:     s.core.Namespaces,
@@ -85,6 +149,10 @@ func (s *clusterServer) run(ctx context.Context) error {
 			graph.KindSecret:    s.core.Secrets,
 			graph.KindConfigMap: s.core.ConfigMaps,
 		},
+		Progress: revisions,
+	}
+	if s.certificates != nil {
+		go s.certificates.Run(ctx)
 	}
 	replica, err := replicaName()
 	if err != nil {
@@ -101,6 +169,17 @@ func (s *clusterServer) run(ctx context.Context) error {
 		return err
 	}
 	return causeOf(ctx)
+}
+
+// prefixes returns what the keys in etcd begin with, by kind.
+func (s *clusterServer) prefixes() map[graph.Kind]string {
+	prefixes := map[graph.Kind]string{}
+	for kind, store := range s.api.Stores {
+		if store.Kind.Modelled {
+			prefixes[graph.Kind(kind.Kind)] = s.prefix + store.Root()
+		}
+	}
+	return prefixes
 }
 
 // replicaName tells the replicas on one host apart, too.

@@ -26,6 +26,8 @@ type serveOptions struct {
 	run         *genericoptions.ServerRunOptions
 	recommended *genericoptions.RecommendedOptions
 	logging     *logsapi.LoggingConfiguration
+	selfSigned  *selfSignedOptions
+	embedded    *embeddedOptions
 
 	channel   choiceFlag
 	xdsListen string
@@ -36,6 +38,8 @@ func newServeOptions() *serveOptions {
 		run:         genericoptions.NewServerRunOptions(),
 		recommended: genericoptions.NewRecommendedOptions(storagePrefix, apis.Codecs.LegacyCodec(apis.StorageVersions...)),
 		logging:     logsapi.NewLoggingConfiguration(),
+		selfSigned:  newSelfSignedOptions(),
+		embedded:    newEmbeddedOptions(),
 		channel:     newChannelFlag(),
 		xdsListen:   defaultXDS.String(),
 	}
@@ -94,7 +98,9 @@ func (o *serveOptions) flags() *cliflag.NamedFlagSets {
 	r.CoreAPI.AddFlags(sets.FlagSet("cluster"))
 	sets.FlagSet("cluster").Lookup("kubeconfig").Usage = "kubeconfig of the cluster's kube-apiserver; by default, that of the Pod that this runs in"
 	r.Etcd.AddFlags(sets.FlagSet("etcd"))
+	o.embedded.addFlags(sets.FlagSet("embedded etcd"))
 	r.SecureServing.AddFlags(sets.FlagSet("secure serving"))
+	o.selfSigned.addFlags(sets.FlagSet("secure serving"))
 	r.Authentication.AddFlags(sets.FlagSet("authentication"))
 	r.Authorization.AddFlags(sets.FlagSet("authorization"))
 	r.Admission.AddFlags(sets.FlagSet("admission"))
@@ -123,17 +129,35 @@ func (o *serveOptions) complete() error {
 			}
 		}
 	}
-	errs := slices.Concat(o.run.Validate(), r.Validate())
-	if cert := r.SecureServing.ServerCert.CertKey; cert.CertFile == "" || cert.KeyFile == "" {
-		errs = append(errs, errors.New("a serving certificate is needed: give --self-signed, or --tls-cert-file and --tls-private-key-file"))
-	}
-	if len(r.Etcd.EtcdServersOverrides) > 0 {
-		errs = append(errs, errors.New("--etcd-servers-overrides: all kinds are stored in one etcd, so that one revision says what a replica has seen; use --etcd-servers"))
+	errs := slices.Concat(o.completeEtcd(), o.run.Validate(), r.Validate(), o.selfSigned.complete())
+	if cert := r.SecureServing.ServerCert.CertKey; (cert.CertFile != "" && cert.KeyFile != "") == o.selfSigned.enabled {
+		errs = append(errs, errors.New("a serving certificate is needed: give either --self-signed, or --tls-cert-file and --tls-private-key-file"))
 	}
 	if err := checkLoopback(o.xdsListen); err != nil {
 		errs = append(errs, err)
 	}
 	return utilerrors.NewAggregate(errs)
+}
+
+// completeEtcd checks which etcd is used.
+func (o *serveOptions) completeEtcd() []error {
+	etcd := o.recommended.Etcd
+	errs := o.embedded.validate()
+	if len(etcd.EtcdServersOverrides) > 0 {
+		errs = append(errs, errors.New("--etcd-servers-overrides: all kinds are stored in one etcd, so that one revision says what a replica has seen; use --etcd-servers"))
+	}
+	if !o.embedded.enabled() {
+		return errs
+	}
+	if len(etcd.StorageConfig.Transport.ServerList) > 0 {
+		errs = append(errs, errors.New("--etcd-servers and --embedded-etcd exclude each other: objects are stored in one etcd"))
+	}
+	if o.embedded.peerHost() != "" && !o.embedded.ownPeerTLS() && !o.selfSigned.enabled {
+		errs = append(errs, errors.New("--embedded-etcd-peers: members need certificates: give --self-signed, or --embedded-etcd-cert-file, --embedded-etcd-key-file and --embedded-etcd-trusted-ca-file"))
+	}
+	// The address is known when it runs, and missing until then.
+	etcd.StorageConfig.Transport.ServerList = []string{o.embedded.dir}
+	return errs
 }
 
 // serve runs the server until ctx ends.
