@@ -40,10 +40,22 @@ run: build ## Build and start a standalone server with the Gateway of artifacts/
 kubectl: ## Build bin/kubectl, for machines that have none.
 	$(GO) -C test/kubectl build -trimpath -ldflags '$(STAMP)Version=$(KUBERNETES)' -o ../../bin/kubectl .
 
+.PHONY: ldflags
+ldflags:
+	@echo "$(LDFLAGS)"
+
+.PHONY: image
+image: ## Build a container image, with Docker.
+	docker build --build-arg LDFLAGS='$(LDFLAGS)' -t ghcr.io/gateway-apiserver/gateway-apiserver:$(subst +,-,$(VERSION)) .
+
 .PHONY: test
 test: ## Run all tests, with the race detector if there is a C compiler.
 	$(if $(RACE),,@echo 'no C compiler: testing without the race detector')
 	$(GO) test $(RACE) -timeout 20m ./...
+
+.PHONY: e2e
+e2e: ## Run the tests in a real cluster: builds kube-apiserver, its controllers, etcd and kubectl, in bin/cluster.
+	$(GO) -C test/cluster test $(RACE) -timeout 30m ./...
 
 .PHONY: verify
 verify: ## Check generated files, formatting, module files and go vet.

@@ -56,6 +56,7 @@ func (c *Config) buildHandlerChain(api http.Handler, generic *genericapiserver.C
 	served := newVersions(c.Kinds)
 	api = withRetiredFields(api, served, generic.MaxRequestBodyBytes)
 	api = withDeprecation(api, served)
+	api = withIdentity(api, served, generic.Authorization.Authorizer, generic.MaxRequestBodyBytes)
 	api = withoutRedirects(api)
 	return genericapiserver.DefaultBuildHandlerChain(api, generic)
 }
@@ -70,6 +71,9 @@ type CompletedConfig struct{ *completedConfig }
 
 // Complete fills in what can be derived.
 func (c *Config) Complete() CompletedConfig {
+	if c.Generic.AdmissionControl != nil {
+		c.Generic.AdmissionControl = admitMoved{c.Generic.AdmissionControl}
+	}
 	return CompletedConfig{&completedConfig{c.Generic.Complete(), c}}
 }
 

@@ -42,7 +42,7 @@ func withDeprecation(next http.Handler, served versions) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		ctx := req.Context()
 		info, _ := genericapirequest.RequestInfoFrom(ctx)
-		if v := served.of(info); v != nil && v.Deprecated != "" && !isInventory(req, info) {
+		if v := served.of(info); v != nil && v.Deprecated != "" && !isInventory(req, info) && registry.IdentityFrom(ctx) == nil {
 			warning.AddWarning(ctx, "", v.Deprecated)
 			audit.AddAuditAnnotation(ctx, deprecatedAnnotation, "true")
 			deprecatedRequests.WithContext(ctx).WithLabelValues(v.Group, v.Version, v.Kind, info.Verb).Inc()

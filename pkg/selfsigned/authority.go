@@ -55,7 +55,7 @@ func (c *Config) settle(secret *corev1.Secret, now time.Time, served *x509.Certi
 	}
 	a := &authority{ca: ca, since: signsSince(secret, ca.Certificate())}
 	if a.since.IsZero() {
-		a.since = now.UTC().Truncate(time.Second)
+		a.since = now.UTC()
 		more, err := published()
 		if err != nil {
 			return nil, nil, err
@@ -80,7 +80,7 @@ func (c *Config) settle(secret *corev1.Secret, now time.Time, served *x509.Certi
 		next.Annotations = map[string]string{}
 	}
 	next.Annotations[fingerprintAnnotation] = fingerprint(ca.Certificate())
-	next.Annotations[sinceAnnotation] = a.since.Format(time.RFC3339)
+	next.Annotations[sinceAnnotation] = a.since.Format(time.RFC3339Nano)
 	a.bundle, a.alone = next.Data[corev1.ServiceAccountRootCAKey], len(bundle) == 1
 	return a, next, nil
 }
@@ -104,7 +104,7 @@ func signsSince(secret *corev1.Secret, ca *x509.Certificate) time.Time {
 	if secret.Annotations[fingerprintAnnotation] != fingerprint(ca) {
 		return time.Time{}
 	}
-	since, err := time.Parse(time.RFC3339, secret.Annotations[sinceAnnotation])
+	since, err := time.Parse(time.RFC3339Nano, secret.Annotations[sinceAnnotation])
 	if err != nil {
 		return time.Time{}
 	}

@@ -48,7 +48,7 @@ type Exported struct {
 type exporter struct {
 	ExportOptions
 	client     dynamic.Interface
-	management *management
+	management *Management
 	w          io.Writer
 	seen       map[types.UID]bool
 	done       Exported
@@ -75,7 +75,7 @@ func Export(ctx context.Context, config *rest.Config, o ExportOptions, w io.Writ
 	if err != nil {
 		return Exported{}, err
 	}
-	e := &exporter{ExportOptions: o, client: client, management: newManagement(o.Controller, client, catalog), w: w, seen: map[types.UID]bool{}}
+	e := &exporter{ExportOptions: o, client: client, management: NewManagement(o.Controller, lookupIn(client, catalog)), w: w, seen: map[types.UID]bool{}}
 	for _, k := range kinds {
 		if err := e.export(ctx, k.servedVersion); err != nil {
 			return e.done, err
@@ -138,11 +138,11 @@ func (e *exporter) write(ctx context.Context, o *unstructured.Unstructured) erro
 		e.done.Leaving = append(e.done.Leaving, documents.Title(o))
 		return nil
 	}
-	managed, err := e.management.has(ctx, o)
+	managed, err := e.management.Has(ctx, o)
 	if err != nil {
 		return err
 	}
-	status := e.management.othersStatus(o, managed)
+	status := e.management.OthersStatus(o, managed)
 	delete(o.Object, "status")
 	if status != nil {
 		o.Object["status"] = status

@@ -78,7 +78,7 @@ type importer struct {
 	ImportOptions
 	client     dynamic.Interface
 	catalog    *catalog
-	management *management
+	management *Management
 	plan       plan
 }
 
@@ -86,7 +86,7 @@ type importer struct {
 // that fails doesn't stop the others. The error is of the import as a whole.
 func Import(ctx context.Context, config *rest.Config, objects []documents.Document, o ImportOptions, report func(Result)) error {
 	config = rest.CopyConfig(config)
-	config.WarningHandlerWithContext = warningCollector{}
+	config.WarningHandlerWithContext = WarningCollector{}
 	catalog, err := discover(ctx, config)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func Import(ctx context.Context, config *rest.Config, objects []documents.Docume
 		return err
 	}
 	i := &importer{
-		ImportOptions: o, client: client, catalog: catalog, management: newManagement(o.Controller, client, catalog),
+		ImportOptions: o, client: client, catalog: catalog, management: NewManagement(o.Controller, lookupIn(client, catalog)),
 		plan: newPlan(objects, catalog, o.Namespace),
 	}
 	for _, r := range i.plan.refused {
@@ -134,14 +134,14 @@ func (i *importer) together(ctx context.Context, items []*item) []Result {
 // one imports an object: its desired state, then the status that others have written, then the managers of its fields,
 // each of which a server takes separately.
 func (i *importer) one(ctx context.Context, it *item) Result {
-	ctx, warnings := collectWarnings(ctx)
+	ctx, warnings := CollectWarnings(ctx)
 	r := Result{Object: documents.Title(it.Object)}
 	var missing []string
 	r.Action, missing, r.Err = i.write(ctx, it)
 	if r.Err != nil {
 		r.Action = Failed
 	}
-	r.Notes = append(missing, warnings.list()...)
+	r.Notes = append(missing, warnings.List()...)
 	return r
 }
 
@@ -268,11 +268,11 @@ func (i *importer) existing(ctx context.Context, client dynamic.ResourceInterfac
 func (i *importer) complete(ctx context.Context, client dynamic.ResourceInterface, it *item, written *unstructured.Unstructured) (bool, error) {
 	version := written.GetResourceVersion()
 	if it.served.status {
-		managed, err := i.management.has(ctx, it.Object)
+		managed, err := i.management.Has(ctx, it.Object)
 		if err != nil {
 			return false, err
 		}
-		status, has := i.management.othersStatus(it.Object, managed), i.management.othersStatus(written, managed)
+		status, has := i.management.OthersStatus(it.Object, managed), i.management.OthersStatus(written, managed)
 		if status != nil && !equality.Semantic.DeepEqual(status, has) {
 			if written, err = patch(ctx, client, it, map[string]any{"status": status}, "status"); err != nil {
 				return false, fmt.Errorf("writing the status of other controllers: %w", err)

@@ -23,13 +23,14 @@ func patch(ctx context.Context, client dynamic.ResourceInterface, it *item, chan
 		metav1.PatchOptions{FieldManager: it.manager(), FieldValidation: metav1.FieldValidationStrict}, subresources...)
 }
 
-// warnings are what a server warned about in its answers to the requests of one context.
-type warnings struct {
+// Warnings are what a server warned about in its answers to the requests of one context.
+type Warnings struct {
 	mu    sync.Mutex
 	texts []string
 }
 
-func (w *warnings) list() []string {
+// List returns each warning once.
+func (w *Warnings) List() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.texts)
@@ -37,20 +38,20 @@ func (w *warnings) list() []string {
 
 type warningsKey struct{}
 
-// collectWarnings returns a context whose warnings are kept, if the client's handler is a warningCollector.
-func collectWarnings(ctx context.Context) (context.Context, *warnings) {
-	w := &warnings{}
+// CollectWarnings returns a context whose warnings are kept, if the client's handler is a WarningCollector.
+func CollectWarnings(ctx context.Context) (context.Context, *Warnings) {
+	w := &Warnings{}
 	return context.WithValue(ctx, warningsKey{}, w), w
 }
 
-// warningCollector hands each warning to the context of its request, once.
-type warningCollector struct{}
+// WarningCollector hands each warning to the context of its request, once.
+type WarningCollector struct{}
 
-var _ rest.WarningHandlerWithContext = warningCollector{}
+var _ rest.WarningHandlerWithContext = WarningCollector{}
 
 // HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
-func (warningCollector) HandleWarningHeaderWithContext(ctx context.Context, code int, _, text string) {
-	w, ok := ctx.Value(warningsKey{}).(*warnings)
+func (WarningCollector) HandleWarningHeaderWithContext(ctx context.Context, code int, _, text string) {
+	w, ok := ctx.Value(warningsKey{}).(*Warnings)
 	if !ok || code != 299 || text == "" {
 		return
 	}

@@ -27,9 +27,9 @@ func (c Controller) domain() string {
 	return domain + "/"
 }
 
-// othersStatus returns the part of an object's status that the controller has not written, or nil if there is none.
+// OthersStatus returns the part of an object's status that the controller has not written, or nil if there is none.
 // managed says that the controller manages the object: then only conditions may be somebody else's.
-func (c Controller) othersStatus(o *unstructured.Unstructured, managed bool) map[string]any {
+func (c Controller) OthersStatus(o *unstructured.Unstructured, managed bool) map[string]any {
 	status, _, _ := unstructured.NestedMap(o.Object, "status") // a copy
 	if o.GroupVersionKind().GroupKind() == namespaceKind {
 		return nil // it tells where in its life the Namespace is
@@ -99,12 +99,14 @@ func isEmpty(value any) bool {
 	return false
 }
 
-// management knows which objects of a server the controller manages: GatewayClasses and meshes name it, and the others
-// belong to a GatewayClass in the end.
-type management struct {
+// Lookup returns a GatewayClass or a Gateway, in any version, or nil if there is none.
+type Lookup func(ctx context.Context, kind, namespace, name string) (*unstructured.Unstructured, error)
+
+// Management knows which objects of a server the controller manages: GatewayClasses and meshes name it, and the others
+// belong to a GatewayClass in the end. It can be asked concurrently.
+type Management struct {
 	Controller
-	client  dynamic.Interface
-	catalog *catalog
+	lookup Lookup
 
 	mu    sync.Mutex
 	known map[ref]bool // of the GatewayClasses and Gateways that were asked for
@@ -113,12 +115,13 @@ type management struct {
 // ref identifies an object that another one refers to.
 type ref struct{ kind, namespace, name string }
 
-func newManagement(c Controller, client dynamic.Interface, catalog *catalog) *management {
-	return &management{Controller: c, client: client, catalog: catalog, known: map[ref]bool{}}
+// NewManagement returns what is known of the objects that lookup finds. Each is asked for once.
+func NewManagement(c Controller, lookup Lookup) *Management {
+	return &Management{Controller: c, lookup: lookup, known: map[ref]bool{}}
 }
 
-// has says whether the controller manages an object. One whose GatewayClass is missing is managed by nobody.
-func (m *management) has(ctx context.Context, o *unstructured.Unstructured) (bool, error) {
+// Has says whether the controller manages an object. One whose GatewayClass is missing is managed by nobody.
+func (m *Management) Has(ctx context.Context, o *unstructured.Unstructured) (bool, error) {
 	if group := o.GroupVersionKind().Group; group != gatewayGroup && group != gatewayXGroup {
 		return false, nil
 	}
@@ -141,24 +144,19 @@ func (m *management) has(ctx context.Context, o *unstructured.Unstructured) (boo
 	return false, nil
 }
 
-func (m *management) hasRef(ctx context.Context, r ref) (bool, error) {
+func (m *Management) hasRef(ctx context.Context, r ref) (bool, error) {
 	m.mu.Lock()
 	managed, ok := m.known[r]
 	m.mu.Unlock()
 	if ok || r.name == "" {
 		return managed, nil
 	}
-	kind := m.catalog.kind(schema.GroupKind{Group: gatewayGroup, Kind: r.kind})
-	if kind == nil {
-		return false, nil
-	}
-	o, err := in(m.client, kind.versions[0], r.namespace).Get(ctx, r.name, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-	case err != nil:
+	o, err := m.lookup(ctx, r.kind, r.namespace, r.name)
+	if err != nil {
 		return false, fmt.Errorf("reading %s %s: %w", r.kind, r.name, err)
-	default:
-		if managed, err = m.has(ctx, o); err != nil {
+	}
+	if o != nil {
+		if managed, err = m.Has(ctx, o); err != nil {
 			return false, err
 		}
 	}
@@ -166,6 +164,21 @@ func (m *management) hasRef(ctx context.Context, r ref) (bool, error) {
 	defer m.mu.Unlock()
 	m.known[r] = managed
 	return managed, nil
+}
+
+// lookupIn finds GatewayClasses and Gateways on a server, in the version that it prefers.
+func lookupIn(client dynamic.Interface, catalog *catalog) Lookup {
+	return func(ctx context.Context, kind, namespace, name string) (*unstructured.Unstructured, error) {
+		served := catalog.kind(schema.GroupKind{Group: gatewayGroup, Kind: kind})
+		if served == nil {
+			return nil, nil
+		}
+		o, err := in(client, served.versions[0], namespace).Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil, nil
+		}
+		return o, err
+	}
 }
 
 // in returns the client of a kind in a namespace, if it has one.

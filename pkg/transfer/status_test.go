@@ -66,7 +66,7 @@ func TestOthersStatus(t *testing.T) {
 			if err := yaml.Unmarshal([]byte(test.want), &want); err != nil {
 				t.Fatal(err)
 			}
-			got, err := yaml.Marshal(ours.othersStatus(o, test.managed))
+			got, err := yaml.Marshal(ours.OthersStatus(o, test.managed))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,11 +1,13 @@
 package features
 
 import (
+	"maps"
 	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/gateway-apiserver/gateway-apiserver/test/script"
 	"github.com/gateway-apiserver/gateway-apiserver/test/standalone"
 )
 
@@ -18,6 +20,12 @@ func TestFeatures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	commands := script.Commands(false)
+	maps.Copy(commands, map[string]func(*testscript.TestScript, bool, []string){
+		"server":  cmdServer,
+		"grpc":    cmdGRPC,
+		"backend": cmdBackend,
+	})
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
@@ -36,19 +44,6 @@ func TestFeatures(t *testing.T) {
 			})
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server":  cmdServer,
-			"refused": cmdRefused,
-			"kubectl": cmdKubectl,
-			"holds":   cmdHolds,
-			"becomes": cmdBecomes,
-			"printed": cmdPrinted,
-			"serves":  cmdServes,
-			"cert":    cmdCert,
-			"fill":    cmdFill,
-			"tick":    cmdTick,
-			"grpc":    cmdGRPC,
-			"backend": cmdBackend,
-		},
+		Cmds: commands,
 	})
 }

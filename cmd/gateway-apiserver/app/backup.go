@@ -59,6 +59,7 @@ export".`,
     --etcd-keyfile=tls.key --output-file gateways.db`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			logErrorsOnly()
 			if c.outputFile == "" {
 				return errors.New("--output-file is required: a file to save to, or - for the standard output")
 			}
@@ -155,15 +156,17 @@ func (f *etcdFlags) add(cmd *cobra.Command) {
 	cmd.MarkFlagsMutuallyExclusive("data-dir", "embedded-etcd", "etcd-servers")
 }
 
-// validate holds that the flags say which etcd. From then on, what etcd's libraries only warn of is not printed: it is in the
-// error that comes of it, or nothing comes of it.
 func (f *etcdFlags) validate() error {
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard)
 	if f.dataDir == "" && f.embedded == "" && len(f.transport.ServerList) == 0 {
 		return errors.New("say which etcd: give --data-dir, --embedded-etcd or --etcd-servers, as the server has it")
 	}
 	return nil
+}
+
+// logErrorsOnly leaves out what etcd's libraries warn of: it is in the error that comes of it, or nothing comes of it.
+func logErrorsOnly() {
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
 }
 
 // open finds the endpoints of the etcd. An embedded one that doesn't run is started, until close is called.

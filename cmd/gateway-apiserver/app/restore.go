@@ -64,6 +64,7 @@ A restore that was stopped in the middle is completed by running it again. Until
     --etcd-keyfile=tls.key --replace`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			logErrorsOnly()
 			if c.from == "" {
 				return errors.New("--from is required: the file of a backup, or - for the standard input")
 			}
@@ -127,22 +128,15 @@ func (c *restoreCommand) run(ctx context.Context, stdin io.Reader, stdout, stder
 func (c *restoreCommand) restore(ctx context.Context, file *snapshot.File) (snapshot.Restored, error) {
 	switch {
 	case c.etcd.dataDir != "":
-		done, err := c.restoreStandalone(file)
-		return done, at("--data-dir "+c.etcd.dataDir, err)
+		return c.restoreStandalone(file)
 	case c.etcd.embedded != "":
-		done, err := restoreDirectory(file, c.etcd.embedded, coreKeys(c.etcd.prefix))
-		return done, at("--embedded-etcd "+c.etcd.embedded, err)
+		return restoreDirectory(file, "--embedded-etcd", c.etcd.embedded, coreKeys(c.etcd.prefix))
 	}
 	done, err := c.restoreKeys(ctx, file)
-	return done, at("--etcd-servers "+strings.Join(c.etcd.transport.ServerList, ","), err)
-}
-
-// at says where an error was met.
-func at(place string, err error) error {
-	if err == nil {
-		return nil
+	if err != nil {
+		return done, fmt.Errorf("--etcd-servers %s: %w", strings.Join(c.etcd.transport.ServerList, ","), err)
 	}
-	return fmt.Errorf("%s: %w", place, err)
+	return done, nil
 }
 
 // restoreStandalone takes the data directory first, as a server does that starts on it.
@@ -152,15 +146,17 @@ func (c *restoreCommand) restoreStandalone(file *snapshot.File) (snapshot.Restor
 		return snapshot.Restored{}, err
 	}
 	defer data.close()
-	return restoreDirectory(file, data.in("etcd"), nil)
+	return restoreDirectory(file, "--data-dir", data.in("etcd"), nil)
 }
 
-func restoreDirectory(file *snapshot.File, dir string, leaveOut func(key string) bool) (done snapshot.Restored, err error) {
-	err = etcd.Restore(dir, func(path, name, peerURL string) (err error) {
+func restoreDirectory(file *snapshot.File, flag, dir string, leaveOut func(key string) bool) (done snapshot.Restored, err error) {
+	if err := etcd.Restore(dir, func(path, name, peerURL string) (err error) {
 		done, err = file.RestoreDirectory(path, name, peerURL, leaveOut)
 		return err
-	})
-	return done, err
+	}); err != nil {
+		return done, fmt.Errorf("%s: %w", flag, err)
+	}
+	return done, nil
 }
 
 func (c *restoreCommand) restoreKeys(ctx context.Context, file *snapshot.File) (snapshot.Restored, error) {

@@ -85,7 +85,7 @@ func read(data []byte) (map[schema.GroupVersionKind]channels, error) {
 			}
 			of := func(channel Channel, id string) *Schema {
 				return &Schema{
-					gvk: gvk, names: kind.Names, scope: kind.Scope, columns: columns,
+					gvk: gvk, names: kind.Names, scope: kind.Scope, columns: columns, printed: version.Columns,
 					status: version.Status, warning: version.Warning, structure: structures[id],
 					accepts: accept.Spec(string(channel), gvk),
 				}

@@ -1,6 +1,7 @@
 package crd
 
 import (
+	"slices"
 	"sync"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -18,6 +19,7 @@ type Schema struct {
 	names   apiextensionsv1.CustomResourceDefinitionNames
 	scope   apiextensionsv1.ResourceScope
 	columns rest.TableConvertor
+	printed []apiextensionsv1.CustomResourceColumnDefinition
 	status  bool
 	warning string
 
@@ -60,6 +62,23 @@ func (s *Schema) HasStatus() bool { return s.status }
 
 // Columns returns the convertor to tables with the columns that kubectl get prints, wide ones included.
 func (s *Schema) Columns() rest.TableConvertor { return s.columns }
+
+// Definition returns the version as it is in a CustomResourceDefinition, served and not stored. Its schema has no
+// descriptions. It is made anew by each call, which takes about a millisecond.
+func (s *Schema) Definition() apiextensionsv1.CustomResourceDefinitionVersion {
+	v := apiextensionsv1.CustomResourceDefinitionVersion{
+		Name: s.gvk.Version, Served: true,
+		AdditionalPrinterColumns: slices.Clone(s.printed),
+		Schema:                   &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: s.structure.props()},
+	}
+	if s.status {
+		v.Subresources = &apiextensionsv1.CustomResourceSubresources{Status: &apiextensionsv1.CustomResourceSubresourceStatus{}}
+	}
+	if s.warning != "" {
+		v.Deprecated, v.DeprecationWarning = true, &s.warning
+	}
+	return v
+}
 
 // DeprecationWarning returns what clients that use this version are to be told, or "" if it is a current one: upstream's
 // text for the versions that it deprecated, one in the same form for those that it removed without a word.

@@ -21,6 +21,9 @@ import (
 type structure struct {
 	// parse parses the schema at the first call: most servers never need those of one channel.
 	parse func() *parsed
+	// id and data are of the embedded file.
+	id   string
+	data []byte
 }
 
 type parsed struct {
@@ -49,13 +52,22 @@ func (p *parsed) validators(part part) *validators {
 }
 
 func newStructure(id string, data []byte) *structure {
-	return &structure{parse: sync.OnceValue(func() *parsed {
+	return &structure{id: id, data: data, parse: sync.OnceValue(func() *parsed {
 		p, err := parse(data)
 		if err != nil {
 			panic(fmt.Sprintf("embedded schema %s: %v", id, err))
 		}
 		return p
 	})}
+}
+
+// props returns the schema as a CustomResourceDefinition has it. It isn't kept, as it is large and few ask for it.
+func (s *structure) props() *apiextensionsv1.JSONSchemaProps {
+	props := &apiextensionsv1.JSONSchemaProps{}
+	if err := json.Unmarshal(s.data, props); err != nil {
+		panic(fmt.Sprintf("embedded schema %s: %v", s.id, err))
+	}
+	return props
 }
 
 func parse(data []byte) (*parsed, error) {

@@ -47,17 +47,20 @@ type Entry struct {
 
 // Open checks a file from end to end: that it is what etcd has sent, that etcd's database in it is consistent, that every
 // key can be read, that there are keys below prefix, and that they are not those of a half completed restore.
-func Open(path, prefix string) (*File, error) {
+func Open(path, prefix string) (*File, error) { return open(path, path, prefix) }
+
+// open calls the file by a name in errors.
+func open(path, name, prefix string) (*File, error) {
 	f := &File{prefix: prefix, latest: map[string]mvcc.Revision{}}
-	if err := f.checkDigest(path); err != nil {
+	if err := f.checkDigest(path, name); err != nil {
 		return nil, err
 	}
 	var err error
 	if f.db, err = bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: time.Second}); err != nil {
-		return nil, fmt.Errorf("%s is not a snapshot of etcd: %w", path, err)
+		return nil, fmt.Errorf("%s is not a snapshot of etcd: %w", name, err)
 	}
-	if err = f.checkDatabase(path); err == nil {
-		err = f.index(path)
+	if err = f.checkDatabase(path, name); err == nil {
+		err = f.index(name)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -67,7 +70,7 @@ func Open(path, prefix string) (*File, error) {
 
 // checkDigest compares the file with the SHA-256 that etcd puts at its end. That is the only part of the size which isn't
 // made of sectors.
-func (f *File) checkDigest(path string) error {
+func (f *File) checkDigest(path, name string) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
@@ -78,32 +81,32 @@ func (f *File) checkDigest(path string) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a file", path)
+		return fmt.Errorf("%s is not a file", name)
 	}
 	if f.Size = info.Size(); f.Size%512 != sha256.Size {
-		return fmt.Errorf("%s is not a snapshot of etcd, or is cut off: it doesn't end with a SHA-256", path)
+		return fmt.Errorf("%s is not a snapshot of etcd, or is cut off: it doesn't end with a SHA-256", name)
 	}
 	digest := sha256.New()
 	if _, err := io.CopyN(digest, file, f.Size-sha256.Size); err != nil {
-		return fmt.Errorf("reading %s: %w", path, err)
+		return fmt.Errorf("reading %s: %w", name, err)
 	}
 	want, err := io.ReadAll(file)
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", path, err)
+		return fmt.Errorf("reading %s: %w", name, err)
 	}
 	if !bytes.Equal(digest.Sum(nil), want) {
-		return fmt.Errorf("%s is damaged, cut off, or not a snapshot of etcd: its contents are not those of the SHA-256 at its end", path)
+		return fmt.Errorf("%s is damaged, cut off, or not a snapshot of etcd: its contents are not those of the SHA-256 at its end", name)
 	}
 	f.SHA256 = fmt.Sprintf("%x", want)
 	return nil
 }
 
 // checkDatabase has etcd's own tool go through the database.
-func (f *File) checkDatabase(path string) error {
+func (f *File) checkDatabase(path, name string) error {
 	if err := f.db.View(func(tx *bbolt.Tx) error {
 		for _, bucket := range []backend.Bucket{schema.Key, schema.Meta} { // which the tool takes for granted
 			if tx.Bucket(bucket.Name()) == nil {
-				return fmt.Errorf("%s is the database of something else than etcd", path)
+				return fmt.Errorf("%s is the database of something else than etcd", name)
 			}
 		}
 		return nil
@@ -112,14 +115,14 @@ func (f *File) checkDatabase(path string) error {
 	}
 	status, err := etcdutl.NewV3(logger()).Status(path)
 	if err != nil {
-		return fmt.Errorf("%s is a snapshot of an etcd that was damaged: %w", path, err)
+		return fmt.Errorf("%s is a snapshot of an etcd that was damaged: %w", name, err)
 	}
 	f.Hash, f.Version, f.Revision = status.Hash, status.Version, status.Revision
 	return nil
 }
 
 // index finds the keys.
-func (f *File) index(path string) error {
+func (f *File) index(name string) error {
 	others := map[string]bool{}
 	if err := f.walk(func(revision, value []byte) error {
 		var kv mvccpb.KeyValue
@@ -140,14 +143,14 @@ func (f *File) index(path string) error {
 		}
 		return nil
 	}); err != nil {
-		return fmt.Errorf("reading %s: %w", path, err)
+		return fmt.Errorf("reading %s: %w", name, err)
 	}
 	f.Objects, f.Others = len(f.latest), len(others)
 	if f.Objects == 0 {
-		return fmt.Errorf("%s has nothing of gateway-apiserver: no key of that etcd begins with %s/", path, f.prefix)
+		return fmt.Errorf("%s has nothing of gateway-apiserver: no key of that etcd begins with %s/", name, f.prefix)
 	}
 	if others[markerOf(f.prefix)] {
-		return fmt.Errorf("%s is of an etcd into which a restore was begun and not completed", path)
+		return fmt.Errorf("%s is of an etcd into which a restore was begun and not completed", name)
 	}
 	return nil
 }

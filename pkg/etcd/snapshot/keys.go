@@ -192,9 +192,9 @@ func (r *restore) deleteOthers(ctx context.Context, wanted map[string]bool) erro
 	below := r.Prefix + "/"
 	end := clientv3.GetPrefixRangeEnd(below)
 	for next := below; ; {
-		page, err := r.Client.Get(ctx, next, clientv3.WithRange(end), clientv3.WithLimit(pageKeys), clientv3.WithKeysOnly())
+		page, err := r.list(ctx, next, end)
 		if err != nil {
-			return fmt.Errorf("reading from etcd: %w", err)
+			return err
 		}
 		for _, kv := range page.Kvs {
 			key := string(kv.GetKey())
@@ -211,6 +211,16 @@ func (r *restore) deleteOthers(ctx context.Context, wanted map[string]bool) erro
 			return r.flush(ctx)
 		}
 	}
+}
+
+func (r *restore) list(ctx context.Context, next, end string) (*clientv3.GetResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	page, err := r.Client.Get(ctx, next, clientv3.WithRange(end), clientv3.WithLimit(pageKeys), clientv3.WithKeysOnly())
+	if err != nil {
+		return nil, fmt.Errorf("reading from etcd (running restore again completes it): %w", err)
+	}
+	return page, nil
 }
 
 // add puts an operation of so many bytes into the batch, which is written first if it would be too large.

@@ -33,7 +33,7 @@ func Save(ctx context.Context, client *clientv3.Client, path, prefix string) (*F
 	if err := errors.Join(stream(ctx, client, part), part.Sync(), part.Close()); err != nil {
 		return nil, fmt.Errorf("saving a snapshot of etcd: %w", err)
 	}
-	f, err := Open(part.Name(), prefix)
+	f, err := open(part.Name(), "it", prefix)
 	if err != nil {
 		return nil, fmt.Errorf("the snapshot of etcd does not check out, and was removed: %w", err)
 	}

@@ -1,4 +1,4 @@
-package features
+package script
 
 import (
 	"crypto/ecdsa"

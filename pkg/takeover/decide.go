@@ -1,0 +1,194 @@
+package takeover
+
+import (
+	"slices"
+	"strconv"
+	"time"
+)
+
+// action is what to do about an object.
+type action string
+
+const (
+	nothing action = ""
+	create  action = "create"
+	update  action = "update"
+	replace action = "replace" // by one with another uid
+	remove  action = "remove"
+	// finish writes the rest of what a stopped run has begun to write.
+	finish action = "finish"
+	// acknowledge leaves the target as it is, and records that this is what it is to be.
+	acknowledge action = "acknowledge"
+	// conflict is that both sides have changed, and extra that only the target has an object, which was not moved there.
+	conflict action = "conflict"
+	extra    action = "extra"
+	// unfaithful is that the target doesn't keep what was written there.
+	unfaithful action = "unfaithful"
+)
+
+// verdict is what to do about an object, and why where that is worth a word.
+type verdict struct {
+	action action
+	why    string
+	fields []string // in which the two sides differ
+	// keep are the parts of the target that an update leaves as they are: clients have changed them, and not on the source.
+	keep changes
+}
+
+// situation is what a decision follows from.
+type situation struct {
+	source, target *object // one of them may be nil
+	// want is what the target is to be.
+	want content
+	// keepsIdentity says that the target is to have the source's identity.
+	keepsIdentity bool
+	// written says that this run has written the target before.
+	written bool
+	// mirrored says, of a target without a source, that the source was there once.
+	mirrored bool
+}
+
+// before decides while clients write to the source: the target follows it.
+func before(s situation) verdict {
+	switch {
+	case s.source == nil && s.mirrored:
+		return verdict{action: remove}
+	case s.source == nil:
+		return verdict{action: extra}
+	case s.target == nil:
+		return verdict{action: create}
+	}
+	fields := s.differences()
+	switch {
+	case s.keepsIdentity && s.source.GetUID() != s.target.GetUID(), s.target.Deleting && !s.want.Deleting:
+		return verdict{action: replace, fields: fields}
+	case s.isCurrent() && len(fields) == 0:
+		return verdict{}
+	case s.isCurrent() && s.written:
+		return verdict{action: unfaithful, fields: fields}
+	}
+	return verdict{action: update, fields: fields}
+}
+
+// horizon is what the sources of a lane looked like when they were last known to be mirrored.
+type horizon struct {
+	// Revision is that of the list which was compared.
+	Revision string `json:"revision"`
+	// Time is before that.
+	Time time.Time `json:"time"`
+}
+
+// changed says whether an object was written after the horizon.
+func (h horizon) changed(o *object) bool {
+	at, err := strconv.ParseUint(h.Revision, 10, 64)
+	version, err2 := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
+	return err != nil || err2 != nil || version > at
+}
+
+// born says whether an object was made after the horizon.
+func (h horizon) born(o *object) bool {
+	return !o.GetCreationTimestamp().Time.Before(h.Time.Truncate(time.Second))
+}
+
+// after decides when clients write to the target, and only what was written to the source before that has to be caught up.
+func after(s situation, h horizon) verdict {
+	switch {
+	case s.source == nil:
+		return s.afterDeletion()
+	case s.target == nil:
+		return s.afterCreation(h)
+	}
+	r := s.target.record
+	fields := s.differences()
+	switch {
+	case r != nil && r.UID == s.source.GetUID() && !r.source(s.source.content).any():
+		if s.target.isUnfinished() {
+			return verdict{action: finish}
+		}
+		return verdict{}
+	case r == nil && !h.changed(s.source):
+		return verdict{} // clients have made another one
+	case len(fields) == 0:
+		return verdict{action: acknowledge}
+	case r == nil:
+		return verdict{action: conflict, why: "it was made on both sides", fields: fields}
+	}
+	keep := r.target(s.target.content)
+	if r.UID != s.source.GetUID() {
+		if keep.any() {
+			return verdict{action: conflict, why: "it was made anew on the old side, and changed on the new one", fields: fields}
+		}
+		return verdict{action: replace, fields: fields}
+	}
+	changed := r.source(s.source.content)
+	if changed.metadata && keep.metadata || changed.spec && keep.spec {
+		return verdict{action: conflict, why: "it was changed on both sides", fields: fields}
+	}
+	// A status that was written on both sides is kept as it was written last.
+	return verdict{action: update, fields: fields, keep: keep}
+}
+
+func (s situation) afterDeletion() verdict {
+	r := s.target.record
+	switch {
+	case r == nil:
+		return verdict{} // clients have made it
+	case r.target(s.target.content).any():
+		return verdict{action: conflict, why: "it was deleted on the old side, and changed on the new one"}
+	}
+	return verdict{action: remove}
+}
+
+func (s situation) afterCreation(h horizon) verdict {
+	switch {
+	case h.born(s.source), h.Revision == "":
+		return verdict{action: create}
+	case h.changed(s.source):
+		return verdict{action: conflict, why: "it was changed on the old side, and deleted on the new one"}
+	}
+	return verdict{} // clients have deleted it
+}
+
+// isCurrent says whether the target was made from the source as it is now, and not changed since.
+func (s situation) isCurrent() bool {
+	r := s.target.record
+	return r != nil && r.UID == s.source.GetUID() && !r.source(s.source.content).any() && !r.target(s.target.content).any() && !s.target.isUnfinished()
+}
+
+func (s situation) differences() []string {
+	fields := differences(s.want, s.target.content)
+	if s.keepsIdentity {
+		fields = slices.Concat(s.source.identity.differ(s.target.identity), fields)
+	}
+	return fields
+}
+
+// Conflict says which side is right about objects that both have changed.
+type Conflict string
+
+const (
+	// Fail leaves both sides as they are.
+	Fail Conflict = "fail"
+	// UseCRDs and UseServer make the other side as this one is.
+	UseCRDs   Conflict = "crds"
+	UseServer Conflict = "server"
+)
+
+// settle turns a conflict into what the user wants of it.
+func settle(s situation, v verdict, sourceWins bool) verdict {
+	switch {
+	case v.action != conflict:
+		return v
+	case !sourceWins && s.source != nil && s.target != nil:
+		return verdict{action: acknowledge}
+	case !sourceWins:
+		return verdict{}
+	case s.source == nil:
+		return verdict{action: remove}
+	case s.target == nil:
+		return verdict{action: create}
+	case s.keepsIdentity && s.source.GetUID() != s.target.GetUID():
+		return verdict{action: replace}
+	}
+	return verdict{action: update}
+}

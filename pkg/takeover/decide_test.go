@@ -1,0 +1,273 @@
+package takeover
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+)
+
+// parse reads an object of the side that keeps its records in annotation.
+func parse(t *testing.T, text, annotation string) *object {
+	t.Helper()
+	if text == "" {
+		return nil
+	}
+	o := &unstructured.Unstructured{}
+	data, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.UnmarshalJSON(data); err != nil {
+		t.Fatal(err)
+	}
+	status, _, _ := unstructured.NestedMap(o.Object, "status")
+	return &object{Unstructured: o, content: contentOf(o, status), record: recordOf(o, annotation)}
+}
+
+const (
+	route = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: a
+  namespace: n
+  uid: one
+  resourceVersion: "10"
+  generation: 2
+  creationTimestamp: "2024-01-01T00:00:00Z"
+  labels: {app: x}
+  managedFields:
+  - {manager: m, operation: Update, apiVersion: gateway.networking.k8s.io/v1, time: "2024-01-01T00:00:00Z", fieldsType: FieldsV1, fieldsV1: {"f:metadata": {}, "f:spec": {}}}
+spec: {hostnames: [a]}
+status: {parents: [{controllerName: other}]}
+`
+	// The same, written again.
+	routeSpec = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: a
+  namespace: n
+  uid: one
+  resourceVersion: "20"
+  generation: 3
+  creationTimestamp: "2024-01-01T00:00:00Z"
+  labels: {app: x}
+  managedFields:
+  - {manager: m, operation: Update, apiVersion: gateway.networking.k8s.io/v1, time: "2024-01-01T00:01:00Z", fieldsType: FieldsV1, fieldsV1: {"f:metadata": {}, "f:spec": {}}}
+spec: {hostnames: [b]}
+status: {parents: [{controllerName: other}]}
+`
+	routeLabels = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: a
+  namespace: n
+  uid: one
+  resourceVersion: "20"
+  generation: 2
+  creationTimestamp: "2024-01-01T00:00:00Z"
+  labels: {app: y}
+  managedFields:
+  - {manager: m, operation: Update, apiVersion: gateway.networking.k8s.io/v1, time: "2024-01-01T00:01:00Z", fieldsType: FieldsV1, fieldsV1: {"f:metadata": {}, "f:spec": {}}}
+spec: {hostnames: [a]}
+status: {parents: [{controllerName: other}]}
+`
+	routeStatus = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: a
+  namespace: n
+  uid: one
+  resourceVersion: "20"
+  generation: 2
+  creationTimestamp: "2024-01-01T00:00:00Z"
+  labels: {app: x}
+  managedFields:
+  - {manager: m, operation: Update, apiVersion: gateway.networking.k8s.io/v1, time: "2024-01-01T00:00:00Z", fieldsType: FieldsV1, fieldsV1: {"f:metadata": {}, "f:spec": {}}}
+  - {manager: c, operation: Update, apiVersion: gateway.networking.k8s.io/v1, subresource: status, time: "2024-01-01T00:01:00Z", fieldsType: FieldsV1, fieldsV1: {"f:status": {}}}
+spec: {hostnames: [a]}
+status: {parents: [{controllerName: other, conditions: []}]}
+`
+	routeAnew = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: a, namespace: n, uid: two, resourceVersion: "30", generation: 1, creationTimestamp: "2024-02-01T00:00:00Z", labels: {app: z}}
+spec: {hostnames: [a]}
+`
+	routeDeleting = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: a, namespace: n, uid: one, resourceVersion: "20", generation: 3, creationTimestamp: "2024-01-01T00:00:00Z", deletionTimestamp: "2024-02-01T00:00:00Z", finalizers: [f]}
+spec: {hostnames: [a]}
+`
+)
+
+// moved returns a target that was made from an object, and has become another since.
+func moved(t *testing.T, from, to string) *object {
+	t.Helper()
+	made, is := parse(t, from, ""), parse(t, to, "")
+	is.record = &record{UID: made.GetUID(), Source: made.parts(), Target: made.trace(true)}
+	return is
+}
+
+func TestBefore(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		source   string
+		target   *object
+		mirrored bool
+		written  bool
+		want     action
+	}{
+		"new":                    {source: route, want: create},
+		"the same":               {source: route, target: moved(t, route, route)},
+		"not made by a move":     {source: route, target: parse(t, route, ""), want: update},
+		"source changed":         {source: routeSpec, target: moved(t, route, route), want: update},
+		"source's status":        {source: routeStatus, target: moved(t, route, route), want: update},
+		"target changed":         {source: route, target: moved(t, route, routeLabels), want: update},
+		"target isn't as it was": {source: route, target: moved(t, route, routeStatus), want: update},
+		"made anew":              {source: routeAnew, target: moved(t, route, route), want: replace},
+		"was being deleted":      {source: route, target: moved(t, routeDeleting, routeDeleting), want: replace},
+		"is being deleted":       {source: routeDeleting, target: moved(t, route, route), want: update},
+		"deleted":                {target: moved(t, route, route), mirrored: true, want: remove},
+		"somebody else's":        {target: parse(t, route, ""), want: extra},
+		"stored otherwise":       {source: route, target: otherwise(t), want: update},
+		"stored otherwise again": {source: route, target: otherwise(t), written: true, want: unfaithful},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := situation{source: parse(t, tt.source, ""), target: tt.target, keepsIdentity: true, mirrored: tt.mirrored, written: tt.written}
+			if s.source != nil {
+				s.want = s.source.content
+			}
+			if got := before(s); got.action != tt.want {
+				t.Errorf("got %+v, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// otherwise returns a target with another spec than was written there, though nobody has changed it.
+func otherwise(t *testing.T) *object {
+	t.Helper()
+	o := moved(t, route, route)
+	o.Body = map[string]any{"spec": map[string]any{}}
+	return o
+}
+
+func TestAfter(t *testing.T) {
+	t.Parallel()
+	at := func(revision, day string) horizon {
+		when, err := time.Parse(time.DateOnly, day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return horizon{revision, when}
+	}
+	now := at("15", "2024-01-15")
+	for name, tt := range map[string]struct {
+		source  string
+		target  *object
+		horizon horizon
+		want    verdict
+	}{
+		"nothing happened":                     {source: route, target: moved(t, route, route)},
+		"only the target changed":              {source: route, target: moved(t, route, routeSpec)},
+		"only the source changed":              {source: routeSpec, target: moved(t, route, route), want: verdict{action: update}},
+		"source's spec, target's labels":       {source: routeSpec, target: moved(t, route, routeLabels), want: verdict{action: update, keep: changes{metadata: true, managers: true}}},
+		"source's labels, target's status":     {source: routeLabels, target: moved(t, route, routeStatus), want: verdict{action: update, keep: changes{status: true, managers: true}}},
+		"source's status, target's labels":     {source: routeStatus, target: moved(t, route, routeLabels), want: verdict{action: update, keep: changes{metadata: true, managers: true}}},
+		"both the spec":                        {source: routeSpec, target: moved(t, route, specOf(t, "c")), want: verdict{action: conflict}},
+		"both the spec, to the same":           {source: routeSpec, target: moved(t, route, routeSpec), want: verdict{action: acknowledge}},
+		"deleted before":                       {target: moved(t, route, route), want: verdict{action: remove}},
+		"deleted before, changed after":        {target: moved(t, route, routeLabels), want: verdict{action: conflict}},
+		"made after":                           {target: parse(t, route, "")},
+		"made before":                          {source: routeAnew, want: verdict{action: create}},
+		"deleted after":                        {source: route},
+		"changed before, deleted after":        {source: routeSpec, want: verdict{action: conflict}},
+		"deleted and made anew after":          {source: route, target: parse(t, routeAnew, "")},
+		"made on both sides":                   {source: routeSpec, target: parse(t, routeAnew, ""), want: verdict{action: conflict}},
+		"made anew before":                     {source: routeAnew, target: moved(t, route, route), want: verdict{action: replace}},
+		"made anew before, changed after":      {source: routeAnew, target: moved(t, route, routeLabels), want: verdict{action: conflict}},
+		"nobody knows since when":              {source: route, horizon: horizon{}, want: verdict{action: create}},
+		"nobody knows, and both sides have it": {source: routeSpec, target: parse(t, routeAnew, ""), horizon: horizon{}, want: verdict{action: conflict}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := situation{source: parse(t, tt.source, ""), target: tt.target, keepsIdentity: true}
+			if s.source != nil {
+				s.want = s.source.content
+			}
+			h := now
+			if name[:6] == "nobody" {
+				h = tt.horizon
+			}
+			got := after(s, h)
+			if got.action != tt.want.action || got.keep != tt.want.keep {
+				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+// specOf is routeSpec with another host name.
+func specOf(t *testing.T, hostname string) string {
+	t.Helper()
+	o := parse(t, routeSpec, "")
+	if err := unstructured.SetNestedStringSlice(o.Object, []string{hostname}, "spec", "hostnames"); err != nil {
+		t.Fatal(err)
+	}
+	data, err := yaml.Marshal(o.Object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestUnfinished(t *testing.T) {
+	t.Parallel()
+	s := situation{source: parse(t, route, ""), target: moved(t, route, route)}
+	s.want = s.source.content
+	s.target.Managers = append(s.target.Managers, map[string]any{"manager": fieldManager, "time": "2024-02-01T00:00:00Z"})
+	if got := after(s, horizon{}); got.action != finish {
+		t.Errorf("after the switch: got %+v, want it to be finished", got)
+	}
+	if got := before(s); got.action != update {
+		t.Errorf("before the switch: got %+v, want it to be written again", got)
+	}
+}
+
+func TestSettle(t *testing.T) {
+	t.Parallel()
+	source, target := parse(t, routeSpec, ""), moved(t, route, routeLabels)
+	for name, tt := range map[string]struct {
+		s          situation
+		sourceWins bool
+		want       action
+	}{
+		"source":               {situation{source: source, target: target}, true, update},
+		"target":               {situation{source: source, target: target}, false, acknowledge},
+		"source, deleted":      {situation{target: target}, true, remove},
+		"target, not deleted":  {situation{target: target}, false, nothing},
+		"source, not deleted":  {situation{source: source}, true, create},
+		"target, deleted":      {situation{source: source}, false, nothing},
+		"source, another uid":  {situation{source: parse(t, routeAnew, ""), target: target, keepsIdentity: true}, true, replace},
+		"source, uid can't be": {situation{source: parse(t, routeAnew, ""), target: target}, true, update},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := settle(tt.s, verdict{action: conflict}, tt.sourceWins); got.action != tt.want {
+				t.Errorf("got %q, want %q", got.action, tt.want)
+			}
+		})
+	}
+	if got := settle(situation{}, verdict{action: update}, true); cmp.Diff(got, verdict{action: update}, cmp.AllowUnexported(verdict{}, changes{})) != "" {
+		t.Errorf("what is no conflict became %+v", got)
+	}
+}

@@ -1,0 +1,191 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Link is a TCP port of localhost that forwards each connection to one of its targets, in turn, and to the next one if
+// that refuses. It stands for a Service and kube-proxy, or for a network that can be cut.
+type Link struct {
+	// Port is where it listens, on 127.0.0.1 and, where there is IPv6, ::1.
+	Port int
+
+	listeners []net.Listener
+	forwards  sync.WaitGroup
+
+	mu      sync.Mutex
+	targets []string
+	next    int
+	cut     bool
+	conns   map[net.Conn]struct{}
+}
+
+// NewLink returns a link to targets, each a HOST:PORT.
+func NewLink(targets ...string) (*Link, error) {
+	port, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	l := &Link{Port: port, targets: targets, conns: map[net.Conn]struct{}{}}
+	for _, host := range loopbacks {
+		listener, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err != nil {
+			l.Close()
+			return nil, err
+		}
+		l.listeners = append(l.listeners, listener)
+		l.forwards.Go(func() { l.accept(listener) })
+	}
+	return l, nil
+}
+
+// Addr is where the link listens, as HOST:PORT.
+func (l *Link) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(l.Port)) }
+
+// SetTargets has new connections go to targets; those that are open stay.
+func (l *Link) SetTargets(targets ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.targets = targets
+}
+
+// Cut ends all connections and refuses new ones, until Mend.
+func (l *Link) Cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = true
+	for conn := range l.conns {
+		_ = conn.Close()
+	}
+}
+
+// Mend undoes Cut.
+func (l *Link) Mend() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = false
+}
+
+// Close ends the link, and returns when all of it has ended.
+func (l *Link) Close() {
+	for _, listener := range l.listeners {
+		_ = listener.Close()
+	}
+	l.Cut()
+	l.forwards.Wait()
+}
+
+func (l *Link) accept(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		l.forwards.Go(func() { l.forward(conn) })
+	}
+}
+
+func (l *Link) forward(client net.Conn) {
+	if !l.track(client) {
+		_ = client.Close()
+		return
+	}
+	defer l.forget(client)
+	server := l.dial()
+	if server == nil {
+		return
+	}
+	if !l.track(server) {
+		_ = server.Close()
+		return
+	}
+	defer l.forget(server)
+	var directions sync.WaitGroup
+	directions.Go(func() { pipe(server, client) })
+	directions.Go(func() { pipe(client, server) })
+	directions.Wait()
+}
+
+// pipe copies until src ends, and passes that on.
+func pipe(dst, src net.Conn) {
+	if _, err := io.Copy(dst, src); err != nil {
+		_, _ = dst.Close(), src.Close()
+		return
+	}
+	_ = dst.(*net.TCPConn).CloseWrite()
+}
+
+// dial connects to the target whose turn it is, or else to the first after it that accepts.
+func (l *Link) dial() net.Conn {
+	l.mu.Lock()
+	targets, first := l.targets, l.next
+	l.next++
+	l.mu.Unlock()
+	for i := range targets {
+		conn, err := net.DialTimeout("tcp", targets[(first+i)%len(targets)], time.Second)
+		if err == nil {
+			return conn
+		}
+	}
+	return nil
+}
+
+// track says whether the connection may be used.
+func (l *Link) track(conn net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cut {
+		return false
+	}
+	l.conns[conn] = struct{}{}
+	return true
+}
+
+func (l *Link) forget(conn net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_ = conn.Close()
+	delete(l.conns, conn)
+}
+
+// loopbacks are the addresses that "localhost" may stand for on this machine.
+var loopbacks = func() []string {
+	listener, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		return []string{"127.0.0.1"}
+	}
+	_ = listener.Close()
+	return []string{"127.0.0.1", "::1"}
+}()
+
+// FreePort returns a TCP port that nothing listens on. It is not one that the kernel gives to outgoing connections: those
+// would take it from a server that is started again.
+func FreePort() (int, error) {
+	const low, high, attempts = 10000, 30000, 100
+	for range attempts {
+		port := low + rand.IntN(high-low)
+		if free(port) {
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("no free port found between %d and %d", low, high)
+}
+
+func free(port int) bool {
+	var err error
+	for _, host := range loopbacks {
+		listener, failed := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if failed == nil {
+			failed = listener.Close()
+		}
+		err = errors.Join(err, failed)
+	}
+	return err == nil
+}

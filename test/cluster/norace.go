@@ -1,0 +1,7 @@
+//go:build !race
+
+package cluster
+
+const race = false
+
+var raceFlag []string
