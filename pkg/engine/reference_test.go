@@ -227,6 +227,53 @@ func TestLoading(t *testing.T) {
 	})
 }
 
+// TestCommitWhileLoading: a write doesn't return before what it changes is published, also if that has to wait for another
+// object.
+func TestCommitWhileLoading(t *testing.T) {
+	a := secretKey("a")
+	inRig(t, func(*memory) {}, func(r *rig) {
+		arrived := make(chan struct{})
+		r.hinder(a, obstacle{until: arrived})
+		r.put(gateway("loading", a))
+		synctest.Wait()
+		returned := false
+		go func() {
+			r.engine.Committed(r.put(httpGateway("gw")))
+			returned = true
+		}()
+		synctest.Wait()
+		r.check("meanwhile, the write has returned", returned, false)
+		close(arrived)
+		synctest.Wait()
+		r.check("then, the write has returned", returned, true)
+		r.check("then, its Gateway is published", len(r.xds.Resources(GatewayScope(gatewayKey("gw").NamespacedName()))) > 0, true)
+	})
+}
+
+// TestLateEvent: what still arrives of an object that isn't followed any more doesn't come back.
+func TestLateEvent(t *testing.T) {
+	a := secretKey("a")
+	inRig(t, func(m *memory) {
+		m.put(secret(a))
+		m.put(gateway("gw", a))
+	}, func(r *rig) {
+		var f *feed
+		if err := r.engine.inspect(context.Background(), func() { f = r.engine.references[a].feed }); err != nil {
+			t.Fatal(err)
+		}
+		r.remove(gatewayKey("gw"))
+		synctest.Wait()
+		late := r.put(secret(a)).(metav1.Object)
+		if err := r.engine.inspect(context.Background(), func() {
+			f.delivered(late, false)
+			f.replace([]metav1.Object{late}, versionOf(late))
+		}); err != nil {
+			t.Fatal(err)
+		}
+		r.check("the Secret is kept", r.holds(a), false)
+	})
+}
+
 // TestFollowed: what is followed comes and goes, and is followed on when it is made after what refers to it.
 func TestFollowed(t *testing.T) {
 	a := secretKey("a")
@@ -315,6 +362,7 @@ func TestAsked(t *testing.T) {
 		r.check("after a write, the Secret is watched", r.watched(a), true)
 		judge("a change")
 		r.engine.Deleted(r.remove(gatewayKey("gw")))
+		r.check("with a write under way, the Secret is watched", r.watched(a), true)
 		time.Sleep(lingering)
 		synctest.Wait()
 		r.check("in the end, the Secret is watched", r.watched(a), false)
@@ -374,6 +422,27 @@ func TestForbidden(t *testing.T) {
 		r.check("lines in the log", r.logged("Reading a referenced object"), 1)
 		r.check("all lines in the log", r.logged(""), 1)
 		r.check("lists are few", r.timesAsked(a) < 30, true)
+		r.hinder(a, obstacle{})
+		time.Sleep(retryMax * 2)
+		synctest.Wait()
+		r.check("certificates", r.secrets("gw"), "ns/a")
+	})
+}
+
+// TestFailing: a read that fails is said in the log once, however long it goes on.
+func TestFailing(t *testing.T) {
+	a := secretKey("a")
+	inRig(t, func(m *memory) {
+		m.hinder(a, obstacle{err: errors.New("connection refused")})
+		m.put(secret(a))
+		m.put(gateway("gw", a))
+	}, func(r *rig) {
+		time.Sleep(loadBound / 2)
+		r.check("at the start, synced", r.engine.HasSynced(), false)
+		time.Sleep(10 * time.Minute)
+		r.check("then, synced", r.engine.HasSynced(), true)
+		r.check("lines in the log", r.logged("Reading a referenced object"), 1)
+		r.check("all lines in the log", r.logged(""), 1)
 		r.hinder(a, obstacle{})
 		time.Sleep(retryMax * 2)
 		synctest.Wait()

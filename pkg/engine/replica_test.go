@@ -117,6 +117,11 @@ func TestLeader(t *testing.T) {
 		a.put(routeTo("lost", "gw")) // by a replica that died right after
 		synctest.Wait()
 		a.check("with a leader, attachedRoutes", a.attached("gw"), int32(1))
+		var left int
+		if err := b.engine.inspect(context.Background(), func() { left = len(b.engine.left) }); err != nil {
+			t.Fatal(err)
+		}
+		b.check("what the other replica still takes for stale", left, 0)
 		a.engine.SetLeader(false)
 		a.put(routeTo("late", "gw"))
 		synctest.Wait()

@@ -50,12 +50,12 @@ func (e *Engine) stale(d graph.Dirty) []graph.Key {
 // status that is wrong, since another replica's graph lacked a route that its own has, or the other way round: it writes
 // until the watches of both have delivered the same objects, of which both render the same status.
 func (e *Engine) found(stale []graph.Key) {
+	if e.leader {
+		e.enqueue(stale)
+		return
+	}
 	for _, key := range stale {
-		if e.leader || e.unsettled[key] > 0 {
-			e.enqueue([]graph.Key{key})
-		} else {
-			e.left[key] = struct{}{}
-		}
+		e.left[key] = struct{}{}
 	}
 }
 

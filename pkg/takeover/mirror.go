@@ -281,7 +281,7 @@ func (p *pass) do(ctx context.Context, l *lane, title string, m *moving, s situa
 	if isFatal(ctx, err) {
 		return err
 	}
-	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || s.target != nil && isGone(err) {
 		return nil // somebody was quicker: the next pass sees what is there
 	}
 	if err != nil {

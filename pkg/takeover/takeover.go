@@ -46,9 +46,9 @@ type Options struct {
 	Print func(line string)
 }
 
-// maxPasses is how many passes are made before the APIServices change while clients go on writing. What is left then is
-// caught up afterwards.
-const maxPasses = 10
+// minPasses is how many passes are made, at least, before the APIServices change while clients go on writing. When there is
+// as much to do in a pass as in the one before, there is no point in another one: the rest is caught up afterwards.
+const minPasses = 3
 
 // mover is a move with all that it takes.
 type mover struct {
@@ -294,12 +294,13 @@ func (m *mover) mirrorAll(ctx context.Context, mirror *mirror) error {
 	if err := m.open(ctx, "copying"); err != nil {
 		return err
 	}
-	for n := range maxPasses {
+	before := 0
+	for n := 1; ; n++ {
 		pass, err := mirror.run(ctx, nil)
 		if err != nil {
 			return err
 		}
-		m.report.line("pass %d from %s to %s: %s", n+1, mirror.from, mirror.to, pass.summary())
+		m.report.line("pass %d from %s to %s: %s", n, mirror.from, mirror.to, pass.summary())
 		if pass.failed > 0 {
 			return fmt.Errorf("%d objects cannot be moved as they are. Nothing has changed for clients; change the objects, and run this again", pass.failed)
 		}
@@ -308,9 +309,11 @@ func (m *mover) mirrorAll(ctx context.Context, mirror *mirror) error {
 			m.report.line("verified: %s has all %d objects as %s has them", mirror.to, pass.objects, mirror.from)
 			break
 		}
-		if n == maxPasses-1 {
+		if n >= minPasses && pass.changes() >= before {
 			m.report.line("clients go on writing: the rest is caught up when they write to %s", mirror.to)
+			break
 		}
+		before = pass.changes()
 	}
 	m.state.Phase = switching
 	return m.store.save(ctx, m.state)

@@ -159,6 +159,7 @@ func (s *clusterServer) run(ctx context.Context) error {
 		return err
 	}
 	if err := s.serve(ctx, cancel, s.xdsListen, inputs, func(ctx context.Context) {
+		go s.maintain(ctx, s.embedded != nil)
 		election.Run(ctx, s.etcd, election.Prefix(s.prefix), replica, func(ctx context.Context) {
 			s.engine.SetLeader(true)
 			defer s.engine.SetLeader(false)

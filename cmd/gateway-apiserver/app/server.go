@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -16,6 +17,7 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apiserver"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/engine"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/etcd"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/etcd/maintenance"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/migration"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
@@ -108,8 +110,10 @@ func (s *server) serve(ctx context.Context, fail context.CancelCauseFunc, xdsLis
 		xds.Shutdown(stopping)
 	}()
 
+	var running sync.WaitGroup
+	defer running.Wait()
 	if err := s.api.AddPostStartHook("beside", func(hook genericapiserver.PostStartHookContext) error {
-		go beside(hook)
+		running.Go(func() { beside(hook) })
 		return nil
 	}); err != nil {
 		return err
@@ -120,6 +124,11 @@ func (s *server) serve(ctx context.Context, fail context.CancelCauseFunc, xdsLis
 // migrate brings what an older release has stored to the form of this one.
 func (s *server) migrate(ctx context.Context) {
 	migration.Run(ctx, s.etcd, s.prefix, s.api.Stores)
+}
+
+// maintain looks after the space in etcd until ctx ends; embedded says that it runs in this process.
+func (s *server) maintain(ctx context.Context, embedded bool) {
+	maintenance.Run(ctx, s.etcd, maintenance.Options{Embedded: embedded, Lock: s.prefix + ".maintenance"})
 }
 
 // causeOf is why a server that ran without an error has ended: nil if it was told to.

@@ -114,6 +114,7 @@ func (s *standalone) run(ctx context.Context, out io.Writer) error {
 	if err := s.serve(ctx, cancel, s.xdsListen, inputs, func(ctx context.Context) {
 		go garbage.Run(ctx, s.api.Stores)
 		go s.migrate(ctx)
+		go s.maintain(ctx, true)
 		if err := s.welcome(ctx, out); err != nil && ctx.Err() == nil {
 			cancel(err)
 		}
