@@ -179,12 +179,12 @@ func (e *Engine) HasSynced() bool {
 // changed takes note of what a change to the graph made dirty. It runs in the engine's goroutine, and returns the
 // statuses that are no longer what is stored.
 func (e *Engine) changed(d graph.Dirty) []graph.Key {
-	if e.loaded {
-		d.Merge(e.followNeeded(d))
-	}
 	e.dirty.Merge(d)
 	if !e.loaded {
 		return nil
+	}
+	for key := range d.References {
+		e.reconsider(key)
 	}
 	return e.stale(d)
 }

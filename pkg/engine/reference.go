@@ -48,38 +48,31 @@ type reference struct {
 	waking bool
 }
 
-// followNeeded begins to follow what a change has made needed, and lets go of what nothing needs any more. It returns what
-// that makes dirty.
-func (e *Engine) followNeeded(d graph.Dirty) (more graph.Dirty) {
-	for key := range d.References {
-		more.Merge(e.reconsider(key))
-	}
-	return more
-}
-
 // reconsider follows an object if the graph needs it, and closes the gate until it is loaded; otherwise it lets go of it,
 // unless somebody has just asked for it.
-func (e *Engine) reconsider(key graph.Key) (d graph.Dirty) {
+func (e *Engine) reconsider(key graph.Key) {
 	if e.inputs.Referenced[key.Kind] == nil {
-		return d
+		return
 	}
 	r := e.references[key]
-	switch {
-	case e.graph.Needed(key):
+	if e.graph.Needed(key) {
 		if r == nil {
 			r = e.follow(key)
 		}
 		if !r.loaded {
 			e.gate.await(key)
 		}
-	case r == nil:
-	case time.Now().Before(r.until):
-		delete(e.gate.awaited, key)
-		e.wake(r)
-	default:
-		d = e.forget(r)
+		return
 	}
-	return d
+	delete(e.gate.awaited, key)
+	if r == nil {
+		return
+	}
+	if time.Now().Before(r.until) {
+		e.wake(r)
+	} else {
+		e.forget(r)
+	}
 }
 
 // askFor follows an object for somebody who is about to write something that refers to it.
@@ -105,7 +98,7 @@ func (e *Engine) wake(r *reference) {
 		e.post(func() {
 			r.waking = false
 			if e.references[r.key] == r {
-				e.found(e.changed(e.reconsider(r.key)))
+				e.reconsider(r.key)
 			}
 		})
 	})
@@ -129,14 +122,13 @@ func (e *Engine) follow(key graph.Key) *reference {
 	return r
 }
 
-// forget ends following r, and takes its object out of the graph.
-func (e *Engine) forget(r *reference) graph.Dirty {
+// forget ends following r, and takes its object out of the graph, where no facts depend on it any more.
+func (e *Engine) forget(r *reference) {
 	r.cancel()
 	r.feed.dropped = true
 	delete(e.references, r.key)
-	delete(e.gate.awaited, r.key)
+	e.graph.Delete(r.key)
 	followed.WithLabelValues(string(r.key.Kind)).Dec()
-	return e.graph.Delete(r.key)
 }
 
 // markLoaded opens the gate, if it was closed for nothing but r.

@@ -237,8 +237,10 @@ func TestCommitWhileLoading(t *testing.T) {
 		r.put(gateway("loading", a))
 		synctest.Wait()
 		returned := false
+		written := httpGateway("gw")
+		r.engine.Render(written) // so that there is no status to wait for
 		go func() {
-			r.engine.Committed(r.put(httpGateway("gw")))
+			r.engine.Committed(r.put(written))
 			returned = true
 		}()
 		synctest.Wait()
@@ -247,6 +249,22 @@ func TestCommitWhileLoading(t *testing.T) {
 		synctest.Wait()
 		r.check("then, the write has returned", returned, true)
 		r.check("then, its Gateway is published", len(r.xds.Resources(GatewayScope(gatewayKey("gw").NamespacedName()))) > 0, true)
+	})
+}
+
+// TestNotNeededAnyMore: nobody waits for an object that nothing refers to any more.
+func TestNotNeededAnyMore(t *testing.T) {
+	a := secretKey("a")
+	inRig(t, func(*memory) {}, func(r *rig) {
+		r.engine.SetLeader(true)
+		r.hinder(a, obstacle{until: make(chan struct{})})
+		r.put(gateway("gw", a))
+		r.put(httpGateway("other"))
+		synctest.Wait()
+		r.check("meanwhile, Programmed", r.programmed("other"), metav1.ConditionStatus(""))
+		r.remove(gatewayKey("gw"))
+		synctest.Wait()
+		r.check("then, Programmed", r.programmed("other"), metav1.ConditionTrue)
 	})
 }
 
@@ -362,6 +380,7 @@ func TestAsked(t *testing.T) {
 		r.check("after a write, the Secret is watched", r.watched(a), true)
 		judge("a change")
 		r.engine.Deleted(r.remove(gatewayKey("gw")))
+		synctest.Wait()
 		r.check("with a write under way, the Secret is watched", r.watched(a), true)
 		time.Sleep(lingering)
 		synctest.Wait()

@@ -7,8 +7,46 @@ import (
 	"strings"
 	"testing"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/etcd"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/etcd/snapshot"
 )
+
+// TestRestoreIntoCluster holds that a backup that is restored into one member is what all of them have.
+func TestRestoreIntoCluster(t *testing.T) {
+	t.Parallel()
+	s, c := start(t, t.TempDir())
+	keys := put(t, "before/objects", map[string]*clientv3.Client{"a": c})
+	backup, err := snapshot.Save(t.Context(), c, filepath.Join(t.TempDir(), "backup.db"), "before")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer backup.Close()
+	c.Close()
+	s.Stop()
+
+	cluster := newCluster(t)
+	if err := etcd.Restore(cluster.members["b"].Dir, func(path, name, peerURL string) error {
+		_, err := backup.RestoreDirectory(path, name, peerURL, nil)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	clients := map[string]*clientv3.Client{}
+	var processes []*process
+	for _, name := range names {
+		processes = append(processes, cluster.start(name))
+	}
+	for i, name := range names {
+		clients[name] = processes[i].client()
+	}
+	keys = append(keys, put(t, "after", clients)...)
+	for name, client := range clients {
+		has(t, name, client, keys)
+	}
+	voters(t, clients["a"], names...)
+}
 
 // TestRestoreStopped holds that a directory which a backup was not restored into completely is of no use, until it is.
 func TestRestoreStopped(t *testing.T) {

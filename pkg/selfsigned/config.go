@@ -3,6 +3,7 @@ package selfsigned
 import (
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -82,9 +83,14 @@ func (c *Config) dnsNames() []string {
 
 func (c *Config) ips() []net.IP {
 	ips := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	add := func(ip net.IP) {
+		if !slices.ContainsFunc(ips, ip.Equal) {
+			ips = append(ips, ip)
+		}
+	}
 	for _, ip := range c.IPs {
 		if !ip.IsUnspecified() {
-			ips = append(ips, ip)
+			add(ip)
 			continue
 		}
 		all, err := net.InterfaceAddrs()
@@ -93,7 +99,7 @@ func (c *Config) ips() []net.IP {
 		}
 		for _, address := range all {
 			if network, ok := address.(*net.IPNet); ok {
-				ips = append(ips, network.IP)
+				add(network.IP)
 			}
 		}
 	}

@@ -3,69 +3,21 @@ package selfsigned
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
-	"math/big"
 	mathrand "math/rand"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/util/cert"
-	"k8s.io/client-go/util/keyutil"
 	"k8s.io/klog/v2"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/pki"
 )
-
-// intermediate makes a CA that root vouches for.
-func intermediate(t *testing.T, root *pki.CA) *pki.CA {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyPEM, err := keyutil.MarshalPrivateKeyToPEM(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rootKeyPEM, err := root.KeyPEM()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rootKey, err := keyutil.ParsePrivateKeyPEM(rootKeyPEM)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		Subject: pkix.Name{CommonName: "intermediate"}, SerialNumber: big.NewInt(2),
-		NotBefore: start.Add(-day), NotAfter: root.Certificate().NotAfter,
-		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
-	}, root.Certificate(), key.Public(), rootKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certPEM, err := cert.EncodeCertificates(certificate)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err := pki.ParseCA(certPEM, keyPEM)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ca
-}
 
 // simulation is a cluster without a network: one Secret, one APIService, a kube-apiserver that notices late what the
 // APIService trusts, and replicas that look at them in any order and at any time.

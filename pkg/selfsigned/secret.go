@@ -58,8 +58,8 @@ func signingCA(secret *corev1.Secret) (*pki.CA, error) {
 	}
 	ca, err := pki.ParseCA(certPEM, keyPEM)
 	if err != nil {
-		return nil, fmt.Errorf("Secret %s: %s and %s: %w: put a certificate authority there, or delete the Secret to have one made",
-			secret.Name, corev1.TLSCertKey, corev1.TLSPrivateKeyKey, err)
+		return nil, fmt.Errorf("%s and %s: %w: put a certificate authority there, or delete the Secret to have one made",
+			corev1.TLSCertKey, corev1.TLSPrivateKeyKey, err)
 	}
 	return ca, nil
 }
@@ -72,8 +72,8 @@ func trustedCAs(secret *corev1.Secret) ([]*x509.Certificate, error) {
 	}
 	certs, err := cert.ParseCertsPEM(bundle)
 	if err != nil {
-		return nil, fmt.Errorf("Secret %s: %s: %w: put the certificates there that are to be trusted, or remove it to have it made",
-			secret.Name, corev1.ServiceAccountRootCAKey, err)
+		return nil, fmt.Errorf("%s: %w: put the certificates there that are to be trusted, or remove it to have it made",
+			corev1.ServiceAccountRootCAKey, err)
 	}
 	return certs, nil
 }

@@ -1,9 +1,13 @@
 package selfsigned
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/client-go/util/cert"
+	"k8s.io/client-go/util/keyutil"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/pki"
@@ -161,6 +166,48 @@ func TestSettleRoot(t *testing.T) {
 			t.Errorf("for those who trust %s: %v", trust.Certificate().Subject, err)
 		}
 	}
+}
+
+// intermediate makes a CA that root vouches for.
+func intermediate(t *testing.T, root *pki.CA) *pki.CA {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyPEM, err := keyutil.MarshalPrivateKeyToPEM(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rootKeyPEM, err := root.KeyPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rootKey, err := keyutil.ParsePrivateKeyPEM(rootKeyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		Subject: pkix.Name{CommonName: "intermediate"}, SerialNumber: big.NewInt(2),
+		NotBefore: start.Add(-day), NotAfter: root.Certificate().NotAfter,
+		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
+	}, root.Certificate(), key.Public(), rootKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certPEM, err := cert.EncodeCertificates(certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := pki.ParseCA(certPEM, keyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
 }
 
 // verify is what a client does that trusts roots.

@@ -141,12 +141,14 @@ func (s situation) afterDeletion() verdict {
 
 func (s situation) afterCreation(h horizon) verdict {
 	switch {
-	case h.born(s.source), h.Revision == "":
+	case h.Revision == "":
 		return verdict{action: create}
-	case h.changed(s.source):
-		return verdict{action: conflict, why: "it was changed on the old side, and deleted on the new one"}
+	case !h.changed(s.source):
+		return verdict{} // clients have deleted it
+	case h.born(s.source):
+		return verdict{action: create}
 	}
-	return verdict{} // clients have deleted it
+	return verdict{action: conflict, why: "it was changed on the old side, and deleted on the new one"}
 }
 
 // isCurrent says whether the target was made from the source as it is now, and not changed since.

@@ -1,6 +1,8 @@
 package takeover
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -190,6 +192,7 @@ func TestAfter(t *testing.T) {
 		"made after":                           {target: parse(t, route, "")},
 		"made before":                          {source: routeAnew, want: verdict{action: create}},
 		"deleted after":                        {source: route},
+		"made just before, deleted after":      {source: specAt(t, "12", "2024-01-20T00:00:00Z")},
 		"changed before, deleted after":        {source: routeSpec, want: verdict{action: conflict}},
 		"deleted and made anew after":          {source: route, target: parse(t, routeAnew, "")},
 		"made on both sides":                   {source: routeSpec, target: parse(t, routeAnew, ""), want: verdict{action: conflict}},
@@ -228,6 +231,12 @@ func specOf(t *testing.T, hostname string) string {
 		t.Fatal(err)
 	}
 	return string(data)
+}
+
+// specAt is route with another resource version and age.
+func specAt(t *testing.T, version, created string) string {
+	t.Helper()
+	return strings.NewReplacer(`"10"`, strconv.Quote(version), `creationTimestamp: "2024-01-01T00:00:00Z"`, "creationTimestamp: "+strconv.Quote(created)).Replace(route)
 }
 
 func TestUnfinished(t *testing.T) {

@@ -382,9 +382,14 @@ func (m *mover) catchUp(ctx context.Context, mirror *mirror) error {
 		if pass.failed > 0 {
 			return fmt.Errorf("%d objects could not be caught up. Clients write to %s; mend what the lines above say, and run this again", pass.failed, mirror.to)
 		}
+		// What is caught up now has changed before this horizon. An object that is missing afterwards was deleted by clients.
+		m.state.Horizons = pass.horizons
 		if pass.changes() > 0 {
 			m.report.line("caught up: %s", pass.summary())
 			quiet = time.Now()
+			if err := m.store.save(ctx, m.state); err != nil {
+				return err
+			}
 		}
 		if rest := m.Settle - time.Since(quiet); rest > 0 {
 			select {
@@ -395,7 +400,6 @@ func (m *mover) catchUp(ctx context.Context, mirror *mirror) error {
 			continue
 		}
 		if pass.changes() == 0 {
-			m.state.Horizons = pass.horizons
 			return m.store.save(ctx, m.state)
 		}
 	}

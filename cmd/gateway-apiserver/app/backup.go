@@ -152,7 +152,6 @@ func (f *etcdFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.transport.CertFile, "etcd-certfile", "", "file of the certificate for --etcd-servers")
 	flags.StringVar(&f.transport.KeyFile, "etcd-keyfile", "", "file of the key for --etcd-servers")
 	flags.StringVar(&f.prefix, "etcd-prefix", storagePrefix, "prefix of all keys of the server in etcd")
-	flags.Lookup("etcd-servers").DefValue = "" // not []
 	cmd.MarkFlagsMutuallyExclusive("data-dir", "embedded-etcd", "etcd-servers")
 }
 

@@ -40,8 +40,8 @@ certificates in the data directory of a standalone server may stay. Resource ver
 clients that have seen later ones than those of the backup notice, and list anew.
 
 The members of an embedded cluster of three are all stopped; the backup is restored into the directory of one of them, and
-those of the two others are emptied. When they are started again, these join the first. A member that kept its
-directory would go on with the cluster of before.
+those of the two others are emptied. When they are started again, these join the first. A member that kept its directory has
+the data of another cluster, and doesn't start beside it.
 
 With --etcd-servers, no server may be running on that etcd. There must be no objects in it, or --replace says that they are to be
 replaced, and deleted if the backup doesn't have them. What others have stored there is left alone. If the etcd is

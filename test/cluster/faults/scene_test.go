@@ -1,0 +1,283 @@
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph/graphtest"
+	"github.com/gateway-apiserver/gateway-apiserver/test/cluster"
+)
+
+const (
+	pollInterval = 100 * time.Millisecond
+	// patience is when something that was to become true is given up.
+	patience = 90 * time.Second
+)
+
+// scene is a cluster in which clients write while something happens to it.
+type scene struct {
+	*testing.T
+	kube      *cluster.Cluster
+	installed *cluster.Installation
+	ledger    *ledger // of all writes, whatever has happened since
+
+	// What follows is made anew for each fault.
+	clients []*client
+	// aggregated are those of the clients that write by way of kube-apiserver; direct the others, by the replica.
+	aggregated []*client
+	direct     map[*cluster.Replica]*client
+	watchers   []*watcher
+	stop       func() // the clients
+	end        func() // the watchers
+}
+
+// newScene prepares what histories need.
+func newScene(t *testing.T, kube *cluster.Cluster, installed *cluster.Installation) *scene {
+	t.Helper()
+	for _, key := range graphtest.KeysOf(graph.KindNamespace) {
+		if _, err := kube.Kubectl(t.Context(), "create", "namespace", key.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &scene{T: t, kube: kube, installed: installed, ledger: newLedger()}
+}
+
+// begin has two clients write by way of kube-apiserver, and one through each of replicas, and watchers follow on the same
+// ways. It returns when all clients write.
+func (s *scene) begin(replicas ...*cluster.Replica) {
+	s.Helper()
+	s.clients, s.aggregated, s.watchers = nil, nil, nil
+	s.direct = map[*cluster.Replica]*client{}
+	admin := restClient(s, s.kube.Admin)
+	writing, stop := context.WithCancel(s.Context())
+	watching, end := context.WithCancel(s.Context())
+	var clients, watchers sync.WaitGroup
+	s.stop = func() { stop(); clients.Wait() }
+	s.end = func() { end(); watchers.Wait() }
+	s.Cleanup(func() { s.stop(); s.end() })
+	write := func(way string, config *rest.Config) *client {
+		c := &client{name: fmt.Sprintf("%s/%s", s.Name(), way), ours: restClient(s, config), core: admin, ledger: s.ledger}
+		s.clients = append(s.clients, c)
+		seed := rand.Uint64()
+		s.Logf("%s writes the histories from %d on", c.name, seed)
+		clients.Go(func() { c.run(writing, seed) })
+		return c
+	}
+	follow := func(way string, config *rest.Config) {
+		for kind := range resources {
+			if core(kind) {
+				continue
+			}
+			w := &watcher{way: way, kind: kind, client: restClient(s, config), events: map[uint64]event{}}
+			s.watchers = append(s.watchers, w)
+			watchers.Go(func() { w.run(watching) })
+		}
+	}
+	follow("kube-apiserver", s.kube.Admin)
+	for n := range 2 {
+		s.aggregated = append(s.aggregated, write(fmt.Sprintf("kube-apiserver-%d", n), s.kube.Admin))
+	}
+	for _, r := range replicas {
+		config := s.to(r)
+		follow(r.Name, config)
+		s.direct[r] = write(r.Name, config)
+	}
+	s.progress(s.clients...)
+}
+
+// to returns the administrator's client for a replica.
+func (s *scene) to(r *cluster.Replica) *rest.Config {
+	s.Helper()
+	config, err := r.Direct(s.Context(), s.kube.Admin)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return config
+}
+
+// progress returns when each of the clients has had some more writes acknowledged.
+func (s *scene) progress(clients ...*client) {
+	s.Helper()
+	const more = 10
+	for _, c := range clients {
+		begin := c.answered.Load()
+		s.eventually(func(context.Context) string {
+			if done := c.answered.Load() - begin; done < more {
+				return fmt.Sprintf("only %d writes of %s were answered: %v", done, c.name, c.lastLost())
+			}
+			return ""
+		})
+	}
+}
+
+// eventually waits until check finds nothing wrong.
+func (s *scene) eventually(check func(context.Context) string) {
+	s.Helper()
+	var wrong string
+	if wait.PollUntilContextTimeout(s.Context(), pollInterval, patience, true, func(ctx context.Context) (bool, error) {
+		wrong = check(ctx)
+		return wrong == "", nil
+	}) != nil {
+		s.Fatal(wrong)
+	}
+}
+
+// must fails the test if something that happens to the cluster doesn't.
+func (s *scene) must(errs ...error) {
+	s.Helper()
+	for _, err := range errs {
+		if err != nil {
+			s.Fatal(err)
+		}
+	}
+}
+
+// leads says whether a replica is the leader.
+func (s *scene) leads(ctx context.Context, r *cluster.Replica) bool {
+	data, err := restClient(s, s.to(r)).Get().AbsPath("/metrics").MaxRetries(0).Do(ctx).Raw()
+	return err == nil && strings.Contains(string(data), "\ngateway_apiserver_leader 1\n")
+}
+
+// leader waits until one of the replicas leads, and returns it.
+func (s *scene) leader(replicas ...*cluster.Replica) (leader *cluster.Replica) {
+	s.Helper()
+	s.eventually(func(ctx context.Context) string {
+		for _, r := range replicas {
+			if s.leads(ctx, r) {
+				leader = r
+				return ""
+			}
+		}
+		return "no replica leads"
+	})
+	return leader
+}
+
+// check stops the clients, and checks what there is after all that has happened. The reference is a replica that has seen
+// nothing but what is stored now; it and the other replicas agree on everything.
+func (s *scene) check(reference *cluster.Replica, replicas ...*cluster.Replica) {
+	s.Helper()
+	s.stop()
+	admin := restClient(s, s.kube.Admin)
+	var stored map[graph.Key]*unstructured.Unstructured
+	s.eventually(func(ctx context.Context) string {
+		var err error
+		if stored, err = listAll(ctx, admin); err != nil {
+			return err.Error()
+		}
+		want, wrong := s.configuration(ctx, reference, stored)
+		wrong += s.stale(ctx, reference, stored)
+		for _, r := range replicas {
+			got, err := s.configuration(ctx, r, stored)
+			wrong += err + s.stale(ctx, r, stored)
+			if diff := cmp.Diff(want, got); diff != "" {
+				wrong += fmt.Sprintf("the Envoy configuration of a fresh replica (-) and of %s (+):\n%s", r.Name, diff)
+			}
+		}
+		for _, w := range s.watchers {
+			wrong += w.behind(stored)
+		}
+		return wrong
+	})
+	s.end()
+	s.ledger.check(s.T, stored)
+	var writes, lost int64
+	for _, c := range s.clients {
+		writes, lost = writes+c.answered.Load(), lost+c.lost.Load()
+	}
+	for _, w := range s.watchers {
+		w.check(s.T, s.ledger)
+	}
+	s.Logf("%d writes were acknowledged, and %d have an unknown fate; %d objects are left", writes, lost, len(stored))
+}
+
+// listAll reads the objects of all kinds of our server.
+func listAll(ctx context.Context, client rest.Interface) (map[graph.Key]*unstructured.Unstructured, error) {
+	all := map[graph.Key]*unstructured.Unstructured{}
+	for kind := range resources {
+		if core(kind) {
+			continue
+		}
+		objects, _, err := list(ctx, client, kind)
+		if err != nil {
+			return nil, fmt.Errorf("listing %s: %w", kind, err)
+		}
+		maps.Copy(all, objects)
+	}
+	return all, nil
+}
+
+// stale compares each stored status with what a replica makes of the object now: it is asked to write it, in a dry run.
+func (s *scene) stale(ctx context.Context, r *cluster.Replica, stored map[graph.Key]*unstructured.Unstructured) (diffs string) {
+	client := restClient(s, s.to(r))
+	for key, obj := range stored {
+		answer, err := client.Patch(types.MergePatchType).AbsPath(objectPath(key)).Param("dryRun", metav1.DryRunAll).Body([]byte("{}")).
+			MaxRetries(0).Do(ctx).Raw()
+		if err != nil {
+			diffs += fmt.Sprintf("%s: %s: %v\n", r.Name, key, err)
+			continue
+		}
+		due, err := decode(answer)
+		if err != nil {
+			return err.Error()
+		}
+		if diff := cmp.Diff(due.Object["status"], obj.Object["status"]); diff != "" {
+			diffs += fmt.Sprintf("%s: the status of %s as it should be (-) and as it is (+):\n%s", r.Name, key, diff)
+		}
+	}
+	return diffs
+}
+
+// configuration is what a replica has for the Envoys of every Gateway that is programmed, and for proxyless clients.
+func (s *scene) configuration(ctx context.Context, r *cluster.Replica, stored map[graph.Key]*unstructured.Unstructured) (all map[string]any, wrong string) {
+	all = map[string]any{}
+	ask := func(flag, value string) {
+		cmd := exec.CommandContext(ctx, filepath.Join(s.kube.Bin, "gateway-apiserver"), "xds", "--server="+r.XDS, flag+"="+value, "--output=json")
+		var errors strings.Builder
+		cmd.Stderr = &errors
+		out, err := cmd.Output()
+		var snapshot any
+		if err == nil {
+			err = json.Unmarshal(out, &snapshot)
+		}
+		if err != nil {
+			wrong += fmt.Sprintf("%s: %s %s: %v: %s\n", r.Name, flag, value, err, errors.String())
+		}
+		all[value] = snapshot
+	}
+	for _, key := range graphtest.KeysOf(graph.KindGateway) {
+		if obj := stored[key]; obj != nil && programmed(obj) {
+			ask("--gateway", key.Namespace+"/"+key.Name)
+		}
+	}
+	return all, wrong
+}
+
+// programmed says whether Envoys of the Gateway get any configuration.
+func programmed(gateway *unstructured.Unstructured) bool {
+	data, err := json.Marshal(gateway.Object["status"])
+	var status gwv1.GatewayStatus
+	if err != nil || json.Unmarshal(data, &status) != nil {
+		return false
+	}
+	return meta.IsStatusConditionTrue(status.Conditions, string(gwv1.GatewayConditionProgrammed))
+}
