@@ -63,6 +63,7 @@ var rules = []rule{
 	{pkg: "pkg/documents", never: []string{envoy}},
 	{pkg: "pkg/cluster", never: []string{envoy, apiServer}},
 	{pkg: "pkg/election", never: []string{envoy, apiServer}},
+	{pkg: "pkg/definitions", project: []string{"pkg/apis", "pkg/apis/crd"}, never: []string{envoy}},
 	{pkg: "pkg/doctor", project: []string{"pkg/install"}, never: []string{envoy}},
 	{pkg: "pkg/install", project: []string{"pkg/apis/...", "pkg/documents", "pkg/graph"}, never: []string{envoy}},
 	{pkg: "pkg/progress", never: []string{envoy, apiServer}},

@@ -2,15 +2,15 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -38,7 +38,9 @@ const root = "/engine-test"
 type replica struct {
 	engine *engine.Engine
 	stores map[graph.Kind]*registry.Store
-	stop   func()
+	// raw stores routes as a replica does that dies right after.
+	raw  *registry.Store
+	stop func()
 }
 
 func startReplica(t *testing.T, etcdEndpoint string) *replica {
@@ -66,6 +68,11 @@ func startReplica(t *testing.T, etcdEndpoint string) *replica {
 			t.Fatal(err)
 		}
 		name := graph.Kind(kind.GroupKind().Kind)
+		if name == graph.KindHTTPRoute {
+			if r.raw, err = registry.NewStore(kind, config.RESTOptionsGetter, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
 		r.stores[name], in.Sources[name] = store, store
 		if name != graph.KindReferenceGrant {
 			in.Writers[name] = store
@@ -84,6 +91,7 @@ func startReplica(t *testing.T, etcdEndpoint string) *replica {
 		for _, store := range r.stores {
 			store.Destroy()
 		}
+		r.raw.Destroy()
 		client.Close()
 	})
 	if err := r.engine.WaitForSync(t.Context()); err != nil {
@@ -100,14 +108,6 @@ func (r *replica) create(ctx context.Context, kind graph.Kind, obj runtime.Objec
 func (r *replica) delete(ctx context.Context, kind graph.Kind, name string) error {
 	_, _, err := r.stores[kind].Delete(genericapirequest.WithNamespace(ctx, "ns"), name, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{})
 	return err
-}
-
-func (r *replica) gateway(ctx context.Context) (*gwv1.Gateway, error) {
-	obj, err := r.stores[graph.KindGateway].Get(genericapirequest.WithNamespace(ctx, "ns"), "gw", &metav1.GetOptions{})
-	if err != nil {
-		return nil, err
-	}
-	return obj.(*gwv1.Gateway), nil
 }
 
 func class() *gwv1.GatewayClass {
@@ -173,8 +173,8 @@ func TestAcrossReplicas(t *testing.T) {
 	}
 }
 
-// TestConvergence: routes are made and deleted through two replicas at once, and the one that leads dies in the midst of it.
-// What is stored in the end is what a fresh engine says.
+// TestConvergence: routes are made and deleted through two replicas at once, and through a third one that settles nothing of
+// it. The one that leads dies in the midst of it. What is stored in the end is what a fresh engine says.
 func TestConvergence(t *testing.T) {
 	t.Parallel()
 	endpoint, a, b := startReplicas(t)
@@ -184,52 +184,87 @@ func TestConvergence(t *testing.T) {
 	}
 	const each = 60
 	var clients errgroup.Group
-	for n, r := range []*replica{a, b, b} {
-		clients.Go(func() error {
-			for i := range each {
-				name := fmt.Sprintf("r%d-%d", n, i)
-				if _, err := r.create(t.Context(), graph.KindHTTPRoute, newRoute(name)); err != nil {
-					return err
-				}
-				if i%3 == 2 {
-					if err := r.delete(t.Context(), graph.KindHTTPRoute, name); err != nil {
-						return err
-					}
-				}
-				if r == a && i == each/2 {
-					a.stop()
-					b.engine.SetLeader(true)
-					r = b
-				}
+	clients.Go(func() error {
+		for i := range each {
+			r := a
+			if i >= each/2 {
+				r = b
 			}
-			return nil
-		})
+			if err := r.createAndDelete(t.Context(), 0, i); err != nil {
+				return err
+			}
+			if i == each/2-1 {
+				a.stop()
+				b.engine.SetLeader(true)
+			}
+		}
+		return nil
+	})
+	clients.Go(func() error {
+		for i := range each {
+			if err := b.createAndDelete(t.Context(), 1, i); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	ctx := genericapirequest.WithNamespace(t.Context(), "ns")
+	raw := func(first, last int) error {
+		for i := first; i < last; i++ {
+			if _, err := b.raw.Create(ctx, newRoute(fmt.Sprintf("raw%d", i)), rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	if err := clients.Wait(); err != nil {
+	clients.Go(func() error { return raw(0, each-1) })
+	if err := errors.Join(clients.Wait(), raw(each-1, each)); err != nil {
 		t.Fatal(err)
 	}
+
 	fresh := startReplica(t, endpoint)
 	t.Cleanup(fresh.stop)
 	var diff string
-	if wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
-		diff = ""
-		for _, r := range []*replica{b, fresh} {
-			stored, err := r.gateway(ctx)
-			if apierrors.IsNotFound(err) {
-				return false, nil
-			}
-			if err != nil {
-				return false, err
-			}
-			due := stored.DeepCopy()
-			fresh.engine.Render(due)
-			diff += cmp.Diff(due.Status, stored.Status)
-			if got, want := stored.Status.Listeners[0].AttachedRoutes, int32(3*each*2/3); got != want {
-				diff += fmt.Sprintf("attachedRoutes %d, want %d\n", got, want)
-			}
-		}
-		return diff == "", nil
+	if wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+		var err error
+		diff, err = b.differences(ctx, fresh.engine)
+		return diff == "", err
 	}) != nil {
-		t.Error(strings.TrimSpace(diff))
+		t.Errorf("as it should be (-) and as it is (+):\n%s", diff)
 	}
+	gateway, err := b.stores[graph.KindGateway].Get(ctx, "gw", &metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := gateway.(*gwv1.Gateway).Status.Listeners[0].AttachedRoutes, int32(2*each*2/3+each); got != want {
+		t.Errorf("attachedRoutes %d, want %d", got, want)
+	}
+}
+
+// createAndDelete makes a route, and deletes every third one again.
+func (r *replica) createAndDelete(ctx context.Context, client, i int) error {
+	name := fmt.Sprintf("r%d-%d", client, i)
+	if _, err := r.create(ctx, graph.KindHTTPRoute, newRoute(name)); err != nil || i%3 != 2 {
+		return err
+	}
+	return r.delete(ctx, graph.KindHTTPRoute, name)
+}
+
+// differences compares what is stored with what an engine says of it.
+func (r *replica) differences(ctx context.Context, e *engine.Engine) (diff string, err error) {
+	for _, kind := range []graph.Kind{graph.KindGateway, graph.KindHTTPRoute} {
+		list, err := r.stores[kind].ListAll(ctx, metav1.ListOptions{})
+		if err != nil {
+			return "", err
+		}
+		if err := meta.EachListItem(list, func(stored runtime.Object) error {
+			due := stored.DeepCopyObject()
+			e.Render(due)
+			diff += cmp.Diff(due, stored)
+			return nil
+		}); err != nil {
+			return "", err
+		}
+	}
+	return diff, nil
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -199,7 +200,11 @@ func isTooNew(err error) bool {
 	return apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge)
 }
 
-// WatchAll implements Source.
+// WatchAll implements Source. Of one object, a list is had sooner than the initial events of a watch, and its errors come to
+// ListAll.
 func (s *single) WatchAll(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+	if options.SendInitialEvents != nil {
+		return nil, errors.New("one object is listed")
+	}
 	return s.source.WatchNamed(ctx, s.name, options)
 }

@@ -168,12 +168,6 @@ func (s *Server) Endpoint() string { return s.endpoint }
 // Failed receives an error when etcd ends by itself.
 func (s *Server) Failed() <-chan error { return s.failed }
 
-// Check makes a linearizable read: without an error, a majority of the members answers, and this one is in touch with
-// them. It waits until ctx ends.
-func (s *Server) Check(ctx context.Context) error {
-	return s.etcd.Server.LinearizableReadNotify(ctx)
-}
-
 // Stop ends etcd and waits for it.
 func (s *Server) Stop() {
 	s.stopping.Store(true)

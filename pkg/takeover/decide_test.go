@@ -40,7 +40,7 @@ metadata:
   resourceVersion: "10"
   generation: 2
   creationTimestamp: "2024-01-01T00:00:00Z"
-  labels: {app: x}
+  labels: {app: red}
   managedFields:
   - {manager: m, operation: Update, apiVersion: gateway.networking.k8s.io/v1, time: "2024-01-01T00:00:00Z", fieldsType: FieldsV1, fieldsV1: {"f:metadata": {}, "f:spec": {}}}
 spec: {hostnames: [a]}
@@ -57,7 +57,7 @@ metadata:
   resourceVersion: "20"
   generation: 3
   creationTimestamp: "2024-01-01T00:00:00Z"
-  labels: {app: x}
+  labels: {app: red}
   managedFields:
   - {manager: m, operation: Update, apiVersion: gateway.networking.k8s.io/v1, time: "2024-01-01T00:01:00Z", fieldsType: FieldsV1, fieldsV1: {"f:metadata": {}, "f:spec": {}}}
 spec: {hostnames: [b]}
@@ -73,7 +73,7 @@ metadata:
   resourceVersion: "20"
   generation: 2
   creationTimestamp: "2024-01-01T00:00:00Z"
-  labels: {app: y}
+  labels: {app: blue}
   managedFields:
   - {manager: m, operation: Update, apiVersion: gateway.networking.k8s.io/v1, time: "2024-01-01T00:01:00Z", fieldsType: FieldsV1, fieldsV1: {"f:metadata": {}, "f:spec": {}}}
 spec: {hostnames: [a]}
@@ -89,7 +89,7 @@ metadata:
   resourceVersion: "20"
   generation: 2
   creationTimestamp: "2024-01-01T00:00:00Z"
-  labels: {app: x}
+  labels: {app: red}
   managedFields:
   - {manager: m, operation: Update, apiVersion: gateway.networking.k8s.io/v1, time: "2024-01-01T00:00:00Z", fieldsType: FieldsV1, fieldsV1: {"f:metadata": {}, "f:spec": {}}}
   - {manager: c, operation: Update, apiVersion: gateway.networking.k8s.io/v1, subresource: status, time: "2024-01-01T00:01:00Z", fieldsType: FieldsV1, fieldsV1: {"f:status": {}}}
@@ -99,7 +99,7 @@ status: {parents: [{controllerName: other, conditions: []}]}
 	routeAnew = `
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
-metadata: {name: a, namespace: n, uid: two, resourceVersion: "30", generation: 1, creationTimestamp: "2024-02-01T00:00:00Z", labels: {app: z}}
+metadata: {name: a, namespace: n, uid: two, resourceVersion: "30", generation: 1, creationTimestamp: "2024-02-01T00:00:00Z", labels: {app: green}}
 spec: {hostnames: [a]}
 `
 	routeDeleting = `

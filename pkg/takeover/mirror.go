@@ -260,14 +260,14 @@ func (p *pass) do(ctx context.Context, l *lane, title string, m *moving, s situa
 		return nil
 	case extra:
 		if p.extra == RefuseExtra {
-			p.fail(title, fmt.Errorf("only %s has it, and it was not moved there: --extra=keep keeps it, and --extra=delete deletes it", p.to))
+			p.fail(title, fmt.Errorf("it is only in %s, and was not moved there: --extra=keep keeps it, and --extra=delete deletes it", p.to))
 		}
 		return nil
 	case conflict:
 		p.fail(title, fmt.Errorf("%s (%s)%s", v.why, strings.Join(v.fields, ", "), p.conflictAdvice(l, s)))
 		return nil
 	case unfaithful:
-		p.fail(title, fmt.Errorf("%s keeps it with another %s than it was written with: change it so that this does not matter, and run this again", p.to, strings.Join(v.fields, ", ")))
+		p.fail(title, fmt.Errorf("it was written to %s and is not the same there (%s): change these fields, and run this again", p.to, strings.Join(v.fields, ", ")))
 		return nil
 	}
 	if v.keep.any() {

@@ -91,10 +91,10 @@ func TestMerge(t *testing.T) {
 		conditions     bool
 		managers       int
 	}{
-		"spec here, labels there":   {source: routeSpec, target: routeLabels, keep: changes{metadata: true, managers: true}, hostname: "b", app: "y", generation: 3, managers: 1},
-		"labels here, spec there":   {source: routeLabels, target: routeSpec, keep: changes{spec: true, managers: true}, hostname: "b", app: "y", generation: 3, managers: 1},
-		"spec here, status there":   {source: routeSpec, target: routeStatus, keep: changes{status: true, managers: true}, hostname: "b", app: "x", generation: 3, conditions: true, managers: 2},
-		"status here, labels there": {source: routeStatus, target: routeLabels, keep: changes{metadata: true, managers: true}, hostname: "a", app: "y", generation: 2, conditions: true, managers: 2},
+		"spec here, labels there":   {source: routeSpec, target: routeLabels, keep: changes{metadata: true, managers: true}, hostname: "b", app: "blue", generation: 3, managers: 1},
+		"labels here, spec there":   {source: routeLabels, target: routeSpec, keep: changes{spec: true, managers: true}, hostname: "b", app: "blue", generation: 3, managers: 1},
+		"spec here, status there":   {source: routeSpec, target: routeStatus, keep: changes{status: true, managers: true}, hostname: "b", app: "red", generation: 3, conditions: true, managers: 2},
+		"status here, labels there": {source: routeStatus, target: routeLabels, keep: changes{metadata: true, managers: true}, hostname: "a", app: "blue", generation: 2, conditions: true, managers: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -291,6 +291,7 @@ func (m *mover) mirrorAll(ctx context.Context, mirror *mirror) error {
 	if err := m.store.save(ctx, m.state); err != nil {
 		return err
 	}
+	m.report.line("opening the side door (version %s) of %d CustomResourceDefinitions", sideDoor, len(m.lanes.all()))
 	if err := m.open(ctx, "copying"); err != nil {
 		return err
 	}
@@ -306,7 +307,7 @@ func (m *mover) mirrorAll(ctx context.Context, mirror *mirror) error {
 		}
 		m.state.Horizons = pass.horizons
 		if pass.changes() == 0 {
-			m.report.line("verified: %s has all %d objects as %s has them", mirror.to, pass.objects, mirror.from)
+			m.report.line("verified: all %d objects of %s are the same in %s", pass.objects, mirror.from, mirror.to)
 			break
 		}
 		if n >= minPasses && pass.changes() >= before {
@@ -347,7 +348,6 @@ func (m *mover) tryAll(ctx context.Context, mirror *mirror) error {
 
 // open opens the side doors.
 func (m *mover) open(ctx context.Context, stage string) error {
-	m.report.line("opening the side door (version %s) of %d CustomResourceDefinitions", sideDoor, len(m.lanes.all()))
 	for _, l := range m.lanes.all() {
 		if err := m.definitions.open(ctx, l.crd, stage, false); err != nil {
 			return err
@@ -359,7 +359,7 @@ func (m *mover) open(ctx context.Context, stage string) error {
 // catchUp brings to the new side what was written to the old one until all clients were asking the new one, and ends when
 // nothing has been for a while.
 func (m *mover) catchUp(ctx context.Context, mirror *mirror) error {
-	// Watches of the CustomResourceDefinitions end when these change, and are not opened again on the old side.
+	// Open watches of the CustomResourceDefinitions end when these change. Clients open them anew where the objects are.
 	if err := m.open(ctx, "catching up"); err != nil {
 		return err
 	}
@@ -430,5 +430,5 @@ func (m *mover) leave(ctx context.Context) error {
 
 // printResult reports what became of an APIService.
 func (m *mover) printResult(r install.Result) {
-	m.report.line("%s %s %s", r.Object, r.Action, strings.TrimSpace(r.Note))
+	m.report.line("%s", strings.TrimSpace(fmt.Sprintf("%s %s %s", r.Object, r.Action, r.Note)))
 }

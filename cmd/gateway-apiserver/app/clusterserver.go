@@ -21,6 +21,7 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/election"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/engine"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/etcd"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/etcd/snapshot"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/progress"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/registry"
@@ -136,6 +137,10 @@ func (s *clusterServer) run(ctx context.Context) error {
 	defer cancel(nil)
 	if s.embedded != nil {
 		go failWith(ctx, cancel, s.embedded)
+	}
+	if err := snapshot.CheckComplete(ctx, s.etcd, s.prefix); err != nil {
+		s.api.Destroy()
+		return err
 	}
 	revisions := progress.New(s.etcd, s.prefix, s.prefixes())
 	go revisions.Run(ctx)

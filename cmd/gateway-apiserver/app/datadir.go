@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // markerFile tells a data directory of ours from any other directory, and its layout from those of other versions.
@@ -109,6 +110,15 @@ func (d *dataDir) mark() error {
 // in is a path in the directory.
 func (d *dataDir) in(names ...string) string {
 	return filepath.Join(append([]string{d.path}, names...)...)
+}
+
+// made is when the directory became ours.
+func (d *dataDir) made() (time.Time, error) {
+	info, err := os.Stat(d.in(markerFile))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("--data-dir: %w", err)
+	}
+	return info.ModTime(), nil
 }
 
 func (d *dataDir) close() { d.lock.Close() }

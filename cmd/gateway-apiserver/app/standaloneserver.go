@@ -19,6 +19,7 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apiserver"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/definitions"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/engine"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/etcd"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/garbage"
@@ -71,7 +72,15 @@ func newStandalone(ctx context.Context, config standaloneConfig) (_ *standalone,
 		return nil, err
 	}
 	s.loopback = api.Generic.LoopbackClientConfig
-	return s, s.build(api, storage)
+	definitions.Configure(&api.Generic.Config)
+	if err := s.build(api, storage); err != nil {
+		return nil, err
+	}
+	made, err := s.dir.made()
+	if err != nil {
+		return nil, err
+	}
+	return s, definitions.Install(s.api.GenericAPIServer, s.channel, made)
 }
 
 // store keeps objects as JSON in the embedded etcd.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -78,11 +79,12 @@ type client struct {
 
 	version  uint64 // of its last write
 	sequence int
-	// answered counts the writes that were acknowledged, lost those of which the client doesn't know what became.
-	answered, lost atomic.Int64
+	// answered counts the writes that were acknowledged, and failed the requests that failed for other reasons than those
+	// that histories have to expect.
+	answered, failed atomic.Int64
 
 	mu   sync.Mutex
-	last error // of the last lost one
+	last error // why one failed
 }
 
 // restClient sends requests to any path. It never sends one twice, as then it couldn't tell which answer is whose.
@@ -131,9 +133,11 @@ func (c *client) write(change graphtest.Change) {
 		c.ledger.add(w)
 	case refused(err):
 	default:
-		w.lost = true
-		c.lose(fmt.Errorf("%s: %w", change, err))
-		c.ledger.add(w)
+		c.fail(fmt.Errorf("%s: %w", change, err))
+		if w.lost = arrived(err); w.lost {
+			c.ledger.add(w)
+		}
+		time.Sleep(retryAfter)
 	}
 }
 
@@ -142,15 +146,21 @@ func refused(err error) bool {
 	return apierrors.IsInvalid(err) || apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
 }
 
-func (c *client) lose(err error) {
-	c.lost.Add(1)
+// arrived says whether a request may have reached a server before it failed.
+func arrived(err error) bool {
+	op := &net.OpError{}
+	return !errors.As(err, &op) || op.Op != "dial"
+}
+
+func (c *client) fail(err error) {
+	c.failed.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last = err
 }
 
-// lastLost is the error of the last lost write.
-func (c *client) lastLost() error {
+// lastFailure is the error of the last request that failed.
+func (c *client) lastFailure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.last
@@ -265,7 +275,7 @@ func (c *client) acknowledged(w *write, answer []byte) error {
 
 func decode(data []byte) (*unstructured.Unstructured, error) {
 	obj := &unstructured.Unstructured{}
-	if err := json.Unmarshal(data, &obj.Object); err != nil {
+	if err := obj.UnmarshalJSON(data); err != nil {
 		return nil, fmt.Errorf("%w: %.200s", err, data)
 	}
 	return obj, nil

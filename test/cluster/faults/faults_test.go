@@ -146,8 +146,8 @@ func replaceCA(s *scene, replicas ...*cluster.Replica) {
 	}
 	s.progress(s.clients...)
 	for _, c := range s.clients {
-		if lost := c.lost.Load(); lost > 0 {
-			s.Errorf("%d writes of %s failed: %v", lost, c.name, c.lastLost())
+		if err := c.lastFailure(); err != nil {
+			s.Errorf("%d requests of %s failed: %v", c.failed.Load(), c.name, err)
 		}
 	}
 	for _, w := range s.watchers {
