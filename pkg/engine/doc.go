@@ -4,4 +4,11 @@
 // Its one invariant: when a write returns, the graph has seen it, and what it changes in Envoy configuration is
 // published; only a write for which that takes longer than settleBound returns before. One goroutine (Run) owns the graph
 // and everything derived from it; others ask it through commands.
+//
+// A write is judged by what was stored before it, through this replica or another one, and by the Secrets and ConfigMaps that
+// it refers to (sync.go). Where these are another server's, they are read one by one, for as long as something refers to
+// them that may (reference.go). An object that is still to be read doesn't count as missing: nothing is published, and no
+// status written, until it is there or a bound has passed (command.go).
+//
+// Each replica settles what its own writes have made stale, and the leader what else there is (settle.go).
 package engine

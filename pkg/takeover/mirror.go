@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -264,7 +265,11 @@ func (p *pass) do(ctx context.Context, l *lane, title string, m *moving, s situa
 		}
 		return nil
 	case conflict:
-		p.fail(title, fmt.Errorf("%s (%s)%s", v.why, strings.Join(v.fields, ", "), p.conflictAdvice(l, s)))
+		fields := slices.DeleteFunc(v.fields, func(field string) bool { return slices.Contains(bookkeeping, field) })
+		if len(fields) > 0 {
+			v.why += " (" + strings.Join(fields, ", ") + ")"
+		}
+		p.fail(title, errors.New(v.why+conflictAdvice(l, s)))
 		return nil
 	case unfaithful:
 		p.fail(title, fmt.Errorf("it was written to %s and is not the same there (%s): change these fields, and run this again", p.to, strings.Join(v.fields, ", ")))
@@ -380,20 +385,21 @@ func (p *pass) fail(title string, err error) {
 	p.report.fail(title, err)
 }
 
+// bookkeeping are the fields that follow from changes to others.
+var bookkeeping = []string{"metadata.generation", "metadata.managedFields"}
+
 // conflictAdvice says how to see both sides of a conflict, and how to end it.
-func (p *pass) conflictAdvice(l *lane, s situation) string {
+func conflictAdvice(l *lane, s situation) string {
+	o := s.source
+	if o == nil {
+		o = s.target
+	}
 	where := ""
-	if o := s.source; o != nil && l.namespaced {
+	if l.namespaced {
 		where = " -n " + o.GetNamespace()
 	}
-	name := ""
-	if s.source != nil {
-		name = s.source.GetName()
-	} else {
-		name = s.target.GetName()
-	}
 	return fmt.Sprintf(": the CustomResourceDefinition has it as \"kubectl get%s %s.%s.%s %s -o yaml\" shows; --on-conflict=%s makes both as this one is, and --on-conflict=%s as gateway-apiserver has it",
-		where, l.storage.Resource, sideDoor, l.storage.Group, name, UseCRDs, UseServer)
+		where, l.storage.Resource, sideDoor, l.storage.Group, o.GetName(), UseCRDs, UseServer)
 }
 
 // isFatal says whether an error concerns more than one object.

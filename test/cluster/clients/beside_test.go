@@ -129,53 +129,52 @@ func testDiscovery(t *testing.T, alone map[string][]metav1.APIResource) {
 		}
 		return cmp.Diff(alone, beside)
 	})
-	for groupVersion, resources := range alone {
-		eventually(t, func(ctx context.Context) string {
-			for _, resource := range resources {
-				if strings.Contains(resource.Name, "/") {
-					continue
-				}
-				for _, document := range []string{"/openapi/v2", "/openapi/v3/apis/" + groupVersion} {
-					if missing := missingSchema(ctx, document, groupVersion, resource.Kind); missing != "" {
-						return missing
-					}
-				}
+	eventually(t, func(ctx context.Context) string {
+		v2, err := schemas(ctx, "/openapi/v2")
+		if err != nil {
+			return err.Error()
+		}
+		for groupVersion, resources := range alone {
+			v3, err := schemas(ctx, "/openapi/v3/apis/"+groupVersion)
+			if err != nil {
+				return err.Error()
 			}
-			return ""
-		})
-	}
-}
-
-// missingSchema says what is the matter with an OpenAPI document that should have the schema of a kind.
-func missingSchema(ctx context.Context, path, groupVersion, kind string) string {
-	body, err := kube.Get(ctx, path)
-	if err != nil {
-		return err.Error()
-	}
-	type kinds struct {
-		Kinds []schema.GroupVersionKind `json:"x-kubernetes-group-version-kind"`
-	}
-	var document struct {
-		Definitions map[string]kinds
-		Components  struct{ Schemas map[string]kinds }
-	}
-	if err := json.Unmarshal(body, &document); err != nil {
-		return path + ": " + err.Error()
-	}
-	gv, err := schema.ParseGroupVersion(groupVersion)
-	if err != nil {
-		return err.Error()
-	}
-	for _, schemas := range []map[string]kinds{document.Definitions, document.Components.Schemas} {
-		for _, s := range schemas {
-			for _, found := range s.Kinds {
-				if found == gv.WithKind(kind) {
-					return ""
+			for _, resource := range resources {
+				gvk := schema.FromAPIVersionAndKind(groupVersion, resource.Kind)
+				if !strings.Contains(resource.Name, "/") && !(v2[gvk] && v3[gvk]) {
+					return fmt.Sprintf("%s: in OpenAPI v2 %t, v3 %t", gvk, v2[gvk], v3[gvk])
 				}
 			}
 		}
+		return ""
+	})
+}
+
+// schemas returns the kinds that have a schema in an OpenAPI document.
+func schemas(ctx context.Context, path string) (map[schema.GroupVersionKind]bool, error) {
+	body, err := kube.Get(ctx, path)
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Sprintf("%s has no schema for %s %s", path, groupVersion, kind)
+	type definition struct {
+		Kinds []schema.GroupVersionKind `json:"x-kubernetes-group-version-kind"`
+	}
+	var document struct {
+		Definitions map[string]definition                   // v2
+		Components  struct{ Schemas map[string]definition } // v3
+	}
+	if err := json.Unmarshal(body, &document); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	found := map[schema.GroupVersionKind]bool{}
+	for _, all := range []map[string]definition{document.Definitions, document.Components.Schemas} {
+		for _, d := range all {
+			for _, kind := range d.Kinds {
+				found[kind] = true
+			}
+		}
+	}
+	return found, nil
 }
 
 // testDefinitions does what Istio does before it starts to watch the Gateway API: it follows the metadata of all

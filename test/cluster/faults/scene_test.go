@@ -129,6 +129,16 @@ func (s *scene) progress(clients ...*client) {
 	}
 }
 
+// progressWithout is progress of the clients that don't write through one replica only.
+func (s *scene) progressWithout(victim *cluster.Replica) {
+	s.Helper()
+	for _, c := range s.clients {
+		if c != s.direct[victim] {
+			s.progress(c)
+		}
+	}
+}
+
 // eventually waits until check finds nothing wrong.
 func (s *scene) eventually(check func(context.Context) string) {
 	s.Helper()
@@ -246,39 +256,45 @@ func (s *scene) stale(ctx context.Context, r *cluster.Replica, stored map[graph.
 	return diffs
 }
 
-// configuration is what a replica has for the Envoys of every Gateway that is programmed, and for proxyless clients.
-func (s *scene) configuration(ctx context.Context, r *cluster.Replica, stored map[graph.Key]*unstructured.Unstructured) (all map[string]any, wrong string) {
-	all = map[string]any{}
-	ask := func(flag, value string) {
-		cmd := exec.CommandContext(ctx, filepath.Join(s.kube.Bin, "gateway-apiserver"), "xds", "--server="+r.XDS, flag+"="+value, "--output=json")
-		var errors strings.Builder
-		cmd.Stderr = &errors
-		out, err := cmd.Output()
-		var snapshot any
-		if err == nil {
-			err = json.Unmarshal(out, &snapshot)
-		} else if strings.Contains(errors.String(), "has no configuration for") {
-			err = nil
+// configuration is what a replica has for the Envoys of every Gateway that is programmed.
+func (s *scene) configuration(ctx context.Context, r *cluster.Replica, stored map[graph.Key]*unstructured.Unstructured) (all map[graph.Key]any, wrong string) {
+	all = map[graph.Key]any{}
+	for key, obj := range stored {
+		if key.Kind != graph.KindGateway || !s.programmed(obj) {
+			continue
+		}
+		var configuration any
+		data, err := s.xds(ctx, r, key)
+		if err == nil && data != nil {
+			err = json.Unmarshal(data, &configuration)
 		}
 		if err != nil {
-			wrong += fmt.Sprintf("%s: %s %s: %v: %s\n", r.Name, flag, value, err, errors.String())
+			wrong += fmt.Sprintf("%s: the Envoy configuration of %s: %v\n", r.Name, key, err)
 		}
-		all[value] = snapshot
-	}
-	for _, key := range graphtest.KeysOf(graph.KindGateway) {
-		if obj := stored[key]; obj != nil && programmed(obj) {
-			ask("--gateway", key.Namespace+"/"+key.Name)
-		}
+		all[key] = configuration
 	}
 	return all, wrong
 }
 
-// programmed says whether Envoys of the Gateway get any configuration.
-func programmed(gateway *unstructured.Unstructured) bool {
-	data, err := json.Marshal(gateway.Object["status"])
-	var status gwv1.GatewayStatus
-	if err != nil || json.Unmarshal(data, &status) != nil {
-		return false
+// xds is what a replica has for the Envoys of a Gateway, as JSON; it is nil for one without any listener that is valid.
+func (s *scene) xds(ctx context.Context, r *cluster.Replica, gateway graph.Key) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.kube.Bin, "gateway-apiserver"), "xds", "--server="+r.XDS,
+		"--gateway="+gateway.Namespace+"/"+gateway.Name, "--output=json")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil && strings.Contains(stderr.String(), "has no configuration for") {
+		return nil, nil
 	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", err, stderr.String())
+	}
+	return out, nil
+}
+
+// programmed says whether Envoys of the Gateway get any configuration.
+func (s *scene) programmed(gateway *unstructured.Unstructured) bool {
+	var status gwv1.GatewayStatus
+	s.status(gateway, &status)
 	return meta.IsStatusConditionTrue(status.Conditions, string(gwv1.GatewayConditionProgrammed))
 }

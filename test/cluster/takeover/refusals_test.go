@@ -224,7 +224,7 @@ func testConflicts(t *testing.T, c *cluster.Cluster, move *mover) {
 			t.Fatal(err)
 		}
 	}
-	move.refused(`HTTPRoute space/a: it was changed on both sides (metadata.generation, metadata.managedFields, spec.hostnames[0]): the CustomResourceDefinition has it as "kubectl get -n space httproutes.takeover.`+gateway+` a -o yaml" shows`, "takeover", "--extra=keep")
+	move.refused(`HTTPRoute space/a: it was changed on both sides (spec.hostnames[0]): the CustomResourceDefinition has it as "kubectl get -n space httproutes.takeover.`+gateway+` a -o yaml" shows`, "takeover", "--extra=keep")
 	if out := kubectl(t, c, "get", "-n", "space", "httproutes.takeover."+gateway, "a", "-o", "jsonpath={.spec.hostnames[0]}"); out != "old.example.com" {
 		t.Errorf("the old side has %q", out)
 	}
