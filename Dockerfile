@@ -1,4 +1,4 @@
-# The image of gateway-apiserver: the binary, and nothing else. VERSION and the others are what `make build` stamps:
+# The image of gateway-apiserver: the binary, and nothing else. LDFLAGS are what `make build` stamps:
 #
 #   docker build --build-arg LDFLAGS="$(make -s ldflags)" -t ghcr.io/gateway-apiserver/gateway-apiserver:latest .
 ARG GO_VERSION=1.26.8

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strconv"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -59,7 +59,7 @@ func withIdentity(next http.Handler, served versions, auth authorizer.Unconditio
 // identify returns the request with the identity that its body speaks of.
 func identify(req *http.Request, info *genericapirequest.RequestInfo, v *registry.Version, auth authorizer.UnconditionalAuthorizer, limit int64) (*http.Request, error) {
 	ctx := req.Context()
-	if keep, err := strconv.ParseBool(req.Header.Get(KeepIdentityHeader)); err != nil || !keep {
+	if !slices.Equal(req.Header.Values(KeepIdentityHeader), []string{"true"}) {
 		return nil, badHeader("the one value that it can have is true")
 	}
 	if info.Subresource != "" || info.Verb != "create" && info.Verb != "update" {

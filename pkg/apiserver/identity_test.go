@@ -47,6 +47,7 @@ func TestIdentity(t *testing.T) {
 		{name: "permission elsewhere", method: http.MethodPost, path: strings.ReplaceAll(collection, "/n/", "/other/"), header: "true", body: whole, code: 403, answer: "takeover"},
 		{name: "another resource", method: http.MethodPost, path: strings.ReplaceAll(collection, "gateways", "httproutes"), header: "true", body: whole, code: 400, answer: "none of the resources"},
 		{name: "another value", method: http.MethodPost, path: collection, header: "yes", body: whole, code: 400, answer: "true"},
+		{name: "another spelling", method: http.MethodPost, path: collection, header: "1", body: whole, code: 400, answer: "true"},
 		{name: "false", method: http.MethodPost, path: collection, header: "false", body: whole, code: 400, answer: "true"},
 		{name: "patch", method: http.MethodPatch, path: object, header: "true", body: `{}`, code: 400, answer: "only a create and an update"},
 		{name: "delete", method: http.MethodDelete, path: object, header: "true", code: 400, answer: "only a create and an update"},

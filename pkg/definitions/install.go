@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	"k8s.io/apiserver/pkg/endpoints/request"
@@ -106,7 +107,7 @@ func withDefinitions(others common.GetOpenAPIDefinitions) common.GetOpenAPIDefin
 // withKinds adds the group, version and kind to the models that have one, by which clients find them.
 func withKinds(others func(string) (string, spec.Extensions)) func(string) (string, spec.Extensions) {
 	versioned := runtime.NewScheme() // without types as __internal
-	_ = apiextensionsv1.AddToScheme(versioned)
+	utilruntime.Must(apiextensionsv1.AddToScheme(versioned))
 	names := openapinamer.NewDefinitionNamer(versioned)
 	return func(name string) (string, spec.Extensions) {
 		if isModel(name) {

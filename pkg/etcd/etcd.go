@@ -245,11 +245,12 @@ func socketPath(dir string) (socket, temporary string, err error) {
 	}
 	link := socket
 	socket = filepath.Join(temporary, socketName)
-	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) { // that of a server that was killed
-		return "", "", err
+	err = os.Remove(link) // that of a server that was killed
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		err = os.Symlink(socket, link)
 	}
-	if err := os.Symlink(socket, link); err != nil {
-		return "", "", fmt.Errorf("linking to the etcd socket: %w", err)
+	if err != nil {
+		return "", "", errors.Join(fmt.Errorf("linking to the etcd socket: %w", err), os.Remove(temporary))
 	}
 	return socket, temporary, nil
 }

@@ -340,7 +340,7 @@ func dryRun(dry bool) []string {
 func remove(ctx context.Context, client dynamic.Interface, o *unstructured.Unstructured, dry bool, report func(Result)) error {
 	uid := o.GetUID()
 	err := clientFor(client, o).Delete(ctx, o.GetName(), metav1.DeleteOptions{
-		Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: ptr(metav1.DeletePropagationBackground), DryRun: dryRun(dry),
+		Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: new(metav1.DeletePropagationBackground), DryRun: dryRun(dry),
 	})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("deleting %s: %w", documents.Title(o), err)

@@ -83,7 +83,7 @@ func (o Options) base() []Object {
 			TypeMeta:   typeMeta(policyv1.SchemeGroupVersion.String(), "PodDisruptionBudget"),
 			ObjectMeta: o.meta(Name),
 			Spec: policyv1.PodDisruptionBudgetSpec{
-				MaxUnavailable: ptr(intstr.FromInt32(1)),
+				MaxUnavailable: new(intstr.FromInt32(1)),
 				Selector:       &metav1.LabelSelector{MatchLabels: selector()},
 			},
 		},
@@ -133,5 +133,3 @@ func labels() map[string]string {
 
 // selector matches the labels of the pods, and never changes: selectors of workloads are immutable.
 func selector() map[string]string { return map[string]string{nameLabel: Name} }
-
-func ptr[T any](v T) *T { return &v }

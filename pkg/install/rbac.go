@@ -32,7 +32,7 @@ func (o Options) rbac() []Object {
 			Rules: []rbacv1.PolicyRule{
 				// A name cannot be asked of creations: it isn't known when they are authorized.
 				{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"create"}},
-				{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: o.authorities(), Verbs: []string{"get", "update"}},
+				{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: o.authorities(), Verbs: []string{"get", "list", "watch", "update"}},
 			},
 		},
 		o.roleBinding(o.Namespace, Name, "Role", Name),

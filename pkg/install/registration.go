@@ -71,7 +71,7 @@ func (r Registration) APIServices() []*apiregistrationv1.APIService {
 			Spec: apiregistrationv1.APIServiceSpec{
 				Group: gv.Group, Version: gv.Version,
 				GroupPriorityMinimum: groupPriority, VersionPriority: versionPriority,
-				Service: &apiregistrationv1.ServiceReference{Namespace: r.Namespace, Name: Name, Port: ptr(r.Port)},
+				Service: &apiregistrationv1.ServiceReference{Namespace: r.Namespace, Name: Name, Port: new(r.Port)},
 			},
 		})
 	}

@@ -45,15 +45,15 @@ func (o Options) workload() []Object {
 }
 
 func (o Options) deployment() *appsv1.Deployment {
-	rolling := &appsv1.RollingUpdateDeployment{MaxUnavailable: ptr(intstr.FromInt32(0)), MaxSurge: ptr(intstr.FromInt32(1))}
+	rolling := &appsv1.RollingUpdateDeployment{MaxUnavailable: new(intstr.FromInt32(0)), MaxSurge: new(intstr.FromInt32(1))}
 	if o.HostNetwork { // there may be no node where one more could have the port
-		rolling = &appsv1.RollingUpdateDeployment{MaxUnavailable: ptr(intstr.FromInt32(1)), MaxSurge: ptr(intstr.FromInt32(0))}
+		rolling = &appsv1.RollingUpdateDeployment{MaxUnavailable: new(intstr.FromInt32(1)), MaxSurge: new(intstr.FromInt32(0))}
 	}
 	return &appsv1.Deployment{
 		TypeMeta:   typeMeta(appsv1.SchemeGroupVersion.String(), "Deployment"),
 		ObjectMeta: o.meta(Name),
 		Spec: appsv1.DeploymentSpec{
-			Replicas: ptr(o.Replicas),
+			Replicas: new(o.Replicas),
 			Selector: &metav1.LabelSelector{MatchLabels: selector()},
 			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RollingUpdateDeploymentStrategyType, RollingUpdate: rolling},
 			Template: o.pod(),
@@ -70,13 +70,13 @@ func (o Options) statefulSet() *appsv1.StatefulSet {
 		},
 	}
 	if o.Etcd.StorageClass != "" {
-		claim.Spec.StorageClassName = ptr(o.Etcd.StorageClass)
+		claim.Spec.StorageClassName = new(o.Etcd.StorageClass)
 	}
 	return &appsv1.StatefulSet{
 		TypeMeta:   typeMeta(appsv1.SchemeGroupVersion.String(), "StatefulSet"),
 		ObjectMeta: o.meta(Name),
 		Spec: appsv1.StatefulSetSpec{
-			Replicas:    ptr(o.Etcd.Members),
+			Replicas:    new(o.Etcd.Members),
 			ServiceName: peersService,
 			Selector:    &metav1.LabelSelector{MatchLabels: selector()},
 			// Members start together: none is ready before most of them run.
@@ -138,15 +138,15 @@ func (o Options) pod() corev1.PodTemplateSpec {
 		ServiceAccountName: Name,
 		PriorityClassName:  criticalPriority,
 		// Longer than shutdownDelay and the longest request.
-		TerminationGracePeriodSeconds: ptr[int64](90),
+		TerminationGracePeriodSeconds: new(int64(90)),
 		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot:   ptr(true),
-			RunAsUser:      ptr[int64](user),
-			RunAsGroup:     ptr[int64](user),
-			FSGroup:        ptr[int64](user),
+			RunAsNonRoot:   new(true),
+			RunAsUser:      new(int64(user)),
+			RunAsGroup:     new(int64(user)),
+			FSGroup:        new(int64(user)),
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 			// Walking through the volume at each start takes long, and changes nothing.
-			FSGroupChangePolicy: ptr(corev1.FSGroupChangeOnRootMismatch),
+			FSGroupChangePolicy: new(corev1.FSGroupChangeOnRootMismatch),
 		},
 		TopologySpreadConstraints: []corev1.TopologySpreadConstraint{spread(corev1.LabelHostname), spread(corev1.LabelTopologyZone)},
 		Containers:                []corev1.Container{o.container()},
@@ -158,7 +158,7 @@ func (o Options) pod() corev1.PodTemplateSpec {
 	}
 	if o.Etcd.Secret != "" {
 		spec.Volumes = append(spec.Volumes, corev1.Volume{
-			Name: etcdVolume, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: o.Etcd.Secret, DefaultMode: ptr[int32](0o440)}},
+			Name: etcdVolume, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: o.Etcd.Secret, DefaultMode: new(int32(0o440))}},
 		})
 	}
 	template := corev1.PodTemplateSpec{Spec: spec}
@@ -193,8 +193,8 @@ func (o Options) container() corev1.Container {
 			corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("256Mi"),
 		}},
 		SecurityContext: &corev1.SecurityContext{
-			AllowPrivilegeEscalation: ptr(false),
-			ReadOnlyRootFilesystem:   ptr(true),
+			AllowPrivilegeEscalation: new(false),
+			ReadOnlyRootFilesystem:   new(true),
 			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
 		VolumeMounts:             []corev1.VolumeMount{{Name: tmpVolume, MountPath: "/tmp"}},

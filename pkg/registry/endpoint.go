@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"sync/atomic"
+
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
@@ -12,6 +14,8 @@ import (
 type Endpoint struct {
 	*genericregistry.Store
 	Version *Version
+	// reached is a revision that etcd has had, for Watch.
+	reached atomic.Uint64
 }
 
 var (

@@ -112,13 +112,14 @@ func (s *Store) ListAll(ctx context.Context, o metav1.ListOptions) (runtime.Obje
 	return s.List(genericapirequest.WithNamespace(ctx, metav1.NamespaceAll), options)
 }
 
-// WatchAll follows every object of the kind, in all namespaces.
+// WatchAll follows every object of the kind, in all namespaces. Its resource versions are those of ListAll: nobody has them
+// from another server, as Endpoint.Watch looks for.
 func (s *Store) WatchAll(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	options, err := internalOptions(o)
 	if err != nil {
 		return nil, err
 	}
-	w, err := s.Watch(genericapirequest.WithNamespace(ctx, metav1.NamespaceAll), options)
+	w, err := s.Endpoint.Store.Watch(genericapirequest.WithNamespace(ctx, metav1.NamespaceAll), options)
 	if err != nil {
 		return nil, err
 	}

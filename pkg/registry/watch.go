@@ -27,10 +27,14 @@ func (e *Endpoint) checkReached(ctx context.Context, version string) error {
 	if err != nil {
 		return nil // the store says it better
 	}
+	if asked <= e.reached.Load() {
+		return nil
+	}
 	current, err := e.Storage.Storage.GetCurrentResourceVersion(ctx)
 	if err != nil {
 		return fmt.Errorf("asking etcd for its revision: %w", err)
 	}
+	e.reached.Store(current) // if it falls, by one who has asked earlier, the next one just asks again
 	if asked > current {
 		return apierrors.NewResourceExpired(fmt.Sprintf("resource version %d is of another server: this one is at %d", asked, current))
 	}

@@ -20,6 +20,8 @@ import (
 
 // content is what moves of an object.
 type content struct {
+	GenerateName string `json:"generateName,omitempty"`
+
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Finalizers  []string          `json:"finalizers,omitempty"`
@@ -44,13 +46,14 @@ type identity struct {
 // contentOf returns what moves of an object whose status others have written in part. It shares memory with o.
 func contentOf(o *unstructured.Unstructured, others map[string]any) content {
 	c := content{
-		Labels:      o.GetLabels(),
-		Annotations: maps.Clone(o.GetAnnotations()),
-		Finalizers:  o.GetFinalizers(),
-		Deleting:    o.GetDeletionTimestamp() != nil,
-		Body:        maps.Clone(o.Object),
-		Status:      others,
-		identity:    identity{o.GetUID(), o.GetCreationTimestamp(), o.GetGeneration()},
+		GenerateName: o.GetGenerateName(),
+		Labels:       o.GetLabels(),
+		Annotations:  maps.Clone(o.GetAnnotations()),
+		Finalizers:   o.GetFinalizers(),
+		Deleting:     o.GetDeletionTimestamp() != nil,
+		Body:         maps.Clone(o.Object),
+		Status:       others,
+		identity:     identity{o.GetUID(), o.GetCreationTimestamp(), o.GetGeneration()},
 	}
 	c.Owners, _, _ = unstructured.NestedSlice(o.Object, "metadata", "ownerReferences")
 	c.Managers, _, _ = unstructured.NestedSlice(o.Object, "metadata", "managedFields")
@@ -115,6 +118,7 @@ func differences(want, have content) []string {
 			fields = append(fields, field)
 		}
 	}
+	add("metadata.generateName", want.GenerateName == have.GenerateName)
 	add("metadata.labels", sameMaps(want.Labels, have.Labels))
 	hidden := maps.Clone(have.Annotations)
 	if _, ok := want.Annotations[retained.Annotation]; !ok {

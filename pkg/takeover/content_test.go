@@ -53,6 +53,7 @@ func TestDifferences(t *testing.T) {
 		"records":          {want: "{annotations: {gateway-apiserver.dev/handback: x}}", have: "{annotations: {gateway-apiserver.dev/takeover: y}}"},
 		"conversion":       {want: "{annotations: {a: b}}", have: "{annotations: {a: b, gateway-apiserver.dev/conversion-data: '{}'}}"},
 		"lost conversion":  {want: "{annotations: {gateway-apiserver.dev/conversion-data: '{}'}}", have: "{}", fields: []string{"metadata.annotations"}},
+		"generated name":   {want: "{generateName: a-}", have: "{}", fields: []string{"metadata.generateName"}},
 		"annotation":       {want: "{annotations: {a: b}}", have: "{annotations: {a: c}}", fields: []string{"metadata.annotations"}},
 		"another label":    {want: "{}", have: "{labels: {a: b}}", fields: []string{"metadata.labels"}},
 		"finalizers":       {want: "{finalizers: [a, b]}", have: "{finalizers: [b, a]}", fields: []string{"metadata.finalizers"}},
@@ -124,7 +125,10 @@ func TestManagers(t *testing.T) {
 		"its versions":    {"[{manager: a, apiVersion: g/v1}, {manager: b, apiVersion: g/v1beta1}]", "[{manager: a, apiVersion: g/v1}, {manager: b, apiVersion: g/v1beta1}]"},
 		"another version": {"[{manager: a, apiVersion: g/v2}]", "[{manager: a, apiVersion: g/v1beta1}]"},
 		"another group":   {"[{manager: a, apiVersion: x/v1}]", "[{manager: a, apiVersion: g/v1beta1}]"},
-		"that one has":    {"[{manager: a, apiVersion: g/v1beta1, time: '1'}, {manager: a, apiVersion: g/v2, time: '2'}]", "[{manager: a, apiVersion: g/v1beta1, time: '1'}]"},
+		"that it has too": {
+			"[{manager: a, apiVersion: g/v1beta1, fieldsV1: {f:a: {f:b: {}}}}, {manager: a, apiVersion: g/v2, fieldsV1: {f:a: {f:c: {}}, f:d: {}}}]",
+			"[{manager: a, apiVersion: g/v1beta1, fieldsV1: {f:a: {f:b: {}, f:c: {}}, f:d: {}}}]",
+		},
 	} {
 		if diff := cmp.Diff(entries(tt.want), l.managers(entries(tt.entries))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -100,10 +101,7 @@ func (s crdSide) owners(references []any) []any {
 		fields, ok := reference.(map[string]any)
 		group, _ := schema.ParseGroupVersion(nested[string](reference, "apiVersion"))
 		if ok && slices.Contains(groups, group.Group) {
-			mapped := map[string]any{}
-			for key, value := range fields {
-				mapped[key] = value
-			}
+			mapped := maps.Clone(fields)
 			mapped["uid"] = string(s.uids.now(types.UID(nested[string](reference, "uid"))))
 			reference = mapped
 		}
@@ -120,21 +118,39 @@ func (s crdSide) owners(references []any) []any {
 func (l *lane) managers(entries []any) []any {
 	var out []any
 	for _, entry := range entries {
-		fields, ok := entry.(map[string]any)
 		gv, _ := schema.ParseGroupVersion(nested[string](entry, "apiVersion"))
-		if ok && (gv.Group != l.kind.Group || !slices.Contains(l.versions, gv.Version)) {
-			mapped := map[string]any{}
-			for key, value := range fields {
-				mapped[key] = value
-			}
-			mapped["apiVersion"] = l.storage.GroupVersion().String()
-			entry = mapped
+		if fields, ok := entry.(map[string]any); ok && (gv.Group != l.kind.Group || !slices.Contains(l.versions, gv.Version)) {
+			fields = maps.Clone(fields)
+			fields["apiVersion"] = l.storage.GroupVersion().String()
+			entry = fields
 		}
-		if !slices.ContainsFunc(out, func(other any) bool { return sameManager(entry, other) }) {
+		i := slices.IndexFunc(out, func(other any) bool { return sameManager(entry, other) })
+		if i < 0 {
 			out = append(out, entry)
+			continue
 		}
+		both := maps.Clone(out[i].(map[string]any))
+		both["fieldsV1"] = union(both["fieldsV1"], nested[any](entry, "fieldsV1"))
+		out[i] = both
 	}
 	return out
+}
+
+// union returns all fields of two sets of fields, as FieldsV1 has them.
+func union(a, b any) any {
+	fields, ok := a.(map[string]any)
+	more, ok2 := b.(map[string]any)
+	if !ok || !ok2 {
+		return a
+	}
+	fields = maps.Clone(fields)
+	for key, value := range more {
+		if inner, ok := fields[key]; ok {
+			value = union(inner, value)
+		}
+		fields[key] = value
+	}
+	return fields
 }
 
 // sameManager says whether two entries of managedFields are of one manager: an object has one for each.
@@ -205,6 +221,7 @@ func (s crdSide) update(ctx context.Context, l *lane, m *moving, have *unstructu
 func (s crdSide) finish(ctx context.Context, l *lane, m *moving, have *unstructured.Unstructured) error {
 	rest := *m
 	rest.want.Managers = mergeManagers(m.want.Managers, have)
+	rest.statusWritten = slices.ContainsFunc(later(have), func(entry any) bool { return nested[string](entry, "subresource") == "status" })
 	return s.complete(ctx, l, &rest, have)
 }
 
@@ -218,7 +235,7 @@ func (s crdSide) apiVersion(l *lane) string {
 // complete writes what a server takes separately: the status of others, the managers, and the deletion.
 func (s crdSide) complete(ctx context.Context, l *lane, m *moving, written *unstructured.Unstructured) (err error) {
 	client := namespaced(s, l, written.GetNamespace())
-	if l.status {
+	if l.status && !m.statusWritten {
 		if written, err = s.writeStatus(ctx, client, l, m, written); err != nil {
 			return fmt.Errorf("writing the status of other controllers: %w", explain(err))
 		}
@@ -294,16 +311,18 @@ func (s crdSide) writeManagers(ctx context.Context, client dynamic.ResourceInter
 }
 
 // mergeManagers returns wanted, with the entries of those who have written an object since we began to.
-func mergeManagers(wanted []any, o *unstructured.Unstructured) []any {
+func mergeManagers(wanted []any, o *unstructured.Unstructured) []any { return latest(later(o), wanted) }
+
+// later returns the entries in managedFields of those who have written an object since we began to.
+func later(o *unstructured.Unstructured) (later []any) {
 	entries, _, _ := unstructured.NestedSlice(o.Object, "metadata", "managedFields")
 	began := began(entries)
-	var later []any
 	for _, entry := range entries {
 		if nested[string](entry, "manager") != fieldManager && began != "" && nested[string](entry, "time") >= began {
 			later = append(later, entry)
 		}
 	}
-	return latest(later, wanted)
+	return later
 }
 
 // latest returns the entries of two lists of managedFields, the later one of two of the same manager.

@@ -159,7 +159,7 @@ func (p *pass) try(ctx context.Context, l *lane, mine func(key string) bool) err
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	var listing error
-	for both, err := range join(list(ctx, p.from, l, reached), list(ctx, p.to, l, func(string) {})) {
+	for both, err := range join(list(groupCtx, p.from, l, reached), list(groupCtx, p.to, l, func(string) {})) {
 		if err != nil {
 			listing = err
 			break
@@ -175,7 +175,10 @@ func (p *pass) try(ctx context.Context, l *lane, mine func(key string) bool) err
 		}
 		group.Go(func() error { return p.object(groupCtx, l, key, both) })
 	}
-	return errors.Join(listing, group.Wait())
+	if err := group.Wait(); err != nil {
+		return err // and the lists have ended because of it
+	}
+	return listing
 }
 
 // clockSkew is by how much the clocks of this machine and of the servers may differ.

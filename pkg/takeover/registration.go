@@ -186,7 +186,7 @@ func (m *mover) refuseHomeless(ctx context.Context) error {
 // refuseEmpty refuses to make the CustomResourceDefinitions as empty as a server that has nothing: it may be another one, or
 // may have lost its etcd.
 func (m *mover) refuseEmpty(ctx context.Context) error {
-	if m.Extra == DeleteExtra {
+	if m.Extra == DeleteExtra || len(m.lanes) == 0 {
 		return nil
 	}
 	for _, l := range m.lanes.all() {

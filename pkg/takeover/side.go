@@ -54,6 +54,8 @@ type moving struct {
 	record record
 	// managed says that gateway-apiserver manages it, and so writes all of its status but conditions of others.
 	managed bool
+	// statusWritten says that others have written the status of the target since this move began to write it.
+	statusWritten bool
 }
 
 // body returns the object to write, without its status and what only a server sets. It has the record.
@@ -65,6 +67,7 @@ func (m *moving) body(apiVersion, annotation string) *unstructured.Unstructured 
 	o.SetAPIVersion(apiVersion)
 	o.SetKind(m.source.GetKind())
 	o.SetName(m.source.GetName())
+	o.SetGenerateName(m.want.GenerateName)
 	o.SetNamespace(m.source.GetNamespace())
 	o.SetLabels(m.want.Labels)
 	annotations := map[string]string{annotation: m.record.String()}

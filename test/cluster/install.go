@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -15,6 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/install"
 )
 
 const (
@@ -175,6 +178,20 @@ func (i *Installation) CA(ctx context.Context) ([]byte, error) {
 
 // serverDNSName is what the replicas' serving certificates are for.
 func (i *Installation) serverDNSName() string { return serverName + "." + i.Namespace + ".svc" }
+
+// Published returns when kube-apiserver publishes what the server says of its kinds in OpenAPI, which it fetches after it
+// has found the APIServices available. Until then kubectl validates objects by what it knows itself.
+func (i *Installation) Published(ctx context.Context) error {
+	return wait.PollUntilContextTimeout(ctx, pollInterval, startTimeout, true, func(ctx context.Context) (bool, error) {
+		published, err := i.cluster.Get(ctx, "/openapi/v3")
+		for _, gv := range install.GroupVersions() {
+			if !strings.Contains(string(published), fmt.Sprintf("%q", "apis/"+gv.String())) {
+				return false, err
+			}
+		}
+		return true, err
+	})
+}
 
 // setServing says whether the Service may lead to a replica.
 func (i *Installation) setServing(replica *Replica, serving bool) {

@@ -59,7 +59,7 @@ export".`,
     --etcd-keyfile=tls.key --output-file gateways.db`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			logErrorsOnly()
+			discardLogs()
 			if c.outputFile == "" {
 				return errors.New("--output-file is required: a file to save to, or - for the standard output")
 			}
@@ -162,8 +162,8 @@ func (f *etcdFlags) validate() error {
 	return nil
 }
 
-// logErrorsOnly leaves out what etcd's libraries warn of: it is in the error that comes of it, or nothing comes of it.
-func logErrorsOnly() {
+// discardLogs leaves out what etcd and its libraries log: it is in the error that comes of it, or nothing comes of it.
+func discardLogs() {
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
 }

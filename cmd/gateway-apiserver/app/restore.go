@@ -64,7 +64,7 @@ A restore that was stopped in the middle is completed by running it again. Until
     --etcd-keyfile=tls.key --replace`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			logErrorsOnly()
+			discardLogs()
 			if c.from == "" {
 				return errors.New("--from is required: the file of a backup, or - for the standard input")
 			}

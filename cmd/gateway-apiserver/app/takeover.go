@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,6 +99,9 @@ func (c *moveCommand) run(cmd *cobra.Command, move func(context.Context, takeove
 	if o.Namespace = c.cluster.namespace; o.Namespace == "" {
 		o.Namespace = install.Name
 	}
+	if u, err := url.Parse(c.server); err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+		return fmt.Errorf("--server=%s: want https://HOST:PORT, for example https://127.0.0.1:8443 with \"kubectl -n %s port-forward service/%s 8443:443\"", c.server, o.Namespace, install.Name)
+	}
 	var err error
 	if o.Kube, _, err = c.cluster.load(cmd.Name()); err != nil {
 		return err
@@ -115,9 +119,6 @@ func (c *moveCommand) run(cmd *cobra.Command, move func(context.Context, takeove
 
 // direct returns how to reach the server itself, with the credentials for kube-apiserver.
 func (c *moveCommand) direct(ctx context.Context, kube *rest.Config, namespace string) (*rest.Config, error) {
-	if u, err := url.Parse(c.server); c.server == "" || err != nil || u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("--server=%s: want https://HOST:PORT, for example https://127.0.0.1:8443 with \"kubectl -n %s port-forward service/%s 8443:443\"", c.server, namespace, install.Name)
-	}
 	config := rest.CopyConfig(kube)
 	config.Host, config.APIPath = c.server, ""
 	config.TLSClientConfig.Insecure = false

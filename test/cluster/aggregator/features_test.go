@@ -18,10 +18,9 @@ var features = []string{
 	"api-apply", "api-describe-explain", "api-get", "api-metadata", "api-patch", "api-server-side-apply", "api-unknown-fields",
 	"api-validation", "api-wait-watch",
 	"convert-backendtlspolicy", "convert-xlistenerset",
-	"status-any-order", "status-attached-routes", "status-backend", "status-backend-grant", "status-backendtlspolicy",
-	"status-certificate", "status-certificate-grant", "status-dry-run", "status-foreign", "status-transition-time",
-	"status-warnings", "status-written-by-clients",
-	"version-apply", "version-explain", "version-validation",
+	"status-attached-routes", "status-backend", "status-backend-grant", "status-certificate", "status-certificate-grant",
+	"status-dry-run", "status-foreign", "status-warnings", "status-written-by-clients",
+	"version-apply", "version-explain",
 	"xds-endpoints", "xds-https", "xds-weights",
 }
 

@@ -39,7 +39,10 @@ func prepare(ctx context.Context, c *cluster.Cluster) (err error) {
 		"--audit-policy-file=" + policy,
 		"--audit-log-path=" + auditLog("$(POD_NAME)"),
 	}})
-	return err
+	if err != nil {
+		return err
+	}
+	return installed.Published(ctx)
 }
 
 // auditLog is the file with the audit events of a replica, one each line.

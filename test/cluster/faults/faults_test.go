@@ -50,6 +50,7 @@ func TestFaults(t *testing.T) {
 			s.T = t
 			s.begin(replicas...)
 			fault.happen(&s, replicas...)
+			s.Log("it has happened")
 			s.leader(replicas...) // which the reference is not to become
 			s.must(reference.Start(t.Context()))
 			s.check(reference, replicas...)

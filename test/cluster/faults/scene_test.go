@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -102,6 +103,7 @@ func (s *scene) begin(replicas ...*cluster.Replica) {
 		s.direct[r] = write(r.Name, config)
 	}
 	s.progress(s.clients...)
+	s.Log("all clients write")
 }
 
 // to returns the administrator's client for a replica.
@@ -187,6 +189,7 @@ func (s *scene) leader(replicas ...*cluster.Replica) (leader *cluster.Replica) {
 func (s *scene) check(reference *cluster.Replica, replicas ...*cluster.Replica) {
 	s.Helper()
 	s.stop()
+	s.Log("no client writes any more")
 	admin := restClient(s, s.kube.Admin)
 	var stored map[graph.Key]*unstructured.Unstructured
 	s.eventually(func(ctx context.Context) string {
@@ -210,7 +213,7 @@ func (s *scene) check(reference *cluster.Replica, replicas ...*cluster.Replica) 
 	})
 	s.end()
 	s.ledger.check(s.T, stored)
-	s.Logf("%d objects are left", len(stored))
+	s.Logf("all replicas agree on %d objects", len(stored))
 	for _, c := range s.clients {
 		s.Logf("%s: %d writes were acknowledged, and %d requests failed (%v)", c.name, c.answered.Load(), c.failed.Load(), c.lastFailure())
 	}
@@ -265,7 +268,7 @@ func (s *scene) configuration(ctx context.Context, r *cluster.Replica, stored ma
 		}
 		var configuration any
 		data, err := s.xds(ctx, r, key)
-		if err == nil && data != nil {
+		if err == nil {
 			err = json.Unmarshal(data, &configuration)
 		}
 		if err != nil {
@@ -276,16 +279,13 @@ func (s *scene) configuration(ctx context.Context, r *cluster.Replica, stored ma
 	return all, wrong
 }
 
-// xds is what a replica has for the Envoys of a Gateway, as JSON; it is nil for one without any listener that is valid.
+// xds is what a replica has for the Envoys of a Gateway, as JSON.
 func (s *scene) xds(ctx context.Context, r *cluster.Replica, gateway graph.Key) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.kube.Bin, "gateway-apiserver"), "xds", "--server="+r.XDS,
 		"--gateway="+gateway.Namespace+"/"+gateway.Name, "--output=json")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	if err != nil && strings.Contains(stderr.String(), "has no configuration for") {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", err, stderr.String())
 	}
@@ -296,5 +296,7 @@ func (s *scene) xds(ctx context.Context, r *cluster.Replica, gateway graph.Key) 
 func (s *scene) programmed(gateway *unstructured.Unstructured) bool {
 	var status gwv1.GatewayStatus
 	s.status(gateway, &status)
-	return meta.IsStatusConditionTrue(status.Conditions, string(gwv1.GatewayConditionProgrammed))
+	return slices.ContainsFunc(status.Listeners, func(l gwv1.ListenerStatus) bool {
+		return meta.IsStatusConditionTrue(l.Conditions, string(gwv1.ListenerConditionProgrammed))
+	})
 }

@@ -140,7 +140,7 @@ func content(o *unstructured.Unstructured) m {
 		owners[i].UID = "" // that they belong together is another test
 	}
 	return m{
-		"labels": o.GetLabels(), "annotations": annotations, "finalizers": o.GetFinalizers(), "owners": owners,
+		"generateName": o.GetGenerateName(), "labels": o.GetLabels(), "annotations": annotations, "finalizers": o.GetFinalizers(), "owners": owners,
 		"managedFields": managers, "deleting": o.GetDeletionTimestamp() != nil, "spec": o.Object["spec"], "status": othersStatus(o),
 	}
 }

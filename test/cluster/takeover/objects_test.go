@@ -242,6 +242,7 @@ func (k kind) make(ctx context.Context, client dynamic.Interface, i int, owners 
 	o.SetAPIVersion(k.GroupVersion().String())
 	o.SetKind(k.kind)
 	o.SetName(name)
+	o.SetGenerateName([]string{"", "generated-"}[i%2])
 	if random.IntN(2) == 0 {
 		o.SetLabels(map[string]string{"app": fmt.Sprint("app-", i%5), "example.com/x": ""})
 		o.SetAnnotations(map[string]string{"example.com/note": "Ä \n \" <&>", "kubectl.kubernetes.io/last-applied-configuration": "{}\n"})
