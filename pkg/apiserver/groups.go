@@ -31,6 +31,9 @@ func (s *Server) installGroups(kinds []*registry.Kind, options generic.RESTOptio
 				made := genericapiserver.NewDefaultAPIGroupInfo(v.Group, apis.Scheme, metav1.ParameterCodec, apis.Codecs)
 				info = &made
 				info.NegotiatedSerializer = codecs
+				if v.Group == apis.GatewayV1.Group || v.Group == apis.GatewayXV1alpha1.Group {
+					info.NegotiatedSerializer = withoutProtobuf(codecs)
+				}
 				byName[v.Group] = info
 				groups = append(groups, info)
 			}

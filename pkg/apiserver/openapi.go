@@ -48,6 +48,12 @@ func ofGatewayAPI(path string) bool {
 // mergeAsCRDs makes kubectl patch Gateway API kinds as it patches custom resources, with JSON merge patches.
 func mergeAsCRDs(s *spec.Swagger) (*spec.Swagger, error) {
 	for path, item := range s.Paths.Paths {
+		// CustomResourceDefinitions have no paths for discovery. Where there are some of the same versions, kube-apiserver merges
+		// both documents: by the prefixes of paths that only one has, so that this one would bring all of them in twice.
+		if ofGatewayAPI(path) && strings.HasSuffix(path, "/") {
+			delete(s.Paths.Paths, path)
+			continue
+		}
 		if item.Patch != nil && ofGatewayAPI(path) {
 			item.Patch.Consumes = slices.DeleteFunc(slices.Clone(item.Patch.Consumes), func(mediaType string) bool {
 				return mediaType == strategicMergePatch

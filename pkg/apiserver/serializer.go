@@ -28,6 +28,14 @@ func understandPatched(codecs serializer.CodecFactory) runtime.NegotiatedSeriali
 	return negotiated{codecs, mediaTypes}
 }
 
+// withoutProtobuf returns codecs for the types of the Gateway API, which are no protobuf messages. Clients that prefer
+// protobuf and accept JSON, as the namespace controller does, get JSON instead of an error.
+func withoutProtobuf(codecs runtime.NegotiatedSerializer) runtime.NegotiatedSerializer {
+	return negotiated{codecs, slices.DeleteFunc(slices.Clone(codecs.SupportedMediaTypes()), func(info runtime.SerializerInfo) bool {
+		return info.MediaType == runtime.ContentTypeProtobuf
+	})}
+}
+
 // negotiated are codecs with other media types.
 type negotiated struct {
 	runtime.NegotiatedSerializer

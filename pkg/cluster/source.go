@@ -94,10 +94,35 @@ func (s NamedSource) watch(ctx context.Context, namespace string, o metav1.ListO
 	if err != nil {
 		return nil, err
 	}
-	return watch.Filter(w, func(e watch.Event) (watch.Event, bool) {
-		trim(e.Object)
-		return e, true
-	}), nil
+	return trimmed(w), nil
+}
+
+// trimmed is a watch whose objects are trimmed. Unlike that of watch.Filter, its goroutine ends although nobody reads the
+// last events: watches of single objects are stopped at any time.
+func trimmed(w watch.Interface) watch.Interface {
+	events := make(chan watch.Event)
+	out := watch.NewProxyWatcher(events)
+	go func() {
+		defer close(events)
+		defer w.Stop()
+		for {
+			select {
+			case e, ok := <-w.ResultChan():
+				if !ok {
+					return
+				}
+				trim(e.Object)
+				select {
+				case events <- e:
+				case <-out.StopChan():
+					return
+				}
+			case <-out.StopChan():
+				return
+			}
+		}
+	}()
+	return out
 }
 
 func trim(obj runtime.Object) {

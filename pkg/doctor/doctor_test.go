@@ -326,7 +326,13 @@ func TestCredentials(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d := &doctor{Options: Options{Namespace: "a"}, config: &rest.Config{Host: "https://kube.example", BearerToken: "secret"}, caBundle: test.bundle}
+			d := &doctor{Options: Options{Namespace: "a"}, caBundle: test.bundle, config: &rest.Config{
+				Host: "https://kube.example", BearerToken: "secret",
+				Proxy: func(r *http.Request) (*url.URL, error) {
+					t.Errorf("a proxy is asked for %s", r.URL)
+					return nil, nil
+				},
+			}}
 			r := d.newReplica(t.Context(), "r", at)
 			close(got)
 			want := ""

@@ -48,6 +48,7 @@ func (d *doctor) newReplica(ctx context.Context, name string, at *url.URL) *repl
 	}
 	config := rest.CopyConfig(d.config)
 	config.Host, config.APIPath = at.String(), ""
+	config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil } // what there is of them leads to kube-apiserver
 	config.Insecure, config.CAFile, config.CAData, config.ServerName = false, "", d.caBundle, serverName
 	config.Timeout = timeout
 	if r.client, r.refused = rest.HTTPClientFor(config); r.refused != nil {

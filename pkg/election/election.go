@@ -57,13 +57,22 @@ func stand(ctx context.Context, client *clientv3.Client, prefix, name string, le
 	sessionCtx, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(resignTimeout, abandon) })()
-	session, err := concurrency.NewSession(client, concurrency.WithTTL(leaseSeconds), concurrency.WithContext(sessionCtx))
+	// A candidate that gives up withdraws for as long as its client lives: this one lives as long as the session.
+	bounded := clientv3.NewCtxClient(sessionCtx)
+	bounded.KV, bounded.Lease, bounded.Watcher = client.KV, client.Lease, client.Watcher
+	session, err := concurrency.NewSession(bounded, concurrency.WithTTL(leaseSeconds), concurrency.WithContext(sessionCtx))
 	if err != nil {
 		return err
 	}
 	defer session.Close() // or the lease runs out
-	election := concurrency.NewElection(session, prefix)
-	if err := election.Campaign(ctx, name); err != nil {
+	// A candidate without a lease isn't one any more, but would wait until those before it are gone.
+	held, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(session.Ctx(), stop)()
+	if err := concurrency.NewElection(session, prefix).Campaign(held, name); err != nil {
+		if ctx.Err() == nil && held.Err() != nil {
+			return errExpired
+		}
 		return err
 	}
 	logger := klog.FromContext(ctx).WithValues("replica", name)
@@ -71,18 +80,11 @@ func stand(ctx context.Context, client *clientv3.Client, prefix, name string, le
 	leader.Set(1)
 	defer leader.Set(0)
 
-	leading, stop := context.WithCancel(ctx)
-	defer stop()
-	go func() {
-		select {
-		case <-session.Done():
-			stop()
-		case <-leading.Done():
-		}
-	}()
-	lead(leading)
+	lead(held)
 	if ctx.Err() != nil {
 		return nil
 	}
-	return errors.New("the lease in etcd has expired")
+	return errExpired
 }
+
+var errExpired = errors.New("the lease in etcd has expired")

@@ -2,9 +2,13 @@ package election_test
 
 import (
 	"context"
+	"net"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/election"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/etcd"
@@ -20,9 +24,9 @@ type candidate struct {
 	ended       chan struct{}
 }
 
-func stand(t *testing.T, endpoint, name string) *candidate {
+func stand(t *testing.T, endpoint, name string, options ...grpc.DialOption) *candidate {
 	t.Helper()
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}})
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, DialOptions: options})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +81,47 @@ func TestElection(t *testing.T) {
 	<-second.lost
 	<-third.leads
 	waitForCandidates(t, third.client, 2)
+
+	// So does one that doesn't lead.
+	if _, err := third.client.Revoke(t.Context(), leaseOf(t, third.client, "second")); err != nil {
+		t.Fatal(err)
+	}
+	waitForCandidates(t, third.client, 2)
+}
+
+// cutConn is a connection on which nothing arrives any more once it is cut, and nobody is told.
+type cutConn struct {
+	net.Conn
+	cut *atomic.Bool
+}
+
+func (c cutConn) Write(p []byte) (int, error) {
+	if c.cut.Load() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+// TestStopWhileCut is about a candidate that is told to stop while it can't reach etcd.
+func TestStopWhileCut(t *testing.T) {
+	t.Parallel()
+	server, err := etcd.Start(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	first := stand(t, server.Endpoint(), "first")
+	<-first.leads
+	var cut atomic.Bool
+	second := stand(t, server.Endpoint(), "second", grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(server.Endpoint(), "unix://"))
+		return cutConn{conn, &cut}, err
+	}))
+	waitForCandidates(t, first.client, 2)
+
+	cut.Store(true)
+	second.stop()
+	<-second.ended
 }
 
 func waitForCandidates(t *testing.T, client *clientv3.Client, n int64) {

@@ -223,7 +223,7 @@ func TestPermissions(t *testing.T) {
 			"update resourcequotas/status []",
 			"get apiservices " + registered, "patch apiservices " + registered,
 			"create secrets []",
-			"get secrets " + authorities, "update secrets " + authorities,
+			"get secrets " + authorities, "list secrets " + authorities, "watch secrets " + authorities, "update secrets " + authorities,
 		}
 		if diff := cmp.Diff(want, writes); diff != "" {
 			t.Errorf("what the server may write, or read by name (-want +got):\n%s", diff)
@@ -423,20 +423,21 @@ func TestEmbeddedPeers(t *testing.T) {
 func TestValidate(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*install.Options){
-		"--etcd is required":        func(o *install.Options) { o.Etcd.Embedded = false },
-		"is neither \"embedded\"":   func(o *install.Options) { o.Etcd.Embedded, o.Etcd.Endpoints = false, []string{"etcd:2379"} },
-		"--etcd-replicas=2":         func(o *install.Options) { o.Etcd.Members = 2 },
-		"--etcd-secret is for":      func(o *install.Options) { o.Etcd.Secret = "a" },
-		"--etcd-secret has the":     func(o *install.Options) { *o = variants()["an etcd by TLS"]; o.Etcd.Endpoints = []string{"http://a:1"} },
-		"no name of a Secret":       func(o *install.Options) { *o = variants()["an etcd by TLS"]; o.Etcd.Secret = "A" },
-		"--storage-size=0":          func(o *install.Options) { o.Etcd.StorageSize.Set(0) },
-		"--replicas=0":              func(o *install.Options) { o.Replicas = 0 },
-		"--service-port=0":          func(o *install.Options) { o.ServicePort = 0 },
-		"--secure-port=65536":       func(o *install.Options) { o.SecurePort = 65536 },
-		"doesn't run as root":       func(o *install.Options) { o.SecurePort = 443 },
-		"--image=\"\"":              func(o *install.Options) { o.Image = "" },
-		"\"A\" is no name of a nam": func(o *install.Options) { o.Namespace = "A" },
-		"\"*\" is no name of a nam": func(o *install.Options) { o.SecretNamespaces = []string{"*"} },
+		"--etcd is required":         func(o *install.Options) { o.Etcd.Embedded = false },
+		"is neither \"embedded\"":    func(o *install.Options) { o.Etcd.Embedded, o.Etcd.Endpoints = false, []string{"etcd:2379"} },
+		"--etcd-replicas=2":          func(o *install.Options) { o.Etcd.Members = 2 },
+		"--etcd-secret is for":       func(o *install.Options) { o.Etcd.Secret = "a" },
+		"--etcd-secret has the":      func(o *install.Options) { *o = variants()["an etcd by TLS"]; o.Etcd.Endpoints = []string{"http://a:1"} },
+		"no name of a Secret":        func(o *install.Options) { *o = variants()["an etcd by TLS"]; o.Etcd.Secret = "A" },
+		"--storage-size=0":           func(o *install.Options) { o.Etcd.StorageSize.Set(0) },
+		"--replicas=0":               func(o *install.Options) { o.Replicas = 0 },
+		"--service-port=0":           func(o *install.Options) { o.ServicePort = 0 },
+		"--secure-port=65536":        func(o *install.Options) { o.SecurePort = 65536 },
+		"doesn't run as root":        func(o *install.Options) { o.SecurePort = 443 },
+		"--image=\"\"":               func(o *install.Options) { o.Image = "" },
+		"--secure-port=2380":         func(o *install.Options) { o.SecurePort, o.Etcd.Members = 2380, 3 },
+		"--namespace=\"A\" is no":    func(o *install.Options) { o.Namespace = "A" },
+		"--secret-namespaces: \"*\"": func(o *install.Options) { o.SecretNamespaces = []string{"*"} },
 	} {
 		o := variants()["one member"]
 		change(&o)

@@ -81,9 +81,12 @@ func Defaults() Options {
 
 // Validate returns what is wrong with options, by the names of the flags.
 func (o Options) Validate() error {
-	for _, n := range append([]string{o.Namespace}, o.SecretNamespaces...) {
+	if wrong := validation.IsDNS1123Label(o.Namespace); len(wrong) > 0 {
+		return fmt.Errorf("--namespace=%q is no name of a namespace: %s", o.Namespace, strings.Join(wrong, ", "))
+	}
+	for _, n := range o.SecretNamespaces {
 		if wrong := validation.IsDNS1123Label(n); len(wrong) > 0 {
-			return fmt.Errorf("%q is no name of a namespace: %s", n, strings.Join(wrong, ", "))
+			return fmt.Errorf("--secret-namespaces: %q is no name of a namespace: %s", n, strings.Join(wrong, ", "))
 		}
 	}
 	for _, p := range []struct {
@@ -97,6 +100,8 @@ func (o Options) Validate() error {
 	switch {
 	case o.SecurePort < 1024:
 		return fmt.Errorf("--secure-port=%d: the server doesn't run as root, so want a port from 1024", o.SecurePort)
+	case o.SecurePort == peerPort && o.Etcd.Embedded && o.Etcd.Members > 1:
+		return fmt.Errorf("--secure-port=%d: the members of an embedded etcd reach each other at this port, so want another one", o.SecurePort)
 	case o.Image == "" || strings.ContainsAny(o.Image, " \t\n"):
 		return fmt.Errorf("--image=%q: want an image, for example %s:v0.1.0", o.Image, DefaultImage)
 	case o.Replicas < 1 || o.Replicas > maxReplicas:

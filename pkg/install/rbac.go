@@ -32,6 +32,7 @@ func (o Options) rbac() []Object {
 			Rules: []rbacv1.PolicyRule{
 				// A name cannot be asked of creations: it isn't known when they are authorized.
 				{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"create"}},
+				// List and watch are allowed to who names one by metadata.name.
 				{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: o.authorities(), Verbs: []string{"get", "list", "watch", "update"}},
 			},
 		},

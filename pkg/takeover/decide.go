@@ -60,7 +60,9 @@ func before(s situation) verdict {
 	}
 	fields := s.differences()
 	switch {
-	case s.keepsIdentity && s.source.GetUID() != s.target.GetUID(), s.target.Deleting && !s.want.Deleting:
+	case s.keepsIdentity && s.source.GetUID() != s.target.GetUID(),
+		s.keepsIdentity && s.source.GetGeneration() < s.target.GetGeneration(), // it can't be set back
+		s.target.Deleting && !s.want.Deleting:
 		return verdict{action: replace, fields: fields}
 	case s.isCurrent() && len(fields) == 0:
 		return verdict{}

@@ -136,6 +136,7 @@ func TestBefore(t *testing.T) {
 		"target isn't as it was": {source: route, target: moved(t, route, routeStatus), want: update},
 		"made anew":              {source: routeAnew, target: moved(t, route, route), want: replace},
 		"was being deleted":      {source: route, target: moved(t, routeDeleting, routeDeleting), want: replace},
+		"of a later generation":  {source: route, target: moved(t, route, routeSpec), want: replace},
 		"is being deleted":       {source: routeDeleting, target: moved(t, route, route), want: update},
 		"deleted":                {target: moved(t, route, route), mirrored: true, want: remove},
 		"somebody else's":        {target: parse(t, route, ""), want: extra},

@@ -278,7 +278,7 @@ func (p *pass) do(ctx context.Context, l *lane, title string, m *moving, s situa
 		p.fail(title, fmt.Errorf("it was written to %s and is not the same there (%s): change these fields, and run this again", p.to, strings.Join(v.fields, ", ")))
 		return nil
 	}
-	if v.keep.any() {
+	if v.action == update && p.settled != nil {
 		p.merge(l, m, s, v.keep)
 	}
 	if p.dryRun {
@@ -307,7 +307,8 @@ func (p *pass) do(ctx context.Context, l *lane, title string, m *moving, s situa
 	return nil
 }
 
-// merge has m write the source but for the parts of the target that are to be kept.
+// merge has m write the source but for the parts of the target that are to be kept. Clients see the target meanwhile, so
+// its generation only grows.
 func (p *pass) merge(l *lane, m *moving, s situation, keep changes) {
 	o, target := s.source.DeepCopy(), s.target.DeepCopy()
 	metadata := o.Object["metadata"].(map[string]any)
@@ -337,11 +338,15 @@ func (p *pass) merge(l *lane, m *moving, s situation, keep changes) {
 	}
 	switch {
 	case s.keepsIdentity:
-		o.SetGeneration(max(o.GetGeneration(), target.GetGeneration()))
+		generation := target.GetGeneration()
+		if !keep.spec && len(lacking("", s.source.Body, s.target.Body))+len(lacking("", s.target.Body, s.source.Body)) > 0 {
+			generation++ // clients see another spec
+		}
+		o.SetGeneration(max(o.GetGeneration(), generation))
 	case keep.status:
 		o.SetGeneration(target.GetGeneration()) // which it has observed
 	}
-	if managers := latest(s.target.Managers, s.source.Managers); len(managers) > 0 {
+	if managers := latest(s.target.Managers, s.source.Managers); keep.managers && len(managers) > 0 {
 		metadata["managedFields"] = managers
 	}
 	m.source = &object{Unstructured: o, content: contentOf(o, status)}

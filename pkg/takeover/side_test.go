@@ -95,6 +95,7 @@ func TestMerge(t *testing.T) {
 		"labels here, spec there":   {source: routeLabels, target: routeSpec, keep: changes{spec: true, managers: true}, hostname: "b", app: "blue", generation: 3, managers: 1},
 		"spec here, status there":   {source: routeSpec, target: routeStatus, keep: changes{status: true, managers: true}, hostname: "b", app: "red", generation: 3, conditions: true, managers: 2},
 		"status here, labels there": {source: routeStatus, target: routeLabels, keep: changes{metadata: true, managers: true}, hostname: "a", app: "blue", generation: 2, conditions: true, managers: 2},
+		"nothing is kept":           {source: routeSpec, target: specOf(t, "c"), hostname: "b", app: "red", generation: 4, managers: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -16,8 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-
-	"github.com/gateway-apiserver/gateway-apiserver/pkg/install"
 )
 
 const (
@@ -182,10 +180,15 @@ func (i *Installation) serverDNSName() string { return serverName + "." + i.Name
 // Published returns when kube-apiserver publishes what the server says of its kinds in OpenAPI, which it fetches after it
 // has found the APIServices available. Until then kubectl validates objects by what it knows itself.
 func (i *Installation) Published(ctx context.Context) error {
+	ours := fmt.Sprintf(`{range .items[?(@.spec.service.namespace=="%s")]}{.spec.group}/{.spec.version}{"\n"}{end}`, i.Namespace)
+	served, err := i.cluster.Kubectl(ctx, "get", "apiservices", "-o", "jsonpath="+ours)
+	if err != nil {
+		return err
+	}
 	return wait.PollUntilContextTimeout(ctx, pollInterval, startTimeout, true, func(ctx context.Context) (bool, error) {
 		published, err := i.cluster.Get(ctx, "/openapi/v3")
-		for _, gv := range install.GroupVersions() {
-			if !strings.Contains(string(published), fmt.Sprintf("%q", "apis/"+gv.String())) {
+		for groupVersion := range strings.FieldsSeq(served) {
+			if !strings.Contains(string(published), `"apis/`+groupVersion+`"`) {
 				return false, err
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/initializer"
@@ -138,7 +139,11 @@ func (s *clusterServer) run(ctx context.Context) error {
 	if s.embedded != nil {
 		go failWith(ctx, cancel, s.embedded)
 	}
-	if err := snapshot.CheckComplete(ctx, s.etcd, s.prefix); err != nil {
+	replica, err := replicaName()
+	if err == nil {
+		err = snapshot.CheckComplete(ctx, s.etcd, s.prefix)
+	}
+	if err != nil {
 		s.api.Destroy()
 		return err
 	}
@@ -159,12 +164,10 @@ func (s *clusterServer) run(ctx context.Context) error {
 	if s.certificates != nil {
 		go s.certificates.Run(ctx)
 	}
-	replica, err := replicaName()
-	if err != nil {
-		return err
-	}
 	if err := s.serve(ctx, cancel, s.xdsListen, inputs, func(ctx context.Context) {
-		go s.maintain(ctx, s.embedded != nil)
+		var maintaining sync.WaitGroup
+		defer maintaining.Wait()
+		maintaining.Go(func() { s.maintain(ctx, s.embedded != nil) })
 		election.Run(ctx, s.etcd, election.Prefix(s.prefix), replica, func(ctx context.Context) {
 			s.engine.SetLeader(true)
 			defer s.engine.SetLeader(false)

@@ -127,8 +127,5 @@ func (o *embeddedOptions) start(ctx context.Context, peerTLS etcd.PeerTLS) (*etc
 	if o.ownPeerTLS() {
 		peerTLS = o.tls
 	}
-	if peerTLS == (etcd.PeerTLS{}) {
-		return nil, errors.New("--embedded-etcd-peers: members need certificates: give --self-signed, or --embedded-etcd-cert-file, --embedded-etcd-key-file and --embedded-etcd-trusted-ca-file")
-	}
 	return etcd.StartMember(ctx, etcd.Member{Dir: o.dir, Name: o.name, Peers: o.peers, Listen: o.listenPeer, TLS: peerTLS})
 }

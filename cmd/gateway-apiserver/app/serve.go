@@ -47,6 +47,8 @@ func newServeOptions() *serveOptions {
 	o.recommended.SecureServing.BindPort = securePort
 	// A certificate that nobody can verify would only seem to work.
 	o.recommended.SecureServing.ServerCert.CertDirectory = ""
+	// /debug/pprof tells much of a process, and redirects, which no aggregated server may.
+	o.recommended.Features.EnableProfiling = false
 	admission := o.recommended.Admission
 	resourcequotaapi.Register(admission.Plugins)
 	admission.RecommendedPluginOrder = append(admission.RecommendedPluginOrder, resourcequotaapi.PluginName)
@@ -122,6 +124,9 @@ func (o *serveOptions) complete() error {
 		return err
 	}
 	r := o.recommended
+	if len(r.Etcd.StorageConfig.Transport.ServerList) == 0 && !o.embedded.enabled() {
+		return errors.New("objects have to be stored somewhere: give --etcd-servers, the URLs of an etcd cluster, or --embedded-etcd, a directory for an etcd in this process")
+	}
 	if kubeconfig := r.CoreAPI.CoreAPIKubeconfigPath; kubeconfig != "" {
 		for _, other := range []*string{&r.Authentication.RemoteKubeConfigFile, &r.Authorization.RemoteKubeConfigFile} {
 			if *other == "" {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -73,14 +74,18 @@ func newStandalone(ctx context.Context, config standaloneConfig) (_ *standalone,
 	}
 	s.loopback = api.Generic.LoopbackClientConfig
 	definitions.Configure(&api.Generic.Config)
-	if err := s.build(api, storage); err != nil {
-		return nil, err
-	}
 	made, err := s.dir.made()
 	if err != nil {
 		return nil, err
 	}
-	return s, definitions.Install(s.api.GenericAPIServer, s.channel, made)
+	if err := s.build(api, storage); err != nil {
+		return nil, err
+	}
+	if err := definitions.Install(s.api.GenericAPIServer, s.channel, made); err != nil {
+		s.api.Destroy()
+		return nil, errors.Join(err, s.etcd.Close())
+	}
+	return s, nil
 }
 
 // store keeps objects as JSON in the embedded etcd.

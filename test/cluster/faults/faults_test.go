@@ -94,7 +94,8 @@ func killLast(s *scene, victim *cluster.Replica) {
 
 func killEtcd(s *scene, _ ...*cluster.Replica) {
 	etcd := s.installed.Etcd
-	s.must(etcd.Kill(), etcd.Start(s.Context()))
+	s.must(etcd.Kill())
+	s.must(etcd.Start(s.Context()))
 	s.progress(s.clients...)
 	s.must(etcd.Kill())
 	s.must(etcd.Start(s.Context()))
@@ -131,8 +132,8 @@ func cutOff(s *scene, replicas ...*cluster.Replica) {
 		r.Cluster.Cut()
 	}
 	s.progress(s.clients...)
-	s.must(s.kube.APIServer.Kill(), s.kube.APIServer.Start(s.Context()))
-	s.progress(s.clients...)
+	s.must(s.kube.APIServer.Kill())
+	s.must(s.kube.APIServer.Start(s.Context()))
 	s.stop() // no write has the replicas look at a Service, or ask for a Secret
 	for _, r := range replicas {
 		r.Cluster.Mend()

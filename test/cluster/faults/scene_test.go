@@ -263,7 +263,7 @@ func (s *scene) stale(ctx context.Context, r *cluster.Replica, stored map[graph.
 func (s *scene) configuration(ctx context.Context, r *cluster.Replica, stored map[graph.Key]*unstructured.Unstructured) (all map[graph.Key]any, wrong string) {
 	all = map[graph.Key]any{}
 	for key, obj := range stored {
-		if key.Kind != graph.KindGateway || !s.programmed(obj) {
+		if key.Kind != graph.KindGateway || !s.programmed(obj, stored) {
 			continue
 		}
 		var configuration any
@@ -292,11 +292,15 @@ func (s *scene) xds(ctx context.Context, r *cluster.Replica, gateway graph.Key) 
 	return out, nil
 }
 
-// programmed says whether Envoys of the Gateway get any configuration.
-func (s *scene) programmed(gateway *unstructured.Unstructured) bool {
+// programmed says whether Envoys of the Gateway get any configuration. The status of one that is not ours any more is what it
+// was when it still was.
+func (s *scene) programmed(gateway *unstructured.Unstructured, stored map[graph.Key]*unstructured.Unstructured) bool {
+	class, _, err := unstructured.NestedString(gateway.Object, "spec", "gatewayClassName")
+	s.must(err)
 	var status gwv1.GatewayStatus
 	s.status(gateway, &status)
-	return slices.ContainsFunc(status.Listeners, func(l gwv1.ListenerStatus) bool {
-		return meta.IsStatusConditionTrue(l.Conditions, string(gwv1.ListenerConditionProgrammed))
+	return stored[graph.Key{Kind: graph.KindGatewayClass, Name: class}] != nil && slices.ContainsFunc(status.Listeners, func(l gwv1.ListenerStatus) bool {
+		c := meta.FindStatusCondition(l.Conditions, string(gwv1.ListenerConditionProgrammed))
+		return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == gateway.GetGeneration()
 	})
 }

@@ -139,7 +139,11 @@ func change(t *testing.T, c *cluster.Cluster) {
 				err = resource.Delete(t.Context(), name, metav1.DeleteOptions{})
 			}
 		case 1:
-			// A field less than the CustomResourceDefinition has.
+			// Two generations that are one to the CustomResourceDefinition, which has a field more than what comes of it.
+			o.Object["spec"].(map[string]any)["hostnames"] = []any{"changed.example.com"}
+			if o, err = resource.Update(t.Context(), o, metav1.UpdateOptions{FieldManager: "somebody"}); err != nil {
+				t.Fatal(err)
+			}
 			unstructured.RemoveNestedField(o.Object, "spec", "hostnames")
 			o.SetLabels(map[string]string{"changed": "yes"})
 			_, err = resource.Update(t.Context(), o, metav1.UpdateOptions{FieldManager: "somebody"})
