@@ -15,7 +15,6 @@ type reporter struct {
 	mu       sync.Mutex
 	failures map[string]bool
 	warnings map[string]*warned
-	renamed  int // objects with another uid
 }
 
 // warned is a warning and whom it was about.

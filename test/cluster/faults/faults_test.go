@@ -84,11 +84,12 @@ func killFollower(s *scene, replicas ...*cluster.Replica) {
 	}
 }
 
-// killLast kills a replica at the last moment: nobody writes after that, and so nobody but the other replica is there to do
-// what this one has left undone.
+// killLast kills a replica at the last moment: no client writes after that, and so nobody but the other replica does what this
+// one has left undone. If it was the leader, there is none for a while in which Services and the like change.
 func killLast(s *scene, victim *cluster.Replica) {
 	s.must(victim.Kill())
 	s.stop()
+	s.changeCore()
 	s.must(victim.Start(s.Context()))
 }
 
@@ -98,8 +99,9 @@ func killEtcd(s *scene, _ ...*cluster.Replica) {
 	s.must(etcd.Start(s.Context()))
 	s.progress(s.clients...)
 	s.must(etcd.Kill())
+	s.changeCore()
 	s.must(etcd.Start(s.Context()))
-	s.stop() // nobody else does what the replicas could not do
+	s.stop()
 }
 
 // restartAPIServer leaves clients only the direct way for a while. Then kube-apiserver passes its users on with a certificate

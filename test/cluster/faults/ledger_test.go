@@ -113,3 +113,50 @@ func checkObject(writes []write, stored *unstructured.Unstructured) error {
 	}
 	return fmt.Errorf("it is as %s wrote it, and %s wrote it after that, at %d", mark, last.marker, last.version)
 }
+
+// TestLedger shows that the ledger notices what must not happen.
+func TestLedger(t *testing.T) {
+	t.Parallel()
+	object := func(mark, uid, version, spec string) *unstructured.Unstructured {
+		o := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+		o.SetAnnotations(map[string]string{marker: mark})
+		o.SetUID(types.UID(uid))
+		o.SetResourceVersion(version)
+		return o
+	}
+	wrote := func(mark, uid string, version uint64) write {
+		return write{marker: mark, uid: types.UID(uid), version: version, object: object(mark, uid, "", mark)}
+	}
+	deleted := func(uid string) write { return write{deletes: true, uid: types.UID(uid)} }
+	lost := func(w write) write { return write{marker: w.marker, deletes: w.deletes, lost: true} }
+	first, second := wrote("first", "a", 1), wrote("second", "a", 2)
+	again := wrote("again", "b", 4)
+	for name, test := range map[string]struct {
+		writes []write
+		stored *unstructured.Unstructured
+		wrong  bool
+	}{
+		"the last write":                           {[]write{second, first}, object("second", "a", "2", "second"), false},
+		"the last write, and a status after it":    {[]write{first, second}, object("second", "a", "3", "second"), false},
+		"the last write, with another content":     {[]write{first, second}, object("second", "a", "2", "first"), true},
+		"the write before the last":                {[]write{first, second}, object("first", "a", "1", "first"), true},
+		"the write before the last, and a status":  {[]write{first, second}, object("first", "a", "3", "first"), true},
+		"gone without a deletion":                  {[]write{first, second}, nil, true},
+		"gone by a deletion":                       {[]write{first, deleted("a")}, nil, false},
+		"gone by a deletion of unknown fate":       {[]write{first, lost(deleted("a"))}, nil, false},
+		"a deletion undone":                        {[]write{first, deleted("a")}, object("first", "a", "1", "first"), true},
+		"made again after a deletion":              {[]write{first, deleted("a"), again}, object("again", "b", "4", "again"), false},
+		"made again, and gone by the old deletion": {[]write{first, deleted("a"), again}, nil, true},
+		"a write of unknown fate":                  {[]write{first, lost(second)}, object("second", "a", "2", "second"), false},
+		"no write of unknown fate":                 {[]write{first, lost(second)}, object("first", "a", "1", "first"), false},
+		"a write that nobody sent":                 {[]write{first}, object("second", "a", "2", "second"), true},
+		"refused from the beginning":               {nil, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if err := checkObject(test.writes, test.stored); (err != nil) != test.wrong {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}

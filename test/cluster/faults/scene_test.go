@@ -141,6 +141,17 @@ func (s *scene) progressWithout(victim *cluster.Replica) {
 	}
 }
 
+// changeCore changes nothing but core objects, as a history would.
+func (s *scene) changeCore() {
+	seed := rand.Uint64()
+	s.Logf("changing the core objects of history %d", seed)
+	for change := range graphtest.New(graphtest.Random(seed, 5000)).Changes() {
+		if core(change.Key.Kind) {
+			s.clients[0].writeCore(s.Context(), change, s.Name())
+		}
+	}
+}
+
 // eventually waits until check finds nothing wrong.
 func (s *scene) eventually(check func(context.Context) string) {
 	s.Helper()
