@@ -65,7 +65,7 @@ var rules = []rule{
 	{pkg: "pkg/election", never: []string{envoy, apiServer}},
 	{pkg: "pkg/definitions", project: []string{"pkg/apis", "pkg/apis/crd"}, never: []string{envoy}},
 	{pkg: "pkg/doctor", project: []string{"pkg/install"}, never: []string{envoy}},
-	{pkg: "pkg/install", project: []string{"pkg/apis/...", "pkg/documents", "pkg/graph"}, never: []string{envoy}},
+	{pkg: "pkg/install", project: []string{"pkg/apis/...", "pkg/documents", "pkg/graph", "pkg/selfsigned"}, never: []string{envoy}},
 	{pkg: "pkg/progress", libraries: []string{"go.etcd.io/etcd/...", "k8s.io/klog/v2"}, never: []string{apiServer, clientGo, envoy}},
 	{pkg: "pkg/takeover", project: []string{"pkg/apis/...", "pkg/documents", "pkg/install", "pkg/transfer"}, never: []string{envoy}},
 	{pkg: "pkg/selfsigned", project: []string{"pkg/pki"}, never: []string{envoy}},

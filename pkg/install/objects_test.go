@@ -379,6 +379,9 @@ func TestRestricted(t *testing.T) {
 				t.Errorf("volume %s is of the host", v.Name)
 			}
 		}
+		if without := slices.Contains(pod.Spec.Containers[0].Args, "--xds-listen="); without != o.HostNetwork {
+			t.Errorf("started without xDS: %t, but it must be so exactly if loopback is the node's (%t)", without, o.HostNetwork)
+		}
 		for _, n := range of[*corev1.Namespace](objects) {
 			want := "restricted"
 			if o.HostNetwork {

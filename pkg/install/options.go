@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/selfsigned"
 )
 
 // Name is the name of all objects that need only one, and of the GatewayClass.
@@ -19,8 +20,8 @@ const Name = "gateway-apiserver"
 const (
 	// CASecret is the Secret in which the replicas share the CA of their serving certificates, and peersSecret that of the
 	// members of an embedded etcd cluster. The replicas make them.
-	CASecret    = Name + "-ca"
-	peersSecret = Name + "-etcd-peers"
+	CASecret    = selfsigned.DefaultSecret
+	peersSecret = selfsigned.DefaultPeersSecret
 	// peersService names the members of an embedded etcd cluster.
 	peersService = Name + "-peers"
 	// referencesRole is for reading the Secrets and ConfigMaps that Gateways and policies refer to.

@@ -112,6 +112,10 @@ func (o Options) args() []string {
 		"--channel=" + string(o.Channel),
 		"--shutdown-delay-duration=" + shutdownDelay,
 	}
+	if o.HostNetwork {
+		// Loopback is the node's then: all that runs on it could read private keys over xDS, which is plaintext.
+		args = append(args, "--xds-listen=")
+	}
 	if !o.Etcd.Embedded {
 		args = append(args, "--etcd-servers="+strings.Join(o.Etcd.Endpoints, ","))
 		if o.Etcd.Secret != "" {

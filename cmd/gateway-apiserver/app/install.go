@@ -94,7 +94,7 @@ The cluster's roles view, edit and admin are extended: view reads everything, ed
 	flags.StringSliceVar(&o.SecretNamespaces, "secret-namespaces", nil, "the only namespaces whose Secrets and ConfigMaps the server may read, separated by commas; by default all")
 	flags.Int32Var(&o.ServicePort, "service-port", o.ServicePort, "port of the Service, where kube-apiserver reaches the server")
 	flags.Int32Var(&o.SecurePort, "secure-port", o.SecurePort, "port of the pods, for firewalls that let kube-apiserver reach only some")
-	flags.BoolVar(&o.HostNetwork, "host-network", false, "run the pods on the network of their nodes, where --secure-port must be free, for kube-apiservers that reach no pods")
+	flags.BoolVar(&o.HostNetwork, "host-network", false, "run the pods on the network of their nodes, where --secure-port must be free, for kube-apiservers that reach no pods; without xDS, which other processes of the node could read")
 	flags.BoolVar(&o.Register, "register", true, "make the APIServices, and the GatewayClass; \"gateway-apiserver takeover\" makes them later")
 	flags.BoolVar(&c.hideObjects, "hide-objects", false, "make the APIServices although they hide objects that are stored by CustomResourceDefinitions")
 	flags.DurationVar(&c.timeout, "timeout", 5*time.Minute, "how long to wait for the server to be available, before the GatewayClass is made")

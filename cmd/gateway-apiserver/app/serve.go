@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -94,7 +95,7 @@ func (o *serveOptions) flags() *cliflag.NamedFlagSets {
 	sets := &cliflag.NamedFlagSets{}
 	ours := sets.FlagSet("gateway")
 	ours.Var(&o.channel, "channel", channelUsage)
-	ours.StringVar(&o.xdsListen, "xds-listen", o.xdsListen, "address of the xDS server, HOST:PORT; loopback only")
+	ours.StringVar(&o.xdsListen, "xds-listen", o.xdsListen, "address of the xDS server, HOST:PORT; loopback only. Empty: none")
 
 	r := o.recommended
 	r.CoreAPI.AddFlags(sets.FlagSet("cluster"))
@@ -138,8 +139,10 @@ func (o *serveOptions) complete() error {
 	if cert := r.SecureServing.ServerCert.CertKey; (cert.CertFile != "" && cert.KeyFile != "") == o.selfSigned.enabled {
 		errs = append(errs, errors.New("a serving certificate is needed: give either --self-signed, or --tls-cert-file and --tls-private-key-file"))
 	}
-	if err := checkLoopback(o.xdsListen); err != nil {
-		errs = append(errs, err)
+	if o.xdsListen != "" {
+		if err := checkLoopback(o.xdsListen); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	return utilerrors.NewAggregate(errs)
 }
@@ -167,11 +170,14 @@ func (o *serveOptions) completeEtcd() []error {
 
 // serve runs the server until ctx ends.
 func (o *serveOptions) serve(ctx context.Context) error {
-	xds, err := listen("--xds-listen", o.xdsListen)
-	if err != nil {
-		return err
+	var xds net.Listener
+	if o.xdsListen != "" {
+		var err error
+		if xds, err = listen("--xds-listen", o.xdsListen); err != nil {
+			return err
+		}
+		defer xds.Close()
 	}
-	defer xds.Close()
 	s, err := newClusterServer(ctx, clusterConfig{
 		options: o, channel: crd.Channel(o.channel.value), xdsListen: xds,
 	})

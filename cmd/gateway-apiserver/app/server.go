@@ -71,7 +71,8 @@ func (silent) Render(runtime.Object)            {}
 func (silent) Warnings(runtime.Object) []string { return nil }
 
 // serve serves until ctx ends: first what is stored is loaded, then xDS and the API are served, and then beside runs, which
-// must return when its context ends. inputs are those of the engine but for the stores. fail ends ctx.
+// must return when its context ends. inputs are those of the engine but for the stores. fail ends ctx. Without xdsListen there
+// is no xDS.
 func (s *server) serve(ctx context.Context, fail context.CancelCauseFunc, xdsListen net.Listener, inputs engine.Inputs, beside func(context.Context)) error {
 	inputs.Writers = map[graph.Kind]engine.StatusWriter{}
 	for kind, store := range s.api.Stores {
@@ -98,17 +99,9 @@ func (s *server) serve(ctx context.Context, fail context.CancelCauseFunc, xdsLis
 		return err
 	}
 
-	xds := xdsserver.New(s.cache, klog.FromContext(ctx))
-	go func() {
-		if err := xds.Serve(xdsListen); err != nil {
-			fail(fmt.Errorf("serving xDS: %w", err))
-		}
-	}()
-	defer func() {
-		stopping, done := context.WithTimeout(context.Background(), stopTimeout)
-		defer done()
-		xds.Shutdown(stopping)
-	}()
+	if xdsListen != nil {
+		defer s.serveXDS(ctx, fail, xdsListen)()
+	}
 
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -119,6 +112,21 @@ func (s *server) serve(ctx context.Context, fail context.CancelCauseFunc, xdsLis
 		return err
 	}
 	return s.api.Run(ctx)
+}
+
+// serveXDS serves xDS until stop is called.
+func (s *server) serveXDS(ctx context.Context, fail context.CancelCauseFunc, listener net.Listener) (stop func()) {
+	xds := xdsserver.New(s.cache, klog.FromContext(ctx))
+	go func() {
+		if err := xds.Serve(listener); err != nil {
+			fail(fmt.Errorf("serving xDS: %w", err))
+		}
+	}()
+	return func() {
+		stopping, done := context.WithTimeout(context.Background(), stopTimeout)
+		defer done()
+		xds.Shutdown(stopping)
+	}
 }
 
 // migrate brings what an older release has stored to the form of this one.
