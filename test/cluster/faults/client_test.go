@@ -100,6 +100,15 @@ func restClient(t testing.TB, config *rest.Config) rest.Interface {
 	return c
 }
 
+// send returns the answer to a request.
+func send(ctx context.Context, request *rest.Request) ([]byte, error) {
+	result := request.MaxRetries(0).Do(ctx)
+	if err := result.Error(); err != nil { // which has the server's words
+		return nil, err
+	}
+	return result.Raw()
+}
+
 // run writes one history after the other until ctx ends, and never leaves a request without its answer.
 func (c *client) run(ctx context.Context, seed uint64) {
 	for ; ctx.Err() == nil; seed++ {
@@ -169,9 +178,9 @@ func (c *client) lastFailure() error {
 // writeCore makes a change to a core object. Kube-apiserver answers for that, and not the ledger.
 func (c *client) writeCore(ctx context.Context, change graphtest.Change, mark string) {
 	if change.Action != graphtest.Delete {
-		_ = c.apply(ctx, c.core, change, mark).Error()
+		_, _ = c.apply(ctx, c.core, change, mark)
 	} else if change.Key.Kind != graph.KindNamespace { // all would be gone
-		_ = c.core.Delete().AbsPath(objectPath(change.Key)).MaxRetries(0).Do(ctx).Error()
+		_, _ = send(ctx, c.core.Delete().AbsPath(objectPath(change.Key)))
 	}
 }
 
@@ -180,34 +189,33 @@ func (c *client) request(ctx context.Context, change graphtest.Change, mark stri
 	path := objectPath(change.Key)
 	switch change.Action {
 	case graphtest.Delete:
-		return c.ours.Delete().AbsPath(path).MaxRetries(0).Do(ctx).Raw()
+		return send(ctx, c.ours.Delete().AbsPath(path))
 	case graphtest.Touch:
 		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{marker: mark}}})
 		if err != nil {
 			return nil, err
 		}
-		return c.ours.Patch(types.MergePatchType).AbsPath(path).Body(patch).MaxRetries(0).Do(ctx).Raw()
+		return send(ctx, c.ours.Patch(types.MergePatchType).AbsPath(path).Body(patch))
 	case graphtest.Modify:
-		return c.apply(ctx, c.ours, change, mark).Raw()
+		return c.apply(ctx, c.ours, change, mark)
 	default:
 		return c.put(ctx, change, mark)
 	}
 }
 
 // apply sends the object for a server-side apply.
-func (c *client) apply(ctx context.Context, to rest.Interface, change graphtest.Change, mark string) rest.Result {
+func (c *client) apply(ctx context.Context, to rest.Interface, change graphtest.Change, mark string) ([]byte, error) {
 	body, err := json.Marshal(manifest(change, mark))
 	if err != nil {
-		panic(err) // it came from JSON
+		return nil, err
 	}
-	return to.Patch(types.ApplyPatchType).AbsPath(objectPath(change.Key)).Param("fieldManager", "faults").Param("force", "true").
-		Body(body).MaxRetries(0).Do(ctx)
+	return send(ctx, to.Patch(types.ApplyPatchType).AbsPath(objectPath(change.Key)).Param("fieldManager", "faults").Param("force", "true").Body(body))
 }
 
 // put replaces the object, or creates it if there is none.
 func (c *client) put(ctx context.Context, change graphtest.Change, mark string) ([]byte, error) {
 	obj := manifest(change, mark)
-	data, err := c.ours.Get().AbsPath(objectPath(change.Key)).MaxRetries(0).Do(ctx).Raw()
+	data, err := send(ctx, c.ours.Get().AbsPath(objectPath(change.Key)))
 	request := c.ours.Put().AbsPath(objectPath(change.Key))
 	switch {
 	case apierrors.IsNotFound(err):
@@ -225,7 +233,7 @@ func (c *client) put(ctx context.Context, change graphtest.Change, mark string) 
 	if err != nil {
 		return nil, err
 	}
-	return request.Body(body).MaxRetries(0).Do(ctx).Raw()
+	return send(ctx, request.Body(body))
 }
 
 // manifest is the object of a change as a client sends it.

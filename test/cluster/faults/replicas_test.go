@@ -41,7 +41,7 @@ func writeInTurn(s *scene, replicas ...*cluster.Replica) {
 func (s *scene) create(r *cluster.Replica, key graph.Key, spec string) *unstructured.Unstructured {
 	s.Helper()
 	body := fmt.Sprintf(`{"apiVersion": %q, "kind": %q, "metadata": {"name": %q}, "spec": %s}`, resources[key.Kind].GroupVersion(), key.Kind, key.Name, spec)
-	answer, err := restClient(s, s.to(r)).Post().AbsPath(listPath(key.Kind, key.Namespace)).Body([]byte(body)).MaxRetries(0).Do(s.Context()).Raw()
+	answer, err := send(s.Context(), restClient(s, s.to(r)).Post().AbsPath(listPath(key.Kind, key.Namespace)).Body([]byte(body)))
 	s.must(err)
 	obj, err := decode(answer)
 	s.must(err)
@@ -58,7 +58,7 @@ func (s *scene) status(obj *unstructured.Unstructured, status any) {
 // attached says why a Gateway, as a replica has it, doesn't have so many routes, the last one for a host.
 func (s *scene) attached(ctx context.Context, r *cluster.Replica, key graph.Key, routes int, host string) string {
 	s.Helper()
-	data, err := restClient(s, s.to(r)).Get().AbsPath(objectPath(key)).MaxRetries(0).Do(ctx).Raw()
+	data, err := send(ctx, restClient(s, s.to(r)).Get().AbsPath(objectPath(key)))
 	if err != nil {
 		return fmt.Sprintf("%s: %v", r.Name, err)
 	}

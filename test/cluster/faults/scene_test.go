@@ -42,13 +42,11 @@ type scene struct {
 	ledger    *ledger // of all writes, whatever has happened since
 
 	// What follows is made anew for each fault.
-	clients []*client
-	// aggregated are those of the clients that write by way of kube-apiserver; direct the others, by the replica.
-	aggregated []*client
-	direct     map[*cluster.Replica]*client
-	watchers   []*watcher
-	stop       func() // the clients
-	end        func() // the watchers
+	clients  []*client
+	direct   map[*cluster.Replica]*client // those of the clients that don't write by way of kube-apiserver
+	watchers []*watcher
+	stop     func() // the clients
+	end      func() // the watchers
 }
 
 // newScene prepares what histories need.
@@ -66,8 +64,7 @@ func newScene(t *testing.T, kube *cluster.Cluster, installed *cluster.Installati
 // ways. It returns when all clients write.
 func (s *scene) begin(replicas ...*cluster.Replica) {
 	s.Helper()
-	s.clients, s.aggregated, s.watchers = nil, nil, nil
-	s.direct = map[*cluster.Replica]*client{}
+	s.clients, s.direct, s.watchers = nil, map[*cluster.Replica]*client{}, nil
 	admin := restClient(s, s.kube.Admin)
 	writing, stop := context.WithCancel(s.Context())
 	watching, end := context.WithCancel(s.Context())
@@ -95,7 +92,7 @@ func (s *scene) begin(replicas ...*cluster.Replica) {
 	}
 	follow("kube-apiserver", s.kube.Admin)
 	for n := range 2 {
-		s.aggregated = append(s.aggregated, write(fmt.Sprintf("kube-apiserver-%d", n), s.kube.Admin))
+		write(fmt.Sprintf("kube-apiserver-%d", n), s.kube.Admin)
 	}
 	for _, r := range replicas {
 		config := s.to(r)
@@ -131,7 +128,7 @@ func (s *scene) progress(clients ...*client) {
 	}
 }
 
-// progressWithout is progress of the clients that don't write through one replica only.
+// progressWithout is progress of all clients but the one that only writes through a replica that is gone.
 func (s *scene) progressWithout(victim *cluster.Replica) {
 	s.Helper()
 	for _, c := range s.clients {
@@ -176,7 +173,7 @@ func (s *scene) must(errs ...error) {
 
 // leads says whether a replica is the leader.
 func (s *scene) leads(ctx context.Context, r *cluster.Replica) bool {
-	data, err := restClient(s, s.to(r)).Get().AbsPath("/metrics").MaxRetries(0).Do(ctx).Raw()
+	data, err := send(ctx, restClient(s, s.to(r)).Get().AbsPath("/metrics"))
 	return err == nil && strings.Contains(string(data), "\ngateway_apiserver_leader 1\n")
 }
 
@@ -253,8 +250,7 @@ func listAll(ctx context.Context, client rest.Interface) (map[graph.Key]*unstruc
 func (s *scene) stale(ctx context.Context, r *cluster.Replica, stored map[graph.Key]*unstructured.Unstructured) (diffs string) {
 	client := restClient(s, s.to(r))
 	for key, obj := range stored {
-		answer, err := client.Patch(types.MergePatchType).AbsPath(objectPath(key)).Param("dryRun", metav1.DryRunAll).Body([]byte("{}")).
-			MaxRetries(0).Do(ctx).Raw()
+		answer, err := send(ctx, client.Patch(types.MergePatchType).AbsPath(objectPath(key)).Param("dryRun", metav1.DryRunAll).Body([]byte("{}")))
 		if err != nil {
 			diffs += fmt.Sprintf("%s: %s: %v\n", r.Name, key, err)
 			continue

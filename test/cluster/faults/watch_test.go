@@ -185,7 +185,7 @@ func keyOf(kind graph.Kind, obj metav1.Object) graph.Key {
 
 // list reads all objects of a kind, as they are now, and returns the resource version at which they are that.
 func list(ctx context.Context, client rest.Interface, kind graph.Kind) (map[graph.Key]*unstructured.Unstructured, uint64, error) {
-	data, err := client.Get().AbsPath(listPath(kind, "")).MaxRetries(0).Do(ctx).Raw()
+	data, err := send(ctx, client.Get().AbsPath(listPath(kind, "")))
 	if err != nil {
 		return nil, 0, err
 	}
