@@ -167,11 +167,21 @@ func (r Registration) available(ctx context.Context, client dynamic.Interface) e
 	}
 	switch len(missing) {
 	case 0:
-		return nil
+		return answered(ctx, client)
 	case 1:
 		return missing[0]
 	}
 	return fmt.Errorf("%w; and %d more", missing[0], len(missing)-1) // for the same reason, usually
+}
+
+// answered returns an error while kube-apiserver doesn't pass requests on: it says that an APIService is available a moment
+// before it acts accordingly.
+func answered(ctx context.Context, client dynamic.Interface) error {
+	_, err := client.Resource(gatewayClassesResource).List(ctx, metav1.ListOptions{Limit: 1})
+	if apierrors.IsServiceUnavailable(err) {
+		return err
+	}
+	return nil // whatever else is wrong, somebody has answered
 }
 
 // Available returns what kube-apiserver says is the matter with an APIService, or nil. A nil APIService is missing.

@@ -31,6 +31,8 @@ const (
 var (
 	apiServicesResource = apiregistrationv1.SchemeGroupVersion.WithResource("apiservices")
 	servicesResource    = corev1.SchemeGroupVersion.WithResource("services")
+
+	gatewayClassesResource = apis.GatewayV1.WithResource("gatewayclasses")
 )
 
 // Registration is the Service to which the APIServices point.

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
-	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/documents"
 )
 
@@ -118,8 +117,7 @@ func (u *uninstaller) checkStored(ctx context.Context) error {
 
 // deleteClass deletes the GatewayClass that install has made. With --discard-objects the server may be down.
 func (u *uninstaller) deleteClass(ctx context.Context) error {
-	gvr := apis.GatewayV1.WithResource("gatewayclasses")
-	class, err := u.client.Resource(gvr).Get(ctx, Name, metav1.GetOptions{})
+	class, err := u.client.Resource(gatewayClassesResource).Get(ctx, Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil
