@@ -20,8 +20,9 @@ import (
 // Model is what the server needs of the model besides what its stores do.
 type Model interface {
 	registry.Model
-	// HasSynced says that the model has loaded what is stored and has published it.
-	HasSynced() bool
+	// CheckSynced returns an error that says what the model has still to load of what is stored, and nil when it has loaded
+	// and published all of it.
+	CheckSynced(ctx context.Context) error
 }
 
 // Config is what a server is made from.
@@ -94,11 +95,8 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil, err
 	}
 	if c.Model != nil {
-		if err := s.AddReadyzChecks(healthz.NamedCheck("model", func(*http.Request) error {
-			if !c.Model.HasSynced() {
-				return fmt.Errorf("the stored objects are not loaded yet")
-			}
-			return nil
+		if err := s.AddReadyzChecks(healthz.NamedCheck("model", func(req *http.Request) error {
+			return c.Model.CheckSynced(req.Context())
 		})); err != nil {
 			return nil, err
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -174,6 +176,33 @@ func (e *Engine) HasSynced() bool {
 	default:
 		return false
 	}
+}
+
+// CheckSynced returns what has still to be loaded before HasSynced, and nil after that.
+func (e *Engine) CheckSynced(ctx context.Context) error {
+	if e.HasSynced() {
+		return nil
+	}
+	var missing []string
+	if err := e.do(ctx, atOnce, func() { missing = e.unloaded() }); err != nil {
+		return err
+	}
+	return fmt.Errorf("not loaded yet: %s", strings.Join(missing, ", "))
+}
+
+// unloaded names the kinds that have not been listed, and the objects that are being read for the first time.
+func (e *Engine) unloaded() []string {
+	var names []string
+	for kind, f := range e.feeds {
+		if !f.listed {
+			names = append(names, string(kind))
+		}
+	}
+	for key := range e.gate.awaited {
+		names = append(names, key.String())
+	}
+	slices.Sort(names)
+	return names
 }
 
 // changed takes note of what a change to the graph made dirty. It runs in the engine's goroutine, and returns the

@@ -41,14 +41,14 @@ func Run(ctx context.Context, etcd clientv3.KV, prefix string, stores map[schema
 	if old == 0 {
 		return
 	}
-	logger.Info("Rewriting objects that an older release has stored", "objects", old)
+	logger.Info("Rewriting objects that are stored in an older form, or encrypted with an older key", "objects", old)
 	done, failures := 0, 0
 	for _, found := range all {
 		d, e := found.rewrite(ctx)
 		done, failures = done+d, failures+e
 	}
 	if ctx.Err() == nil {
-		logger.Info("Rewrote the objects that an older release has stored", "objects", old, "rewritten", done, "failed", failures)
+		logger.Info("Rewrote the objects that were stored in an older form, or encrypted with an older key", "objects", old, "rewritten", done, "failed", failures)
 	}
 }
 
@@ -89,7 +89,7 @@ func (f *findings) rewrite(ctx context.Context) (done, failures int) {
 		case err != nil:
 			failures++
 			objectsTotal.WithLabelValues(resource, failed).Inc()
-			klog.FromContext(ctx).Error(err, "Rewriting an object that an older release has stored; will try again at the next start", "resource", resource, "key", key)
+			klog.FromContext(ctx).Error(err, "Rewriting an object that is stored in an older form; will try again at the next start", "resource", resource, "key", key)
 		default:
 			done++
 			remaining.Dec()

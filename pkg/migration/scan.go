@@ -39,7 +39,7 @@ func scan(ctx context.Context, etcd clientv3.KV, prefix string, store *registry.
 			return nil, fmt.Errorf("reading %s from etcd: %w", store.DefaultQualifiedResource, err)
 		}
 		for _, kv := range page.Kvs {
-			found.add(strings.TrimPrefix(string(kv.Key), prefix), kv.Value)
+			found.add(ctx, strings.TrimPrefix(string(kv.Key), prefix), string(kv.Key), kv.Value)
 		}
 		if !page.More || len(page.Kvs) == 0 {
 			return found, nil
@@ -48,8 +48,13 @@ func scan(ctx context.Context, etcd clientv3.KV, prefix string, store *registry.
 	}
 }
 
-// add takes note of an object unless it is stored as this release would store it.
-func (f *findings) add(key string, stored []byte) {
+// add takes note of an object unless it is stored as this server would store it. path is its key in etcd.
+func (f *findings) add(ctx context.Context, key, path string, encrypted []byte) {
+	stored, stale, err := f.store.Decrypt(ctx, path, encrypted)
+	if err != nil {
+		f.unreadable[key] = err
+		return
+	}
 	obj := f.store.NewFunc()
 	if _, _, err := f.store.Storage.Codec.Decode(stored, nil, obj); err != nil {
 		f.unreadable[key] = err
@@ -60,7 +65,7 @@ func (f *findings) add(key string, stored []byte) {
 	switch {
 	case err != nil:
 		f.unreadable[key] = err
-	case bytes.Equal(due, stored):
+	case bytes.Equal(due, stored) && !stale:
 	case hasUnknownFields(stored):
 		f.unknown = append(f.unknown, key)
 	default:

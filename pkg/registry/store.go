@@ -15,6 +15,7 @@ import (
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/storage"
 	storeerr "k8s.io/apiserver/pkg/storage/errors"
+	"k8s.io/apiserver/pkg/storage/value"
 	"k8s.io/apiserver/pkg/util/dryrun"
 )
 
@@ -24,6 +25,8 @@ type Store struct {
 	*Endpoint
 	Kind  *Kind
 	model Model // nil for kinds of which nothing is said
+	// transformer encrypts what is stored. Nil if nothing does.
+	transformer value.Transformer
 }
 
 // NewStore makes the store of a kind. model may be nil: then nothing is said in status.
@@ -45,7 +48,11 @@ func NewStore(kind *Kind, options generic.RESTOptionsGetter, model Model) (*Stor
 	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: options, AttrFunc: kind.Attributes}); err != nil {
 		return nil, fmt.Errorf("storage of %s: %w", kind.Stored().GroupResource(), err)
 	}
-	return &Store{Endpoint: endpoint, Kind: kind, model: model}, nil
+	rest, err := options.GetRESTOptions(store.DefaultQualifiedResource, kind.New())
+	if err != nil {
+		return nil, fmt.Errorf("storage of %s: %w", kind.Stored().GroupResource(), err)
+	}
+	return &Store{Endpoint: endpoint, Kind: kind, model: model, transformer: rest.StorageConfig.Transformer}, nil
 }
 
 // connect makes the store wait for the model before a write, and tell it afterwards.
@@ -81,6 +88,14 @@ func connect(store *genericregistry.Store, model Model) {
 func (s *Store) Root() string {
 	root := s.KeyRootFunc(genericapirequest.WithNamespace(context.Background(), metav1.NamespaceAll))
 	return strings.TrimSuffix(root, "/") + "/"
+}
+
+// Decrypt returns what the value of a key in etcd says, and whether it is to be encrypted in another way than it is.
+func (s *Store) Decrypt(ctx context.Context, key string, stored []byte) (data []byte, stale bool, err error) {
+	if s.transformer == nil {
+		return stored, false, nil
+	}
+	return s.transformer.TransformFromStorage(ctx, stored, value.DefaultContext(key))
 }
 
 // UpdateStatus calls update with a copy of the stored object and writes what update made of its status, or nothing if

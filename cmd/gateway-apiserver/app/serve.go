@@ -136,8 +136,11 @@ func (o *serveOptions) complete() error {
 		}
 	}
 	errs := slices.Concat(o.completeEtcd(), o.run.Validate(), r.Validate(), o.selfSigned.complete())
-	if cert := r.SecureServing.ServerCert.CertKey; (cert.CertFile != "" && cert.KeyFile != "") == o.selfSigned.enabled {
-		errs = append(errs, errors.New("a serving certificate is needed: give either --self-signed, or --tls-cert-file and --tls-private-key-file"))
+	switch cert := r.SecureServing.ServerCert.CertKey; {
+	case o.selfSigned.enabled && (cert.CertFile != "" || cert.KeyFile != ""):
+		errs = append(errs, errors.New("--self-signed and --tls-cert-file exclude each other: there is one serving certificate"))
+	case !o.selfSigned.enabled && (cert.CertFile == "" || cert.KeyFile == ""):
+		errs = append(errs, errors.New("a serving certificate is needed: give --self-signed, or --tls-cert-file and --tls-private-key-file"))
 	}
 	if o.xdsListen != "" {
 		if err := checkLoopback(o.xdsListen); err != nil {

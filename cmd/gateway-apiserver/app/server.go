@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,6 +59,10 @@ func (s *server) build(config *apiserver.Config, storage storagebackend.Config) 
 		return err
 	}
 	if s.api, err = config.Complete().New(); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("%w: is there an etcd at %s, and are --etcd-cafile, --etcd-certfile and --etcd-keyfile right?",
+				err, strings.Join(storage.Transport.ServerList, ", "))
+		}
 		return errors.Join(err, client.Close())
 	}
 	s.etcd, s.prefix = client, storage.Prefix
@@ -70,9 +75,9 @@ type silent struct{ *engine.Engine }
 func (silent) Render(runtime.Object)            {}
 func (silent) Warnings(runtime.Object) []string { return nil }
 
-// serve serves until ctx ends: first what is stored is loaded, then xDS and the API are served, and then beside runs, which
-// must return when its context ends. inputs are those of the engine but for the stores. fail ends ctx. Without xdsListen there
-// is no xDS.
+// serve serves until ctx ends: the API at once, so that its health says what it waits for, and xDS when everything that is
+// stored has been loaded. From then on beside runs, which must return when its context ends. inputs are those of the engine
+// but for the stores. fail ends ctx. Without xdsListen there is no xDS.
 func (s *server) serve(ctx context.Context, fail context.CancelCauseFunc, xdsListen net.Listener, inputs engine.Inputs, beside func(context.Context)) error {
 	inputs.Writers = map[graph.Kind]engine.StatusWriter{}
 	for kind, store := range s.api.Stores {
@@ -94,19 +99,19 @@ func (s *server) serve(ctx context.Context, fail context.CancelCauseFunc, xdsLis
 		stopEngine()
 		<-engineDone
 	}()
-	if err := s.engine.WaitForSync(ctx); err != nil {
-		s.api.Destroy() // which Run would do: etcd doesn't stop while the stores are connected
-		return err
-	}
-
-	if xdsListen != nil {
-		defer s.serveXDS(ctx, fail, xdsListen)()
-	}
-
 	var running sync.WaitGroup
 	defer running.Wait()
 	if err := s.api.AddPostStartHook("beside", func(hook genericapiserver.PostStartHookContext) error {
-		running.Go(func() { beside(hook) })
+		running.Go(func() {
+			if s.engine.WaitForSync(hook) != nil {
+				return // told to stop
+			}
+			if xdsListen != nil {
+				defer s.serveXDS(hook, fail, xdsListen)()
+			}
+			beside(hook)
+			<-hook.Done()
+		})
 		return nil
 	}); err != nil {
 		return err
