@@ -23,6 +23,7 @@ type trouble struct {
 // checkAPIServices looks whether kube-apiserver asks our server for every group version, and trusts it for the right
 // reason.
 func (d *doctor) checkAPIServices(ctx context.Context) {
+	var services []*apiregistrationv1.APIService
 	var troubles []trouble
 	names := map[string][]string{} // by what is the matter
 	for _, gv := range install.GroupVersions() {
@@ -32,17 +33,38 @@ func (d *doctor) checkAPIServices(ctx context.Context) {
 			d.find(apiServicesCheck, NotChecked, "run this as somebody who may read APIServices", "%v", err)
 			return
 		}
-		for _, t := range d.examine(service) {
+		services = append(services, service)
+	}
+	d.caBundle = d.commonBundle(services)
+	for i, gv := range install.GroupVersions() {
+		for _, t := range d.examine(services[i]) {
 			if names[t.what] == nil {
 				troubles = append(troubles, t)
 			}
-			names[t.what] = append(names[t.what], name)
+			names[t.what] = append(names[t.what], install.APIServiceName(gv))
 		}
 	}
 	for _, t := range troubles {
 		d.find(apiServicesCheck, t.level, t.fix, "%s%s: %s", t.what, t.detail, strings.Join(names[t.what], ", "))
 	}
 	d.fine(apiServicesCheck, "all %d are available, and point to the Service %s/%s", len(install.GroupVersions()), d.Namespace, install.Name)
+}
+
+// commonBundle returns the caBundle that most APIServices of the server have, or nil if none has one.
+func (d *doctor) commonBundle(services []*apiregistrationv1.APIService) []byte {
+	counts := map[string]int{}
+	var common []byte
+	for _, service := range services {
+		if service == nil || !d.registration.Points(service) || len(service.Spec.CABundle) == 0 {
+			continue
+		}
+		bundle := service.Spec.CABundle
+		counts[string(bundle)]++
+		if counts[string(bundle)] > counts[string(common)] {
+			common = bundle
+		}
+	}
+	return common
 }
 
 // examine looks at an APIService, which is nil if it is missing.
@@ -53,7 +75,8 @@ func (d *doctor) examine(service *apiregistrationv1.APIService) []trouble {
 		return []trouble{{Failed, "missing, so that nobody serves these versions", again, ""}}
 	case service.Spec.Service == nil:
 		return []trouble{{Failed, "served by CustomResourceDefinitions, not by the server",
-			"move the objects to the server with \"gateway-apiserver takeover\"; if there are none, " + again, ""}}
+			fmt.Sprintf("if the server has the current objects, because its APIServices were deleted after a takeover, run \"gateway-apiserver install -n %s --hide-objects\", with the other flags as before, but for --register=false; "+
+				"if the objects were never moved to it, move them with \"gateway-apiserver takeover\"; if there are none, %s", d.Namespace, again), ""}}
 	case !d.registration.Points(service):
 		other := fmt.Sprintf("point to the Service %s/%s, which is another server", service.Spec.Service.Namespace, service.Spec.Service.Name)
 		return []trouble{{Failed, other, "remove that server, or its APIServices, then " + again, ""}}
@@ -73,8 +96,6 @@ func (d *doctor) examine(service *apiregistrationv1.APIService) []trouble {
 	case len(service.Spec.CABundle) == 0:
 		found = append(found, trouble{Failed, "no caBundle, without which kube-apiserver cannot trust the server",
 			"wait half a minute after the start of the server, then see its log; without --self-signed, set spec.caBundle to the CA of --tls-cert-file", ""})
-	case d.caBundle == nil:
-		d.caBundle = service.Spec.CABundle
 	case !bytes.Equal(d.caBundle, service.Spec.CABundle):
 		found = append(found, trouble{Warning, "another caBundle than the others", "wait half a minute, in which the server makes them equal, then see its log", ""})
 	}

@@ -51,7 +51,7 @@ func (d *doctor) checkCertificates(ctx context.Context) {
 	if looked == 0 {
 		d.find(certificatesCheck, NotChecked, giveServers, "the serving certificates: no replica was reached")
 	}
-	d.fine(certificatesCheck, "the caBundle verifies the certificates of %d replicas, and none of them expires soon", looked)
+	d.fine(certificatesCheck, "the caBundle verifies the certificates of %s, and none of them expires soon", counted(looked))
 }
 
 // checkExpiry warns of a certificate that should have been renewed.

@@ -48,7 +48,7 @@ func (d *doctor) checkClocks(ctx context.Context) {
 	if compared == 0 {
 		d.find(clockCheck, NotChecked, giveServers, "the clocks of the replicas: none was reached")
 	}
-	d.fine(clockCheck, "those of kube-apiserver, %d replicas and this machine agree", compared)
+	d.fine(clockCheck, "those of kube-apiserver, %s and this machine agree", counted(compared))
 }
 
 func direction(ahead time.Duration) string {

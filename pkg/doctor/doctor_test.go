@@ -83,6 +83,32 @@ func TestExamine(t *testing.T) {
 	}
 }
 
+// TestCommonBundle is that the APIService which is unlike the others is the one that is found, wherever it is.
+func TestCommonBundle(t *testing.T) {
+	t.Parallel()
+	for odd := range len(install.GroupVersions()) {
+		d := &doctor{registration: install.Registration{Namespace: "a", Port: 443}}
+		services := d.registration.APIServices()
+		for i, service := range services {
+			service.Spec.CABundle = []byte("right")
+			service.Status.Conditions = []apiregistrationv1.APIServiceCondition{{Type: apiregistrationv1.Available, Status: apiregistrationv1.ConditionTrue}}
+			if i == odd {
+				service.Spec.CABundle = []byte("wrong")
+			}
+		}
+		d.caBundle = d.commonBundle(append(services, nil))
+		for i, service := range services {
+			if found := d.examine(service); (len(found) > 0) != (i == odd) {
+				t.Errorf("number %d is wrong: of number %d found %v", odd, i, found)
+			}
+		}
+	}
+	d := &doctor{registration: install.Registration{Namespace: "a", Port: 443}}
+	if got := d.commonBundle(d.registration.APIServices()); got != nil {
+		t.Errorf("without any: got %q", got)
+	}
+}
+
 // withMetrics is a replica that has answered.
 func withMetrics(t *testing.T, name, text string) *replica {
 	t.Helper()

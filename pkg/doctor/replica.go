@@ -65,6 +65,14 @@ func (d *doctor) newReplica(ctx context.Context, name string, at *url.URL) *repl
 	return r
 }
 
+// counted says how many replicas.
+func counted(replicas int) string {
+	if replicas == 1 {
+		return "1 replica"
+	}
+	return fmt.Sprintf("%d replicas", replicas)
+}
+
 var errNoBundle = errors.New("no APIService has a caBundle to verify it by")
 
 // handshake returns the certificate that a server shows, if the CAs in bundle have issued it for a name.

@@ -49,6 +49,9 @@ func (d *doctor) checkReplicas(ctx context.Context) {
 	d.checkLeader()
 	d.checkVersions()
 	d.checkRevisions(ctx)
+	if len(d.replicas) == 1 {
+		d.fine(replicasCheck, "1 replica is ready, and leads")
+	}
 	d.fine(replicasCheck, "%d replicas are ready, one leads, and they agree on what is stored", len(d.replicas))
 }
 

@@ -33,6 +33,8 @@ type verdict struct {
 	fields []string // in which the two sides differ
 	// keep are the parts of the target that an update leaves as they are: clients have changed them, and not on the source.
 	keep changes
+	// follow is what to do about a conflict if the source is right, where settle can't tell.
+	follow action
 }
 
 // situation is what a decision follows from.
@@ -46,10 +48,67 @@ type situation struct {
 	written bool
 	// mirrored says, of a target without a source, that the source was there once.
 	mirrored bool
+	// agreed says that the source was made as the target is, by a later move in the other direction.
+	agreed bool
+	// served is what the sources looked like when clients began to write to the targets. It is empty if they never did.
+	served horizon
 }
 
-// before decides while clients write to the source: the target follows it.
+// before decides while clients write to the source: the target follows it, unless that would undo what clients wrote to
+// the target when it was their side.
 func before(s situation) verdict {
+	v := follow(s)
+	if v.action == nothing || v.action == extra || v.action == unfaithful || s.written {
+		return v
+	}
+	if why := s.undoes(); why != "" {
+		return verdict{action: conflict, why: why, fields: v.fields, follow: v.action}
+	}
+	return v
+}
+
+// undoes says what clients did to the target that would be lost if it followed the source, or "". A status doesn't count:
+// controllers write it again.
+func (s situation) undoes() string {
+	switch {
+	case s.target == nil && s.served.Revision == "", s.target == nil && s.served.changed(s.source) && s.served.born(s.source):
+		return ""
+	case s.target == nil:
+		return "it was deleted in gateway-apiserver after the takeover"
+	case s.agreed:
+		return ""
+	}
+	r := s.target.record
+	if r != nil && !r.Kept {
+		if changed := r.target(s.target.content); !changed.metadata && !changed.spec {
+			return ""
+		}
+	}
+	switch {
+	case s.source == nil:
+		return "it was deleted from the CustomResourceDefinitions, and changed in gateway-apiserver after the takeover"
+	case s.saysTheSame():
+		return ""
+	case r == nil:
+		return "it was made on both sides"
+	case r.UID != s.source.GetUID():
+		return "it was made anew in the CustomResourceDefinitions, and changed in gateway-apiserver after the takeover"
+	}
+	if changed := r.source(s.source.content); changed.metadata || changed.spec {
+		return "it was changed on both sides after the takeover"
+	}
+	return "it was changed in gateway-apiserver after the takeover, and not in the CustomResourceDefinitions"
+}
+
+// saysTheSame says whether users find the same on both sides.
+func (s situation) saysTheSame() bool {
+	want, have := s.want, s.target.content
+	want.Status, have.Status, want.Managers, have.Managers = nil, nil, nil, nil
+	return len(differences(want, have)) == 0 && len(lacking("", have.Body, want.Body)) == 0
+}
+
+// follow makes the target as the source is.
+func follow(s situation) verdict {
 	switch {
 	case s.source == nil && s.mirrored:
 		return verdict{action: remove}
@@ -57,6 +116,9 @@ func before(s situation) verdict {
 		return verdict{action: extra}
 	case s.target == nil:
 		return verdict{action: create}
+	}
+	if s.isCurrent() && s.target.record.Kept {
+		return verdict{}
 	}
 	fields := s.differences()
 	switch {
@@ -183,10 +245,12 @@ func settle(s situation, v verdict, sourceWins bool) verdict {
 	switch {
 	case v.action != conflict:
 		return v
-	case !sourceWins && s.source != nil && s.target != nil:
+	case !sourceWins && s.source != nil && s.target != nil && !(s.keepsIdentity && s.source.GetUID() != s.target.GetUID()):
 		return verdict{action: acknowledge}
 	case !sourceWins:
 		return verdict{}
+	case v.follow != nothing:
+		return verdict{action: v.follow}
 	case s.source == nil:
 		return verdict{action: remove}
 	case s.target == nil:

@@ -125,35 +125,78 @@ func TestBefore(t *testing.T) {
 		target   *object
 		mirrored bool
 		written  bool
+		agreed   bool
+		served   string // revision
 		want     action
+		// follows is what comes of a conflict if the source is right.
+		follows action
 	}{
-		"new":                    {source: route, want: create},
-		"the same":               {source: route, target: moved(t, route, route)},
-		"not made by a move":     {source: route, target: parse(t, route, ""), want: update},
-		"source changed":         {source: routeSpec, target: moved(t, route, route), want: update},
-		"source's status":        {source: routeStatus, target: moved(t, route, route), want: update},
-		"target changed":         {source: route, target: moved(t, route, routeLabels), want: update},
-		"target isn't as it was": {source: route, target: moved(t, route, routeStatus), want: update},
-		"made anew":              {source: routeAnew, target: moved(t, route, route), want: replace},
-		"was being deleted":      {source: route, target: moved(t, routeDeleting, routeDeleting), want: replace},
-		"of a later generation":  {source: route, target: moved(t, route, routeSpec), want: replace},
-		"is being deleted":       {source: routeDeleting, target: moved(t, route, route), want: update},
-		"deleted":                {target: moved(t, route, route), mirrored: true, want: remove},
-		"somebody else's":        {target: parse(t, route, ""), want: extra},
-		"stored otherwise":       {source: route, target: otherwise(t), want: update},
-		"stored otherwise again": {source: route, target: otherwise(t), written: true, want: unfaithful},
+		"new":                                    {source: route, want: create},
+		"the same":                               {source: route, target: moved(t, route, route)},
+		"not made by a move":                     {source: route, target: parse(t, route, ""), want: update},
+		"source changed":                         {source: routeSpec, target: moved(t, route, route), want: update},
+		"source's status":                        {source: routeStatus, target: moved(t, route, route), want: update},
+		"target changed":                         {source: route, target: moved(t, route, routeLabels), want: conflict, follows: update},
+		"target changed, and handed back since":  {source: route, target: moved(t, route, routeLabels), agreed: true, want: update},
+		"both changed":                           {source: routeSpec, target: moved(t, route, specOf(t, "c")), want: conflict, follows: update},
+		"both changed, to the same":              {source: routeSpec, target: moved(t, route, routeSpec), want: update},
+		"source's status, target's labels":       {source: routeStatus, target: moved(t, route, routeLabels), want: conflict, follows: update},
+		"target has a field more":                {source: withoutSpec(t), target: moved(t, route, routeSpec), want: conflict, follows: update},
+		"target changed, but kept":               {source: route, target: kept(t, route, routeSpec)},
+		"source changed, target once kept":       {source: specOf(t, "c"), target: kept(t, route, routeSpec), want: conflict, follows: update},
+		"made anew, target changed":              {source: routeAnew, target: moved(t, route, routeLabels), want: conflict, follows: replace},
+		"made on both sides":                     {source: route, target: parse(t, routeAnew, ""), want: conflict, follows: replace},
+		"made on both sides, and handed back":    {source: route, target: parse(t, routeAnew, ""), agreed: true, want: replace},
+		"deleted, target changed":                {target: moved(t, route, routeLabels), mirrored: true, want: conflict, follows: remove},
+		"target deleted":                         {source: route, served: "15", want: conflict, follows: create},
+		"target deleted, source changed":         {source: routeSpec, served: "15", want: conflict, follows: create},
+		"new since the takeover":                 {source: routeAnew, served: "15", want: create},
+		"target isn't as it was":                 {source: route, target: moved(t, route, routeStatus), want: update},
+		"made anew":                              {source: routeAnew, target: moved(t, route, route), want: replace},
+		"was being deleted":                      {source: route, target: moved(t, routeDeleting, routeDeleting), want: replace},
+		"of a later generation":                  {source: route, target: moved(t, route, routeSpec), want: conflict, follows: replace},
+		"of a later generation, and handed back": {source: route, target: moved(t, route, routeSpec), agreed: true, want: replace},
+		"is being deleted":                       {source: routeDeleting, target: moved(t, route, route), want: update},
+		"deleted":                                {target: moved(t, route, route), mirrored: true, want: remove},
+		"somebody else's":                        {target: parse(t, route, ""), want: extra},
+		"stored otherwise":                       {source: route, target: otherwise(t), want: update},
+		"stored otherwise again":                 {source: route, target: otherwise(t), written: true, want: unfaithful},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := situation{source: parse(t, tt.source, ""), target: tt.target, keepsIdentity: true, mirrored: tt.mirrored, written: tt.written}
+			s := situation{source: parse(t, tt.source, ""), target: tt.target, keepsIdentity: true, mirrored: tt.mirrored, written: tt.written, agreed: tt.agreed}
+			if tt.served != "" {
+				s.served = horizon{tt.served, time.Date(2024, 1, 15, 0, 0, 0, 0, time.UTC)}
+			}
 			if s.source != nil {
 				s.want = s.source.content
 			}
-			if got := before(s); got.action != tt.want {
+			got := before(s)
+			if got.action != tt.want {
 				t.Errorf("got %+v, want %q", got, tt.want)
+			}
+			if tt.want != conflict {
+				return
+			}
+			if right := settle(s, got, true); right.action != tt.follows {
+				t.Errorf("if the source is right: got %+v, want %q", right, tt.follows)
 			}
 		})
 	}
+}
+
+// kept returns a target that was changed after it was made, and then said to be right.
+func kept(t *testing.T, from, to string) *object {
+	t.Helper()
+	o := moved(t, from, to)
+	o.record.Target, o.record.Kept = o.trace(true), true
+	return o
+}
+
+// withoutSpec is routeSpec with nothing in its spec.
+func withoutSpec(t *testing.T) string {
+	t.Helper()
+	return strings.Replace(routeSpec, "spec: {hostnames: [b]}", "spec: {}", 1)
 }
 
 // otherwise returns a target with another spec than was written there, though nobody has changed it.

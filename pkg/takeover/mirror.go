@@ -33,7 +33,11 @@ type mirror struct {
 	uids       *uids
 	// mirrored says, of an object of the target side that the source side doesn't have, that it had it once.
 	mirrored func(target *object) bool
-	extra    Extra
+	// agreed says, of an object of the target side, that the source side was made as it is by a later move.
+	agreed func(target *object) bool
+	// served are the horizons beyond which clients wrote to the target side, in a move before.
+	served map[string]horizon
+	extra  Extra
 	// sourceWins says which side is right about objects that both have changed; nil that the user has to say.
 	sourceWins *bool
 	dryRun     bool
@@ -214,7 +218,7 @@ func (p *pass) object(ctx context.Context, l *lane, key string, both pair) error
 
 // situation reads what a decision follows from, and how to write the object.
 func (p *pass) situation(ctx context.Context, l *lane, title string, both pair) (*moving, situation, error) {
-	m, s := &moving{}, situation{keepsIdentity: p.to.keepsIdentity()}
+	m, s := &moving{}, situation{keepsIdentity: p.to.keepsIdentity(), served: p.served[l.crd]}
 	about := both.source
 	if about == nil {
 		about = both.target
@@ -225,6 +229,7 @@ func (p *pass) situation(ctx context.Context, l *lane, title string, both pair) 
 	}
 	if both.target != nil {
 		s.target = p.read(both.target, p.to, m.managed)
+		s.agreed = p.agreed(s.target)
 	}
 	if both.source == nil {
 		s.mirrored = p.mirrored(s.target)
@@ -272,7 +277,7 @@ func (p *pass) do(ctx context.Context, l *lane, title string, m *moving, s situa
 		if len(fields) > 0 {
 			v.why += " (" + strings.Join(fields, ", ") + ")"
 		}
-		p.fail(title, errors.New(v.why+conflictAdvice(l, s)))
+		p.fail(title, errors.New(v.why+conflictAdvice(l, s, p.settled != nil)))
 		return nil
 	case unfaithful:
 		p.fail(title, fmt.Errorf("it was written to %s and is not the same there (%s): change these fields, and run this again", p.to, strings.Join(v.fields, ", ")))
@@ -351,7 +356,7 @@ func (p *pass) merge(l *lane, m *moving, s situation, keep changes) {
 	}
 	m.source = &object{Unstructured: o, content: contentOf(o, status)}
 	m.want = p.to.want(l, m.source, s.target)
-	m.record.Target = m.want.trace(s.keepsIdentity)
+	m.record.Target, m.record.Kept = m.want.trace(s.keepsIdentity), keep.metadata || keep.spec
 }
 
 // write does it.
@@ -365,7 +370,7 @@ func (p *pass) write(ctx context.Context, l *lane, m *moving, s situation, a act
 		return s.target.GetUID(), p.to.finish(ctx, l, m, s.target.Unstructured)
 	case acknowledge:
 		r := m.record
-		r.Target = s.target.trace(s.keepsIdentity)
+		r.Target, r.Kept = s.target.trace(s.keepsIdentity), true
 		return s.target.GetUID(), p.to.record(ctx, l, s.target.Unstructured, r)
 	}
 	if err := p.to.remove(ctx, l, s.target.Unstructured); err != nil || a == remove {
@@ -396,8 +401,8 @@ func (p *pass) fail(title string, err error) {
 // bookkeeping are the fields that follow from changes to others.
 var bookkeeping = []string{"metadata.generation", "metadata.managedFields"}
 
-// conflictAdvice says how to see both sides of a conflict, and how to end it.
-func conflictAdvice(l *lane, s situation) string {
+// conflictAdvice says how to see both sides of a conflict, and how to end it. hidden says that clients see the new side.
+func conflictAdvice(l *lane, s situation, hidden bool) string {
 	o := s.source
 	if o == nil {
 		o = s.target
@@ -405,6 +410,10 @@ func conflictAdvice(l *lane, s situation) string {
 	where := ""
 	if l.namespaced {
 		where = " -n " + o.GetNamespace()
+	}
+	if !hidden {
+		return fmt.Sprintf(": if gateway-apiserver has the current objects, as after its APIServices were deleted, \"gateway-apiserver install --hide-objects\" and the flags that it had, without --register=false, registers it again as it is; --on-conflict=%s has takeover keep what gateway-apiserver has of such objects, and --on-conflict=%s what \"kubectl get%s %s %s -o yaml\" shows",
+			UseServer, UseCRDs, where, l.storage.GroupResource(), o.GetName())
 	}
 	return fmt.Sprintf(": the CustomResourceDefinition has it as \"kubectl get%s %s.%s.%s %s -o yaml\" shows; --on-conflict=%s makes both as this one is, and --on-conflict=%s as gateway-apiserver has it",
 		where, l.storage.Resource, sideDoor, l.storage.Group, o.GetName(), UseCRDs, UseServer)

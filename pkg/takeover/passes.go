@@ -28,6 +28,7 @@ func (m *mover) mirrorAll(ctx context.Context, mirror *mirror) error {
 	if m.DryRun {
 		return m.tryAll(ctx, mirror)
 	}
+	begun := m.state
 	m.state.Direction, m.state.Phase, m.state.Horizons = m.direction, mirroring, nil
 	if err := m.store.save(ctx, m.state); err != nil {
 		return err
@@ -43,6 +44,12 @@ func (m *mover) mirrorAll(ctx context.Context, mirror *mirror) error {
 			return err
 		}
 		m.report.line("pass %d from %s to %s: %s", n, mirror.from, mirror.to, pass.summary())
+		if pass.counts[conflict] > 0 {
+			m.state = begun // the server may be registered again instead
+			if err := m.leave(ctx); err != nil {
+				return err
+			}
+		}
 		if pass.failed > 0 {
 			return fmt.Errorf("%d objects cannot be moved as they are. Nothing has changed for clients; change the objects, and run this again", pass.failed)
 		}
@@ -58,6 +65,9 @@ func (m *mover) mirrorAll(ctx context.Context, mirror *mirror) error {
 		before = pass.changes()
 	}
 	m.state.Phase = switching
+	if m.direction == toServer {
+		m.state.Served, m.state.HandedBack = m.state.Horizons, nil
+	}
 	return m.store.save(ctx, m.state)
 }
 
@@ -93,6 +103,9 @@ func (m *mover) catchUp(ctx context.Context, mirror *mirror) error {
 	// Open watches of the CustomResourceDefinitions end when these change. Clients open them anew where the objects are.
 	if err := m.open(ctx, "catching up"); err != nil {
 		return err
+	}
+	if m.state.Horizons == nil && m.direction == toServer {
+		m.state.Horizons = m.state.Served // registered again without a move
 	}
 	if m.state.Horizons == nil {
 		m.state.Horizons = map[string]horizon{}

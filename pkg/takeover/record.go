@@ -26,6 +26,8 @@ type record struct {
 	// Source are the digests of that object's content, and Target is what was made of it.
 	Source parts `json:"source"`
 	Target trace `json:"target"`
+	// Kept says that the target has what clients had written there, and not all that the source has.
+	Kept bool `json:"kept,omitempty"`
 }
 
 // trace is what shows that clients have written an object: every write by a client leaves its trace in metadata, and no

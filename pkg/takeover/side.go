@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,6 +46,20 @@ type object struct {
 	content
 	// record is that of a move to the side where the object is, or nil.
 	record *record
+}
+
+// written is when clients wrote the object last, but for writes of status by gateway-apiserver.
+func (o *object) written() time.Time {
+	last := o.GetCreationTimestamp().Time
+	if deleted := o.GetDeletionTimestamp(); deleted != nil && deleted.After(last) {
+		last = deleted.Time
+	}
+	for _, entry := range o.GetManagedFields() {
+		if entry.Time != nil && entry.Time.After(last) {
+			last = entry.Time.Time
+		}
+	}
+	return last
 }
 
 // moving is an object on its way to a side.

@@ -54,6 +54,9 @@ type state struct {
 	// TakenOver says that a takeover was completed since the last handback: what only the CustomResourceDefinitions have
 	// was deleted since then.
 	TakenOver bool `json:"takenOver,omitempty"`
+	// Served are the last horizons of the last takeover that came to the APIServices, if no handback was completed since:
+	// beyond them, clients wrote to gateway-apiserver.
+	Served map[string]horizon `json:"served,omitempty"`
 	// HandedBack is when the last handback was completed: what only gateway-apiserver has, and is older, was deleted since.
 	HandedBack *time.Time `json:"handedBack,omitempty"`
 }

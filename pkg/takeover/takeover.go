@@ -34,6 +34,10 @@ func (m *mover) takeover(ctx context.Context) error {
 	mirror.mirrored = func(o *object) bool {
 		return o.record != nil || m.state.HandedBack != nil && o.GetCreationTimestamp().Time.Before(*m.state.HandedBack)
 	}
+	mirror.agreed = func(o *object) bool {
+		return m.state.HandedBack != nil && !o.written().After(*m.state.HandedBack)
+	}
+	mirror.served = m.state.Served
 	if ours == noneOurs {
 		if err := m.refuseUnserved(ctx); err != nil {
 			return err
@@ -55,7 +59,7 @@ func (m *mover) takeover(ctx context.Context) error {
 	if err := m.catchUp(ctx, mirror); err != nil {
 		return err
 	}
-	m.state = state{Direction: toServer, Phase: done, TakenOver: true}
+	m.state = state{Direction: toServer, Phase: done, TakenOver: true, Served: m.state.Horizons}
 	if err := m.leave(ctx); err != nil {
 		return err
 	}
@@ -86,6 +90,7 @@ func (m *mover) handback(ctx context.Context) error {
 	}
 	mirror := m.mirror(m.server, m.crds)
 	mirror.mirrored = func(o *object) bool { return m.state.TakenOver || o.record != nil }
+	mirror.agreed = func(*object) bool { return true } // clients don't see the target side
 	if ours == allOurs || !interrupted {
 		if err := errors.Join(m.refuseHomeless(ctx), m.refuseEmpty(ctx)); err != nil {
 			return err

@@ -117,18 +117,25 @@ func TestRefusals(t *testing.T) {
 	move.refused("XMesh m: it is only in gateway-apiserver, and was not moved there: --extra=keep", "takeover")
 
 	testConflicts(t, c, move)
+	testBreakGlass(t, c, move)
 
 	kubectl(t, c, "delete", "crd", "xmeshes."+gatewayX)
 	move.refused("no CustomResourceDefinition, or none whose storage version it serves (xmeshes."+gatewayX+")", "handback")
 	apply(t, c, newest[6:7])
 	kubectl(t, c, "delete", "validatingadmissionpolicybinding", "nothing")
 	move.run("handback", "--dry-run")
+	kubectl(t, c, "label", "-n", "space", "httproute", "b", "handed=back")
 	move.run("handback")
 	if out := kubectl(t, c, "get", "xmeshes,httproutes,listenersets", "-A", "-o", "name"); strings.Count(out, "\n") != 4 {
 		t.Errorf("after the handback clients see %q", out)
 	}
 	if out := kubectl(t, c, "get", "crds,apiservices", "-o", "yaml"); strings.Contains(out, "name: takeover") {
 		t.Error("the side door is open")
+	}
+	// What clients wrote to the server is in the CustomResourceDefinitions now, so another takeover has no conflicts.
+	move.run("takeover")
+	if out := kubectl(t, c, "get", "-n", "space", "httproute", "b", "-o", "jsonpath={.metadata.labels.handed}"); out != "back" {
+		t.Errorf("after a handback and a takeover b has the label %q", out)
 	}
 }
 
@@ -235,6 +242,72 @@ func testConflicts(t *testing.T, c *cluster.Cluster, move *mover) {
 			t.Errorf("%s has %q, want %q", name, out, want)
 		}
 	}
+}
+
+// testBreakGlass deletes the APIServices, with which clients see the objects as they were before the takeover, and takes
+// over again. What clients wrote to the server is neither lost nor brought back without a word.
+func testBreakGlass(t *testing.T, c *cluster.Cluster, move *mover) {
+	t.Helper()
+	route := func(name, patch string) {
+		t.Helper()
+		kubectl(t, c, "patch", "-n", "space", "httproute", name, "--type=merge", "-p", patch)
+	}
+	hostname := func(want, name string) {
+		t.Helper()
+		if out := kubectl(t, c, "get", "-n", "space", "httproute", name, "-o", "jsonpath={.spec.hostnames[0]}"); out != want {
+			t.Errorf("%s has %q, want %q", name, out, want)
+		}
+	}
+	breakGlass := func() {
+		t.Helper()
+		kubectl(t, c, "delete", "apiservices", "-l", "app.kubernetes.io/name=gateway-apiserver")
+		served := func(ctx context.Context) (bool, error) {
+			out, err := c.Kubectl(ctx, "get", "-n", "space", "httproute", "a", "-o", "jsonpath={.spec.hostnames[0]}")
+			return err == nil && out == "old.example.com", nil
+		}
+		if err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, time.Minute, true, served); err != nil {
+			t.Fatal(err)
+		}
+	}
+	route("a", `{"spec":{"hostnames":["acknowledged.example.com"]}}`)
+	kubectl(t, c, "delete", "-n", "space", "listenersets."+gateway, "a")
+	breakGlass()
+	route("b", `{"spec":{"hostnames":["after.example.com"]}}`)
+
+	const changed = "HTTPRoute space/a: it was changed in gateway-apiserver after the takeover, and not in the CustomResourceDefinitions (spec.hostnames[0]): if gateway-apiserver has the current objects"
+	move.refused(changed, "takeover", "--extra=keep", "--dry-run")
+	move.refused("ListenerSet space/a: it was deleted in gateway-apiserver after the takeover", "takeover", "--extra=keep", "--dry-run")
+	move.refused(changed, "takeover", "--extra=keep")
+	hostname("old.example.com", "a")
+	if out := kubectl(t, c, "get", "crds", "-o", "yaml"); strings.Contains(out, "name: takeover") {
+		t.Error("the side door is open, though the server may be registered again without a move")
+	}
+
+	// The label of b, which the first takeover kept, is not in the CustomResourceDefinitions.
+	move.refused("HTTPRoute space/b: it was changed on both sides after the takeover", "takeover", "--extra=keep", "--dry-run")
+
+	move.run("takeover", "--extra=keep", "--on-conflict=server")
+	hostname("acknowledged.example.com", "a")
+	hostname("old.example.com", "b")
+	if out := kubectl(t, c, "get", "listenersets."+gateway, "-A", "-o", "name"); out != "" {
+		t.Errorf("what clients had deleted is back: %s", out)
+	}
+
+	route("a", `{"spec":{"hostnames":["again.example.com"]}}`)
+	breakGlass()
+	route("b", `{"spec":{"hostnames":["b.example.com"]}}`)
+	move.run("takeover", "--extra=keep", "--on-conflict=crds")
+	hostname("old.example.com", "a")
+	hostname("b.example.com", "b")
+	if out := kubectl(t, c, "get", "listenersets."+gateway, "-A", "-o", "name"); out == "" {
+		t.Error("what the CustomResourceDefinitions have was not taken over")
+	}
+
+	// What clients wrote to the CustomResourceDefinitions only is no conflict.
+	breakGlass()
+	route("b", `{"spec":{"hostnames":["after.example.com"]}}`)
+	move.run("takeover", "--extra=keep")
+	hostname("after.example.com", "b")
 }
 
 func kubectl(t *testing.T, c *cluster.Cluster, args ...string) string {
