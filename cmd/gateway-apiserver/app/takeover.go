@@ -84,7 +84,7 @@ func (c *moveCommand) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&c.server, "server", "", "where to reach the server directly, https://HOST:PORT")
 	flags.StringVar(&c.caFile, "certificate-authority", "", "file with the certificate authorities of the server's certificate; by default those of its Secret "+selfsigned.DefaultSecret)
 	flags.StringVar(&c.tlsServerName, "tls-server-name", "", "name in the server's certificate (default \""+install.Name+".NAMESPACE.svc\")")
-	flags.Var(&c.conflict, "on-conflict", "which side is right about objects that were changed on both while the APIServices changed")
+	flags.Var(&c.conflict, "on-conflict", "which side is right about objects that were changed on both, or on the side that is to follow")
 	flags.Var(&c.extra, "extra", "")
 	flags.DurationVar(&c.options.Settle, "settle", time.Minute, "how long nothing may have been written to the old side before it is left; a request to kube-apiserver can take a minute")
 	flags.DurationVar(&c.options.Timeout, "timeout", 2*time.Minute, "how long to wait for kube-apiserver to serve a version or an APIService")
