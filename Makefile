@@ -74,3 +74,4 @@ lint: ## Run staticcheck.
 .PHONY: bench
 bench: ## Run the benchmarks, or those that BENCH=regexp names.
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...
+	$(GO) -C test/cluster test -run '^$$' -bench '$(BENCH)' -timeout 30m ./bench
