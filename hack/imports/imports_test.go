@@ -68,9 +68,10 @@ var rules = []rule{
 	{pkg: "pkg/install", project: []string{"pkg/apis/...", "pkg/documents", "pkg/graph", "pkg/selfsigned"}, never: []string{envoy}},
 	{pkg: "pkg/progress", libraries: []string{"go.etcd.io/etcd/...", "k8s.io/klog/v2"}, never: []string{apiServer, clientGo, envoy}},
 	{pkg: "pkg/takeover", project: []string{"pkg/apis/...", "pkg/documents", "pkg/install", "pkg/transfer"}, never: []string{envoy}},
-	{pkg: "pkg/selfsigned", project: []string{"pkg/pki"}, never: []string{envoy}},
-	{pkg: "pkg/etcd/...", project: []string{"pkg/etcd", "pkg/registry", "pkg/apis"}},
-	{pkg: "pkg/pki"},
+	{pkg: "pkg/durable", libraries: []string{}},
+	{pkg: "pkg/selfsigned", project: []string{"pkg/durable", "pkg/pki"}, never: []string{envoy}},
+	{pkg: "pkg/etcd/...", project: []string{"pkg/durable", "pkg/etcd", "pkg/registry", "pkg/apis"}},
+	{pkg: "pkg/pki", project: []string{"pkg/durable"}},
 
 	// The model and its readers.
 	{pkg: "pkg/engine", project: []string{"pkg/graph", "pkg/status", "pkg/xds/translate", "pkg/xds/cache"}, never: []string{apiServer}},

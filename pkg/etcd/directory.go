@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/durable"
 )
 
 const (
@@ -63,20 +65,20 @@ func Restore(dir string, restore func(path, name, peerURL string) error) error {
 	if err := os.MkdirAll(part, 0o700); err != nil {
 		return err
 	}
-	if err := syncDirs(dir, filepath.Dir(dir)); err != nil {
+	if err := durable.SyncDirs(dir, filepath.Dir(dir)); err != nil {
 		return err
 	}
 	whole := filepath.Join(part, filepath.Base(dataDir(dir)))
 	if err := restore(whole, aloneName, embed.DefaultInitialAdvertisePeerURLs); err != nil {
 		return err
 	}
-	if err := syncDirs(whole, part); err != nil {
+	if err := durable.SyncDirs(whole, part); err != nil {
 		return err
 	}
 	if err := os.Rename(whole, dataDir(dir)); err != nil {
 		return err
 	}
-	return errors.Join(syncDirs(dir), os.RemoveAll(part))
+	return errors.Join(durable.SyncDirs(dir), os.RemoveAll(part))
 }
 
 // checkRestored refuses a directory on which Restore has not returned.
@@ -85,18 +87,4 @@ func checkRestored(dir string) error {
 		return nil
 	}
 	return fmt.Errorf("a backup was being restored into %s, and not completed: restore it again, or remove the directory", dir)
-}
-
-// syncDirs makes the names in directories survive a crash.
-func syncDirs(paths ...string) error {
-	for _, path := range paths {
-		dir, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
 }

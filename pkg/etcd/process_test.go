@@ -23,6 +23,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/durable"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/etcd"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/pki"
 )
@@ -278,7 +279,7 @@ func (i issuer) issue(name, host string) etcd.PeerTLS {
 		TrustedCAFile: filepath.Join(i.dir, "ca.crt"),
 	}
 	for path, content := range map[string][]byte{files.CertFile: certPEM, files.KeyFile: keyPEM} {
-		if err := pki.WriteFile(path, content); err != nil {
+		if err := durable.WriteFile(path, content); err != nil {
 			i.t.Fatal(err)
 		}
 	}

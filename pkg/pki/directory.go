@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/durable"
 )
 
 const (
@@ -54,17 +56,8 @@ func makeCA(certPath, keyPath, name string) error {
 	if err := os.MkdirAll(filepath.Dir(certPath), 0o700); err != nil {
 		return err
 	}
-	if err := os.WriteFile(certPath, ca.PEM(), 0o644); err != nil {
+	if err := durable.WriteFile(certPath, ca.PEM()); err != nil {
 		return err
 	}
-	return WriteFile(keyPath, keyPEM)
-}
-
-// WriteFile writes a file with mode 0600, whole or not at all.
-func WriteFile(path string, content []byte) error {
-	part := path + ".part"
-	if err := os.WriteFile(part, content, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(part, path)
+	return durable.WriteFile(keyPath, keyPEM)
 }

@@ -17,12 +17,14 @@ const (
 	DefaultPeersSecret = "gateway-apiserver-etcd-peers"
 )
 
+// Defaults of a Config.
 const (
-	defaultCALife   = 10 * 365 * 24 * time.Hour
-	defaultLife     = 90 * 24 * time.Hour
-	defaultInterval = 30 * time.Second
-	// defaultGrace is far more than the watch of a kube-apiserver that is in order takes.
-	defaultGrace = 30 * time.Second
+	DefaultLife     = 90 * 24 * time.Hour
+	DefaultInterval = 30 * time.Second
+	// DefaultGrace is far more than the watch of a kube-apiserver that is in order takes.
+	DefaultGrace = 30 * time.Second
+
+	defaultCALife = 10 * 365 * 24 * time.Hour
 )
 
 // Config says what the serving certificate is for. What has a default may be left out.
@@ -57,9 +59,9 @@ type Config struct {
 func (c *Config) complete() {
 	setDefault(&c.Secret, DefaultSecret)
 	setDefault(&c.CALife, defaultCALife)
-	setDefault(&c.Life, defaultLife)
-	setDefault(&c.Interval, defaultInterval)
-	setDefault(&c.Grace, defaultGrace)
+	setDefault(&c.Life, DefaultLife)
+	setDefault(&c.Interval, DefaultInterval)
+	setDefault(&c.Grace, DefaultGrace)
 	if c.Clock == nil {
 		c.Clock = clock.RealClock{}
 	}

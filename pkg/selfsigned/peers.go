@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/durable"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/pki"
 )
 
@@ -67,8 +68,8 @@ type Peer struct {
 func NewPeer(ctx context.Context, config PeerConfig) (*Peer, error) {
 	registerMetrics()
 	setDefault(&config.Secret, DefaultPeersSecret)
-	setDefault(&config.Life, defaultLife)
-	setDefault(&config.Interval, defaultInterval)
+	setDefault(&config.Life, DefaultLife)
+	setDefault(&config.Interval, DefaultInterval)
 	if config.Clock == nil {
 		config.Clock = clock.RealClock{}
 	}
@@ -146,7 +147,7 @@ func (p *Peer) follow(ctx context.Context) error {
 	if bytes.Equal(p.bundle, bundle) {
 		return nil
 	}
-	if err := pki.WriteFile(filepath.Join(p.config.Dir, PeerTrustFile), bundle); err != nil {
+	if err := durable.WriteFile(filepath.Join(p.config.Dir, PeerTrustFile), bundle); err != nil {
 		return fmt.Errorf("writing the CAs of peers: %w", err)
 	}
 	p.bundle = bundle
@@ -198,12 +199,12 @@ func (p *Peer) renew(ctx context.Context) error {
 		return fmt.Errorf("issuing the peer certificate: %w", err)
 	}
 	if p.keyPEM == nil {
-		if err := pki.WriteFile(filepath.Join(p.config.Dir, PeerKeyFile), keyPEM); err != nil {
+		if err := durable.WriteFile(filepath.Join(p.config.Dir, PeerKeyFile), keyPEM); err != nil {
 			return fmt.Errorf("writing the key of the peer certificate: %w", err)
 		}
 		p.keyPEM = keyPEM
 	}
-	if err := pki.WriteFile(filepath.Join(p.config.Dir, PeerCertificateFile), certPEM); err != nil {
+	if err := durable.WriteFile(filepath.Join(p.config.Dir, PeerCertificateFile), certPEM); err != nil {
 		return fmt.Errorf("writing the peer certificate: %w", err)
 	}
 	klog.FromContext(ctx).Info("Issued the peer certificate", "issuer", leaf.issuer().Subject.String(), "notAfter", leaf.notAfter)

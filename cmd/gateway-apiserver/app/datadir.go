@@ -9,16 +9,15 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/durable"
 )
 
 // markerFile tells a data directory of ours from any other directory, and its layout from those of other versions.
 const markerFile = "gateway-apiserver.json"
 
-// lockFile is locked while a process has the directory; a file with partSuffix is being written.
-const (
-	lockFile   = "lock"
-	partSuffix = ".part"
-)
+// lockFile is locked while a process has the directory.
+const lockFile = "lock"
 
 // dataFormat is the layout of the data directory that this version writes and reads.
 const dataFormat = 1
@@ -75,7 +74,7 @@ func checkMarker(dir string) (fresh bool, err error) {
 			return false, fmt.Errorf("--data-dir: %w", err)
 		}
 		for _, e := range entries {
-			if e.Name() != lockFile && e.Name() != markerFile+partSuffix {
+			if e.Name() != lockFile && e.Name() != markerFile+durable.PartSuffix {
 				return false, fmt.Errorf("--data-dir %s is not a data directory of gateway-apiserver (it is not empty and has no %s): choose an empty or a new directory", dir, markerFile)
 			}
 		}
@@ -100,11 +99,7 @@ func (d *dataDir) mark() error {
 	if err != nil {
 		return err
 	}
-	part := d.in(markerFile + partSuffix)
-	if err := os.WriteFile(part, append(content, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(part, d.in(markerFile))
+	return durable.WriteFile(d.in(markerFile), append(content, '\n'))
 }
 
 // in is a path in the directory.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/durable"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/status"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/transfer"
@@ -126,5 +127,8 @@ func writeWhole(path string, write func(io.Writer) error) error {
 	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return durable.SyncDirs(filepath.Dir(path))
 }

@@ -33,7 +33,7 @@ type selfSignedOptions struct {
 }
 
 func newSelfSignedOptions() *selfSignedOptions {
-	return &selfSignedOptions{service: install.Name, life: 90 * 24 * time.Hour, interval: 30 * time.Second, grace: 30 * time.Second}
+	return &selfSignedOptions{service: install.Name, life: selfsigned.DefaultLife, interval: selfsigned.DefaultInterval, grace: selfsigned.DefaultGrace}
 }
 
 func (o *selfSignedOptions) addFlags(flags *pflag.FlagSet) {

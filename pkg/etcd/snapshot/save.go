@@ -12,6 +12,8 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/status"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/durable"
 )
 
 // answerTimeout is when an etcd that doesn't answer is given up. The snapshot itself may take longer.
@@ -40,7 +42,7 @@ func Save(ctx context.Context, client *clientv3.Client, path, prefix string) (*F
 	if f.Revision < revision {
 		err = fmt.Errorf("the snapshot of etcd ends at revision %d, but %d was committed before: is the member damaged?", f.Revision, revision)
 	} else {
-		err = errors.Join(os.Rename(part.Name(), path), syncDir(filepath.Dir(path)))
+		err = errors.Join(os.Rename(part.Name(), path), durable.SyncDirs(filepath.Dir(path)))
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -78,13 +80,4 @@ func stream(ctx context.Context, client *clientv3.Client, to io.Writer) error {
 	}
 	_, err = io.Copy(to, got.Snapshot)
 	return errors.Join(err, got.Snapshot.Close())
-}
-
-// syncDir makes the names in a directory survive a crash.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
