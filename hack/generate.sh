@@ -4,13 +4,18 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# The schemas by which Gateway API objects are defaulted and validated.
-go run ./hack/schemas pkg/apis/crd/zz_generated.crds.jsonl
+# The schemas by which objects are defaulted and validated: upstream's for those of the Gateway API, and what controller-gen
+# makes of the Go types for our own.
+own=$(mktemp -d)
+trap 'rm -rf "$own"' EXIT
+go tool -modfile=hack/tools/go.mod controller-gen crd paths=./pkg/apis/fleet/... output:crd:dir="$own"
+go run ./hack/schemas "$own" pkg/apis/crd/zz_generated.crds.jsonl
 
-# Deep copies and conversions of the versions of Gateway API kinds.
+# Deep copies of our Go types, and conversions between versions of Gateway API kinds.
 go tool -modfile=hack/tools/go.mod deepcopy-gen \
 	--output-file zz_generated.deepcopy.go \
 	--go-header-file /dev/null \
+	./pkg/apis/fleet/v1alpha1 \
 	./pkg/apis/gateway/v1alpha2 \
 	./pkg/apis/gatewayx/v1alpha1
 go tool -modfile=hack/tools/go.mod conversion-gen \
@@ -33,6 +38,7 @@ go tool -modfile=hack/tools/go.mod openapi-gen \
 	--output-file zz_generated.openapi.go \
 	--go-header-file /dev/null \
 	--report-filename /dev/null \
+	./pkg/apis/fleet/v1alpha1 \
 	./pkg/apis/gateway/v1alpha2 \
 	./pkg/apis/gatewayx/v1alpha1 \
 	k8s.io/api/core/v1 \

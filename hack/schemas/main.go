@@ -1,11 +1,12 @@
 // Command schemas writes the official CustomResourceDefinitions of every version that this server serves into the data
 // file that package crd embeds. Current versions come from the pinned sigs.k8s.io/gateway-api module, retired ones from
-// the last release that served them.
+// the last release that served them. The definitions of our own kinds, which are in both channels, come from the directory
+// that controller-gen has written them into.
 //
 // The file has a JSON value per line: first the kinds with their versions, then the schemas that these refer to, without
 // descriptions. Schemas that are the same, in two versions, channels or kinds, are one line.
 //
-// Usage: go run ./hack/schemas OUTPUT
+// Usage: go run ./hack/schemas OWN-DIRECTORY OUTPUT
 package main
 
 import (
@@ -21,14 +22,14 @@ import (
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("schemas: ")
-	if len(os.Args) != 2 {
-		log.Fatal("usage: schemas OUTPUT")
+	if len(os.Args) != 3 {
+		log.Fatal("usage: schemas OWN-DIRECTORY OUTPUT")
 	}
-	data, err := generate()
+	data, err := generate(os.Args[1])
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := os.WriteFile(os.Args[1], data, 0o644); err != nil {
+	if err := os.WriteFile(os.Args[2], data, 0o644); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -59,7 +60,7 @@ type schema struct {
 	Schema json.RawMessage `json:"schema"`
 }
 
-func generate() ([]byte, error) {
+func generate(ownDirectory string) ([]byte, error) {
 	releases, err := download()
 	if err != nil {
 		return nil, err
@@ -73,6 +74,11 @@ func generate() ([]byte, error) {
 		}
 		kinds = append(kinds, k)
 	}
+	ours, err := own(ownDirectory, &store)
+	if err != nil {
+		return nil, err
+	}
+	kinds = append(kinds, ours...)
 	var data bytes.Buffer
 	encoder := json.NewEncoder(&data)
 	encoder.SetEscapeHTML(false) // CEL rules are full of && and >

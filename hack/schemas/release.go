@@ -68,20 +68,27 @@ func goJSON(result any, args ...string) error {
 // find reads the definition of a channel and returns it and one version in it. Both are nil if the release has no such
 // definition, the version is nil if that lacks it.
 func (r release) find(channel, definition, version string) (*apiextensionsv1.CustomResourceDefinition, *apiextensionsv1.CustomResourceDefinitionVersion, error) {
-	file := filepath.Join(r.dir, "config", "crd", channel, definition+".yaml")
-	source, err := os.ReadFile(file)
+	crd, err := readDefinition(filepath.Join(r.dir, "config", "crd", channel, definition+".yaml"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	} else if err != nil {
 		return nil, nil, err
-	}
-	crd := &apiextensionsv1.CustomResourceDefinition{}
-	if err := yaml.UnmarshalStrict(source, crd); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
 	at := slices.IndexFunc(crd.Spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool { return v.Name == version })
 	if at < 0 {
 		return crd, nil, nil
 	}
 	return crd, &crd.Spec.Versions[at], nil
+}
+
+func readDefinition(file string) (*apiextensionsv1.CustomResourceDefinition, error) {
+	source, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	if err := yaml.UnmarshalStrict(source, crd); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return crd, nil
 }

@@ -102,7 +102,7 @@ func (r release) read(definition string, v version, store *schemas) (*apiextensi
 	result := &kindVersion{
 		Name:    v.name,
 		Columns: columns(experimental),
-		Status:  experimental.Subresources != nil && experimental.Subresources.Status != nil,
+		Status:  hasStatus(experimental),
 		Warning: warning,
 	}
 	id := func(channel string) string { return crd.Name + " " + v.name + ", " + r.version + " " + channel }
@@ -118,6 +118,10 @@ func (r release) read(definition string, v version, store *schemas) (*apiextensi
 	}
 	result.Standard, err = store.add(standard.Schema.OpenAPIV3Schema, id("standard"))
 	return crd, result, err
+}
+
+func hasStatus(of *apiextensionsv1.CustomResourceDefinitionVersion) bool {
+	return of.Subresources != nil && of.Subresources.Status != nil
 }
 
 // columns are the printer columns of a version; without any, those that a kube-apiserver shows then.

@@ -1,6 +1,8 @@
 package apis
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -11,6 +13,7 @@ import (
 	upstreamv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 	gatewayxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
+	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/gateway/v1alpha2"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/gatewayx/v1alpha1"
 )
@@ -24,6 +27,9 @@ var (
 
 	GatewayXV1alpha1 = schema.GroupVersion{Group: gatewayxv1alpha1.GroupVersion.Group, Version: "v1alpha1"}
 )
+
+// FleetV1alpha1 is the group version of our own kinds.
+var FleetV1alpha1 = fleetv1alpha1.GroupVersion
 
 // A Kind is a kind of object that is stored once and served in several versions. The first one is the hub: objects are
 // stored in it, and are of its Go type in memory. A kind that upstream has moved has versions in which its group or its
@@ -94,6 +100,14 @@ var GatewayKinds = []Kind{
 	{version[gatewayxv1alpha1.XBackend, gatewayxv1alpha1.XBackendList](GatewayXV1alpha1, "XBackend")},
 	{version[gatewayxv1alpha1.XMesh, gatewayxv1alpha1.XMeshList](GatewayXV1alpha1, "XMesh")},
 }
+
+// OwnKinds are the kinds of this project's own API group.
+var OwnKinds = []Kind{
+	{version[fleetv1alpha1.EnvoyFleet, fleetv1alpha1.EnvoyFleetList](FleetV1alpha1, "EnvoyFleet")},
+}
+
+// DefinedKinds are the kinds that CustomResourceDefinitions define (package crd): those of the Gateway API and our own.
+var DefinedKinds = slices.Concat(GatewayKinds, OwnKinds)
 
 // CoreKinds are the kinds that a Gateway needs and that a cluster would have.
 var CoreKinds = []Kind{

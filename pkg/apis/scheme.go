@@ -27,13 +27,13 @@ var (
 	// two group-version-kinds there makes server-side apply fail.
 	VersionedScheme = newScheme(false)
 
-	// Codecs encodes and decodes the types of Scheme. Stores must use JSON: Gateway API types have no protobuf.
+	// Codecs encodes and decodes the types of Scheme. Stores must use JSON: Gateway API types and our own have no protobuf.
 	Codecs = serializer.NewCodecFactory(Scheme)
 )
 
 // StorageVersions are the versions in which objects are stored: those of the hubs.
 var StorageVersions = func() (hubs []schema.GroupVersion) {
-	for _, kind := range slices.Concat(GatewayKinds, CoreKinds) {
+	for _, kind := range slices.Concat(DefinedKinds, CoreKinds) {
 		if gv := kind.Hub().GroupVersion(); !slices.Contains(hubs, gv) {
 			hubs = append(hubs, gv)
 		}
@@ -49,7 +49,7 @@ func newScheme(hub bool) *runtime.Scheme {
 
 // addToScheme registers every served version, and with hub the hubs also as __internal.
 func addToScheme(s *runtime.Scheme, hub bool) error {
-	for _, kind := range slices.Concat(GatewayKinds, CoreKinds) {
+	for _, kind := range slices.Concat(DefinedKinds, CoreKinds) {
 		for _, v := range kind {
 			register(s, v.GroupVersion(), v.Kind, v)
 		}
@@ -61,6 +61,7 @@ func addToScheme(s *runtime.Scheme, hub bool) error {
 	for _, versions := range [][]schema.GroupVersion{
 		{GatewayV1, GatewayV1beta1, GatewayV1alpha3, GatewayV1alpha2},
 		{GatewayXV1alpha1},
+		{FleetV1alpha1},
 		{corev1.SchemeGroupVersion},
 		{discoveryv1.SchemeGroupVersion},
 	} {
@@ -107,7 +108,7 @@ func register(s *runtime.Scheme, gv schema.GroupVersion, kind string, v Version)
 // addSchemaDefaults makes every version default by its CustomResourceDefinition. These are looked up when they are
 // needed first: a command that only reads manifests or talks to a server never parses them.
 func addSchemaDefaults(s *runtime.Scheme) {
-	for _, kind := range GatewayKinds {
+	for _, kind := range DefinedKinds {
 		for _, v := range kind {
 			s.AddTypeDefaultingFunc(v.New(), func(obj any) { crd.Lookup(v.GroupVersionKind).Default(obj.(runtime.Object)) })
 		}

@@ -5,6 +5,7 @@ import (
 	"math/rand"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,12 +23,13 @@ import (
 	"sigs.k8s.io/randfill"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
+	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/gatewayx/v1alpha1"
 )
 
 // fuzzers fill objects with anything and set their defaults, as decoding them would.
 func fuzzers(serializer.CodecFactory) (functions []any) {
-	for _, kind := range slices.Concat(apis.GatewayKinds, apis.CoreKinds) {
+	for _, kind := range slices.Concat(apis.DefinedKinds, apis.CoreKinds) {
 		for _, v := range kind {
 			functions = append(functions, defaulted(reflect.TypeOf(v.New())))
 		}
@@ -78,6 +80,7 @@ func TestVersions(t *testing.T) {
 		"discovery.k8s.io":            {"v1"},
 		"gateway.networking.k8s.io":   {"v1", "v1beta1", "v1alpha3", "v1alpha2"},
 		"gateway.networking.x-k8s.io": {"v1alpha1"},
+		"gateway-apiserver.dev":       {"v1alpha1"},
 	} {
 		var got []string
 		for _, gv := range apis.VersionedScheme.PrioritizedVersionsForGroup(group) {
@@ -88,7 +91,7 @@ func TestVersions(t *testing.T) {
 		}
 	}
 	storage := apis.Codecs.LegacyCodec(apis.StorageVersions...)
-	for _, kind := range slices.Concat(apis.GatewayKinds, apis.CoreKinds) {
+	for _, kind := range slices.Concat(apis.DefinedKinds, apis.CoreKinds) {
 		data, err := runtime.Encode(storage, kind.Hub().New())
 		if err != nil {
 			t.Fatal(err)
@@ -101,6 +104,29 @@ func TestVersions(t *testing.T) {
 			if gvks, _, err := apis.VersionedScheme.ObjectKinds(v.New()); err != nil || len(gvks) != 1 || gvks[0] != v.GroupVersionKind {
 				t.Errorf("%T: %v, %v; expected just %v in VersionedScheme", v.New(), gvks, err, v.GroupVersionKind)
 			}
+		}
+	}
+}
+
+// TestOwnKinds holds that clients can register the types of our own kinds, and no others, as they are served.
+func TestOwnKinds(t *testing.T) {
+	t.Parallel()
+	scheme := runtime.NewScheme()
+	if err := fleetv1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	want := sets.New[string]()
+	for _, kind := range apis.OwnKinds {
+		for _, v := range kind {
+			want.Insert(v.Kind, v.Kind+"List")
+			if obj, err := scheme.New(v.GroupVersionKind); err != nil || reflect.TypeOf(obj) != reflect.TypeOf(v.New()) {
+				t.Errorf("%v is %T, %v; served is %T", v.GroupVersionKind, obj, err, v.New())
+			}
+		}
+	}
+	for name, typ := range scheme.KnownTypes(apis.FleetV1alpha1) {
+		if strings.HasPrefix(typ.PkgPath(), "github.com/gateway-apiserver/") && !want.Has(name) {
+			t.Errorf("%s is not served", name)
 		}
 	}
 }

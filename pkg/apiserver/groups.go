@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -14,6 +15,18 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/registry"
 )
+
+// definedGroups are the API groups whose kinds CustomResourceDefinitions define. Clients know these kinds from where they
+// are served by those: without protobuf and without strategic merge patches.
+var definedGroups = func() sets.Set[string] {
+	groups := sets.New[string]()
+	for _, kind := range apis.DefinedKinds {
+		for _, v := range kind {
+			groups.Insert(v.Group)
+		}
+	}
+	return groups
+}()
 
 // installGroups makes a store for every kind and serves it in each of the kind's versions.
 func (s *Server) installGroups(kinds []*registry.Kind, options generic.RESTOptionsGetter, model Model) error {
@@ -31,7 +44,7 @@ func (s *Server) installGroups(kinds []*registry.Kind, options generic.RESTOptio
 				made := genericapiserver.NewDefaultAPIGroupInfo(v.Group, apis.Scheme, metav1.ParameterCodec, apis.Codecs)
 				info = &made
 				info.NegotiatedSerializer = codecs
-				if v.Group == apis.GatewayV1.Group || v.Group == apis.GatewayXV1alpha1.Group {
+				if definedGroups.Has(v.Group) {
 					info.NegotiatedSerializer = withoutProtobuf(codecs)
 				}
 				byName[v.Group] = info

@@ -35,26 +35,27 @@ func configureOpenAPI(config *genericapiserver.Config, version string) {
 	}
 }
 
-// strategicMergePatch is the patch type that knows which lists to merge, and by which key. No list of the Gateway API says
-// so, and for CustomResourceDefinitions it doesn't exist. It is understood here, but not published: kubectl would prefer
+// strategicMergePatch is the patch type that knows which lists to merge, and by which key. No list of the Gateway API or of
+// our own kinds says so, and for CustomResourceDefinitions it doesn't exist. It is understood here, but not published: kubectl would prefer
 // it, and stumble over retired fields, for which it looks in the specification.
 const strategicMergePatch = string(types.StrategicMergePatchType)
 
-// ofGatewayAPI says whether a path of the API belongs to a group of the Gateway API.
-func ofGatewayAPI(path string) bool {
-	return strings.HasPrefix(path, "/apis/"+apis.GatewayV1.Group+"/") || strings.HasPrefix(path, "/apis/"+apis.GatewayXV1alpha1.Group+"/")
+// isDefined says whether a path of the API belongs to one of definedGroups.
+func isDefined(path string) bool {
+	parts := strings.Split(path, "/") // "", "apis", group, version and so on
+	return len(parts) > 3 && parts[1] == "apis" && definedGroups.Has(parts[2])
 }
 
-// mergeAsCRDs makes kubectl patch Gateway API kinds as it patches custom resources, with JSON merge patches.
+// mergeAsCRDs makes kubectl patch the kinds of definedGroups as it patches custom resources, with JSON merge patches.
 func mergeAsCRDs(s *spec.Swagger) (*spec.Swagger, error) {
 	for path, item := range s.Paths.Paths {
 		// CustomResourceDefinitions have no paths for discovery. Where there are some of the same versions, kube-apiserver merges
 		// both documents: by the prefixes of paths that only one has, so that this one would bring all of them in twice.
-		if ofGatewayAPI(path) && strings.HasSuffix(path, "/") {
+		if isDefined(path) && strings.HasSuffix(path, "/") {
 			delete(s.Paths.Paths, path)
 			continue
 		}
-		if item.Patch != nil && ofGatewayAPI(path) {
+		if item.Patch != nil && isDefined(path) {
 			item.Patch.Consumes = slices.DeleteFunc(slices.Clone(item.Patch.Consumes), func(mediaType string) bool {
 				return mediaType == strategicMergePatch
 			})
@@ -66,7 +67,7 @@ func mergeAsCRDs(s *spec.Swagger) (*spec.Swagger, error) {
 // mergeAsCRDsV3 is mergeAsCRDs for OpenAPI v3.
 func mergeAsCRDsV3(s *spec3.OpenAPI) (*spec3.OpenAPI, error) {
 	for path, item := range s.Paths.Paths {
-		if item.Patch != nil && item.Patch.RequestBody != nil && ofGatewayAPI(path) {
+		if item.Patch != nil && item.Patch.RequestBody != nil && isDefined(path) {
 			delete(item.Patch.RequestBody.Content, strategicMergePatch)
 		}
 	}

@@ -28,7 +28,7 @@ func understandPatched(codecs serializer.CodecFactory) runtime.NegotiatedSeriali
 	return negotiated{codecs, mediaTypes}
 }
 
-// withoutProtobuf returns codecs for the types of the Gateway API, which are no protobuf messages. Clients that prefer
+// withoutProtobuf returns codecs for the types of the Gateway API and our own, which are no protobuf messages. Clients that prefer
 // protobuf and accept JSON, as the namespace controller does, get JSON instead of an error.
 func withoutProtobuf(codecs runtime.NegotiatedSerializer) runtime.NegotiatedSerializer {
 	return negotiated{codecs, slices.DeleteFunc(slices.Clone(codecs.SupportedMediaTypes()), func(info runtime.SerializerInfo) bool {

@@ -31,7 +31,7 @@ var policies = map[string]string{
 // build makes the definitions of a channel, in the order of their names.
 func build(channel crd.Channel, created time.Time) []*apiextensionsv1.CustomResourceDefinition {
 	byKind := map[schema.GroupKind]*apiextensionsv1.CustomResourceDefinition{}
-	for _, kind := range apis.GatewayKinds {
+	for _, kind := range apis.DefinedKinds {
 		for _, served := range kind {
 			s := lookup(channel, served.GroupVersionKind)
 			if s == nil {
@@ -73,16 +73,18 @@ func newDefinition(kind schema.GroupKind, s *crd.Schema, channel crd.Channel, cr
 			UID:               types.UID(uuid.NewSHA1(uuid.NameSpaceDNS, []byte(name)).String()),
 			Generation:        1,
 			CreationTimestamp: metav1.NewTime(created),
-			Annotations: map[string]string{
-				consts.BundleVersionAnnotation:            consts.BundleVersion,
-				consts.ChannelAnnotation:                  string(channel),
-				apiextensionsv1.KubeAPIApprovedAnnotation: consts.ApprovalLink,
-			},
 		},
 		Spec: apiextensionsv1.CustomResourceDefinitionSpec{Group: kind.Group, Names: s.Names(), Scope: apiextensionsv1.ClusterScoped},
 	}
 	if s.Namespaced() {
 		d.Spec.Scope = apiextensionsv1.NamespaceScoped
+	}
+	if kind.Group != apis.FleetV1alpha1.Group {
+		d.Annotations = map[string]string{
+			consts.BundleVersionAnnotation:            consts.BundleVersion,
+			consts.ChannelAnnotation:                  string(channel),
+			apiextensionsv1.KubeAPIApprovedAnnotation: consts.ApprovalLink,
+		}
 	}
 	if attachment, ok := policies[kind.Kind]; ok {
 		d.Labels = map[string]string{policyLabel: attachment}

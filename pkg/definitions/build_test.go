@@ -136,7 +136,7 @@ func TestServed(t *testing.T) {
 			served[d.Spec.Group+"/"+v.Name+" "+d.Spec.Names.Kind]++
 		}
 	}
-	for _, kind := range apis.GatewayKinds {
+	for _, kind := range apis.DefinedKinds {
 		for _, v := range kind {
 			if n := served[v.GroupVersion().String()+" "+v.Kind]; n != 1 {
 				t.Errorf("%v is in %d definitions", v.GroupVersionKind, n)

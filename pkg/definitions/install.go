@@ -78,7 +78,7 @@ func refuseWrites(api http.Handler) http.Handler {
 			return
 		}
 		err := apierrors.NewMethodNotSupported(resource, info.Verb)
-		err.ErrStatus.Message = "CustomResourceDefinitions can't be written: this server has the kinds of the Gateway API built in, and no others"
+		err.ErrStatus.Message = "CustomResourceDefinitions can't be written: this server has the kinds of the Gateway API and its own built in, and no others"
 		responsewriters.ErrorNegotiated(err, codecs, apiextensionsv1.SchemeGroupVersion, w, r)
 	})
 }

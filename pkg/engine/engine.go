@@ -156,7 +156,7 @@ func mustHold(kind graph.Kind) {
 func (e *Engine) publish() {
 	d := e.dirty
 	e.dirty = graph.Dirty{}
-	if len(d.Gateways)+len(d.VirtualHosts)+len(d.MeshHosts)+len(d.Backends) == 0 {
+	if len(d.Scopes)+len(d.VirtualHosts)+len(d.MeshHosts)+len(d.Backends) == 0 {
 		return
 	}
 	start := time.Now()

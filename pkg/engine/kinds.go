@@ -10,6 +10,7 @@ import (
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
+	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/status"
 )
@@ -31,8 +32,18 @@ var kinds = map[graph.Kind]kind{
 		(*graph.Graph).PreviewGateway, named((*graph.Graph).Gateway),
 		status.Gateway, status.RestoreGateway, status.GatewayWarnings),
 
-	graph.KindHTTPRoute: route(func(r *gwv1.HTTPRoute) *gwv1.RouteStatus { return &r.Status.RouteStatus }, (*graph.Graph).PreviewHTTPRoute),
-	graph.KindGRPCRoute: route(func(r *gwv1.GRPCRoute) *gwv1.RouteStatus { return &r.Status.RouteStatus }, (*graph.Graph).PreviewGRPCRoute),
+	graph.KindListenerSet: withStatus(func(s *gwv1.ListenerSet) *gwv1.ListenerSetStatus { return &s.Status },
+		(*graph.Graph).PreviewListenerSet, named((*graph.Graph).ListenerSet),
+		status.ListenerSet, status.RestoreListenerSet, status.ListenerSetWarnings),
+	graph.KindEnvoyFleet: withStatus(func(f *fleetv1alpha1.EnvoyFleet) *fleetv1alpha1.EnvoyFleetStatus { return &f.Status },
+		(*graph.Graph).PreviewEnvoyFleet, named((*graph.Graph).EnvoyFleet),
+		status.EnvoyFleet, status.RestoreEnvoyFleet, status.EnvoyFleetWarnings),
+
+	graph.KindHTTPRoute: route(func(r *gwv1.HTTPRoute) *gwv1.RouteStatus { return &r.Status.RouteStatus }),
+	graph.KindGRPCRoute: route(func(r *gwv1.GRPCRoute) *gwv1.RouteStatus { return &r.Status.RouteStatus }),
+	graph.KindTLSRoute:  route(func(r *gwv1.TLSRoute) *gwv1.RouteStatus { return &r.Status.RouteStatus }),
+	graph.KindTCPRoute:  route(func(r *gwv1.TCPRoute) *gwv1.RouteStatus { return &r.Status.RouteStatus }),
+	graph.KindUDPRoute:  route(func(r *gwv1.UDPRoute) *gwv1.RouteStatus { return &r.Status.RouteStatus }),
 
 	graph.KindBackendTLSPolicy: policy(func(p *gwv1.BackendTLSPolicy) *gwv1.PolicyStatus { return &p.Status },
 		(*graph.Graph).PreviewBackendTLSPolicy, (*graph.Graph).BackendTLSPolicy,
@@ -130,7 +141,8 @@ func withStatus[O object, F, S any](
 }
 
 // route is withStatus for a kind of route.
-func route[O object](at func(O) *gwv1.RouteStatus, preview func(*graph.Graph, O) *graph.RouteFacts) kind {
+func route[O object](at func(O) *gwv1.RouteStatus) kind {
+	preview := func(g *graph.Graph, route O) *graph.RouteFacts { return g.PreviewRoute(route) }
 	restore := func(_ *graph.RouteFacts, written, stored gwv1.RouteStatus) gwv1.RouteStatus {
 		return status.RestoreRoute(written, stored)
 	}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	resource "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
 	"k8s.io/apimachinery/pkg/types"
@@ -18,6 +19,17 @@ const MeshScope = "mesh"
 
 // GatewayScope is the scope of the nodes of a Gateway.
 func GatewayScope(gateway types.NamespacedName) string { return "gateway/" + gateway.String() }
+
+// FleetScope is the scope of the nodes of an EnvoyFleet that merges its Gateways.
+func FleetScope(fleet types.NamespacedName) string { return "fleet/" + fleet.String() }
+
+// scopeName returns the name by which the nodes of a scope are served.
+func scopeName(key graph.Key) string {
+	if key.Kind == graph.KindEnvoyFleet {
+		return FleetScope(key.NamespacedName())
+	}
+	return GatewayScope(key.NamespacedName())
+}
 
 // publisher keeps what is published and brings it up to date with what is dirty in the graph. What several scopes need
 // (clusters, endpoints) is encoded once.
@@ -36,15 +48,17 @@ type publisher struct {
 // scope is what the nodes of a Gateway, or of the mesh, are told.
 type scope struct {
 	name string
-	// wanted says that the scope exists: its Gateway is there and ours.
+	// wanted says that the scope exists: a Gateway of it is there and ours.
 	wanted bool
 	// update collects what one publication changes.
 	update cache.Update
-	// named are the listeners and secrets of a Gateway that are published.
+	// named are the listeners and secrets of Gateways that are published.
 	named map[cache.Name]bool
+	// streamed are the clusters that those listeners forward to themselves.
+	streamed []translate.ClusterKey
 	// tables are the route tables, with their virtual hosts encoded.
 	tables map[graph.TableKey]*table
-	// needs counts what needs a cluster: virtual hosts, or listeners of the mesh.
+	// needs counts what needs a cluster: virtual hosts, the listeners together, or listeners of the mesh.
 	needs map[translate.ClusterKey]int
 	// clusters are those that have to be published anew, or withdrawn.
 	clusters map[translate.ClusterKey]bool
@@ -85,11 +99,11 @@ func newPublisher(xds *cache.Cache) *publisher {
 // publish translates what is dirty and publishes the difference to what was published before.
 func (p *publisher) publish(g *graph.Graph, dirty graph.Dirty) {
 	touched := map[*scope]bool{}
-	for name := range dirty.Gateways {
-		touched[p.gateway(g, name)] = true
+	for key := range dirty.Scopes {
+		touched[p.listeners(g, key)] = true
 	}
 	for key := range dirty.VirtualHosts {
-		s := p.scope(GatewayScope(key.Table.Gateway))
+		s := p.scope(scopeName(key.Table.Scope))
 		p.virtualHost(g, s, key)
 		touched[s] = true
 	}
@@ -138,20 +152,26 @@ func (s *scope) empty() bool {
 	return len(s.named)+len(s.tables)+len(s.needs) == 0
 }
 
-// gateway translates the listeners and secrets of a Gateway.
-func (p *publisher) gateway(g *graph.Graph, name types.NamespacedName) *scope {
-	s := p.scope(GatewayScope(name))
+// listeners translates the listeners and secrets of a scope.
+func (p *publisher) listeners(g *graph.Graph, key graph.Key) *scope {
+	s := p.scope(scopeName(key))
 	published := map[cache.Name]bool{}
-	facts := g.Gateway(name)
-	s.wanted = facts != nil && facts.Managed
+	facts := g.Scope(key)
+	s.wanted = facts != nil
+	released := s.streamed
+	s.streamed = nil
 	if s.wanted {
-		for _, l := range translate.Listeners(facts) {
+		var listeners []*listenerv3.Listener
+		listeners, s.streamed = translate.Listeners(facts)
+		for _, l := range listeners {
 			s.set(published, encode(resource.ListenerType, l.GetName(), l))
 		}
 		for _, secret := range translate.Secrets(facts) {
 			s.set(published, encode(resource.SecretType, secret.GetName(), secret))
 		}
 	}
+	p.need(g, s, s.streamed)
+	p.release(s, released)
 	for old := range s.named {
 		if !published[old] {
 			s.update.Delete = append(s.update.Delete, old)

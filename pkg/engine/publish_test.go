@@ -19,7 +19,6 @@ import (
 	"google.golang.org/protobuf/reflect/protorange"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph/graphtest"
@@ -183,9 +182,9 @@ func everything(g *graph.Graph, scope string) ([]*cache.Resource, bool) {
 	if scope == MeshScope {
 		return everythingOfMesh(g), true
 	}
-	for _, gateway := range g.Gateways() {
-		if GatewayScope(gateway) == scope {
-			return everythingOfGateway(g, gateway), true
+	for _, key := range append(graphtest.KeysOf(graph.KindGateway), graphtest.KeysOf(graph.KindEnvoyFleet)...) {
+		if facts := g.Scope(key); facts != nil && scopeName(key) == scope {
+			return everythingOfScope(g, facts), true
 		}
 	}
 	return nil, false
@@ -206,16 +205,20 @@ func everythingOfMesh(g *graph.Graph) []*cache.Resource {
 	return append(all, backends(g, used)...)
 }
 
-func everythingOfGateway(g *graph.Graph, gateway types.NamespacedName) []*cache.Resource {
+func everythingOfScope(g *graph.Graph, scope *graph.ScopeFacts) []*cache.Resource {
 	var all []*cache.Resource
-	for _, l := range translate.Listeners(g.Gateway(gateway)) {
+	used, tables := map[translate.ClusterKey]bool{}, map[graph.TableKey][][]byte{}
+	listeners, streamed := translate.Listeners(scope)
+	for _, key := range streamed {
+		used[key] = true
+	}
+	for _, l := range listeners {
 		all = append(all, encode(resource.ListenerType, l.GetName(), l))
 	}
-	for _, s := range translate.Secrets(g.Gateway(gateway)) {
+	for _, s := range translate.Secrets(scope) {
 		all = append(all, encode(resource.SecretType, s.GetName(), s))
 	}
-	used, tables := map[translate.ClusterKey]bool{}, map[graph.TableKey][][]byte{}
-	for _, key := range g.VirtualHosts(gateway) { // sorted by domain
+	for _, key := range g.VirtualHosts(scope.Key) { // sorted by domain
 		host, clusters := translate.VirtualHost(g.VirtualHost(key))
 		tables[key.Table] = append(tables[key.Table], marshal(host))
 		for _, key := range clusters {
@@ -242,8 +245,8 @@ func backends(g *graph.Graph, used map[translate.ClusterKey]bool) []*cache.Resou
 // scopes are those that there can be in a history.
 func scopes() []string {
 	names := []string{MeshScope}
-	for _, key := range graphtest.KeysOf(graph.KindGateway) {
-		names = append(names, GatewayScope(key.NamespacedName()))
+	for _, key := range append(graphtest.KeysOf(graph.KindGateway), graphtest.KeysOf(graph.KindEnvoyFleet)...) {
+		names = append(names, scopeName(key))
 	}
 	return names
 }

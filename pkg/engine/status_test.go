@@ -19,7 +19,8 @@ import (
 )
 
 // statusKinds are the kinds that have a status of ours.
-var statusKinds = []graph.Kind{graph.KindGatewayClass, graph.KindGateway, graph.KindHTTPRoute, graph.KindGRPCRoute,
+var statusKinds = []graph.Kind{graph.KindGatewayClass, graph.KindGateway, graph.KindListenerSet, graph.KindEnvoyFleet,
+	graph.KindHTTPRoute, graph.KindGRPCRoute, graph.KindTLSRoute, graph.KindTCPRoute, graph.KindUDPRoute,
 	graph.KindBackendTLSPolicy, graph.KindBackendTrafficPolicy,
 }
 

@@ -3,100 +3,139 @@ package graph
 import (
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// parentKind returns KindGateway, KindService, or an empty Kind for a parent that isn't ours to say anything about.
-// "When unspecified, gateway.networking.k8s.io is inferred. To set the core API group (such as for a Service kind
+// parentKind returns KindGateway, KindListenerSet, KindService, or an empty Kind for a parent that isn't ours to say anything
+// about. "When unspecified, gateway.networking.k8s.io is inferred. To set the core API group (such as for a Service kind
 // referent), Group must be explicitly set to the empty string."
 func parentKind(ref gwv1.ParentReference) Kind {
 	group, kind := valueOr(ref.Group, gwv1.GroupName), Kind(valueOr(ref.Kind, gwv1.Kind(KindGateway)))
 	switch {
-	case group == gwv1.GroupName && kind == KindGateway:
-		return KindGateway
+	case group == gwv1.GroupName && (kind == KindGateway || kind == KindListenerSet):
+		return kind
 	case group == "" && kind == KindService:
 		return KindService
 	}
 	return ""
 }
 
+// parentKey returns what a parentRef of an object in a namespace refers to; an empty key if that isn't ours.
+func parentKey(ref gwv1.ParentReference, namespace string) Key {
+	kind := parentKind(ref)
+	if kind == "" {
+		return Key{}
+	}
+	return Key{Kind: kind, Namespace: namespaceOr(ref.Namespace, namespace), Name: string(ref.Name)}
+}
+
 // evalParents finds what is true between a route, whose rules are known, and each of its parents. Neither a reference to
 // a Gateway nor one to a Service needs a ReferenceGrant: a Gateway allows routes by allowedRoutes, a Service only those
 // of its own namespace.
 func (g *Graph) evalParents(f *RouteFacts) []ParentFacts {
-	refs := f.parentRefs()
-	if len(refs) == 0 {
+	if len(f.Refs) == 0 {
 		return nil
 	}
-	parents := make([]ParentFacts, len(refs))
-	for i, ref := range refs {
+	parents := make([]ParentFacts, len(f.Refs))
+	for i, ref := range f.Refs {
 		p := &parents[i]
 		p.Ref = ref
-		target := types.NamespacedName{Namespace: namespaceOr(ref.Namespace, f.Key.Namespace), Name: string(ref.Name)}
-		switch parentKind(ref) {
+		switch target := parentKey(ref, f.Key.Namespace); target.Kind {
 		case KindGateway:
 			g.gatewayParent(f, p, target)
+		case KindListenerSet:
+			g.listenerSetParent(f, p, target)
 		case KindService:
-			g.serviceParent(f, p, target)
+			g.serviceParent(f, p, target.NamespacedName())
 		}
 	}
 	return parents
 }
 
-func (g *Graph) gatewayParent(f *RouteFacts, p *ParentFacts, name types.NamespacedName) {
-	p.Gateway = &name
-	node := g.gateways[name]
+func (g *Graph) gatewayParent(f *RouteFacts, p *ParentFacts, key Key) {
+	p.Gateway = new(key.NamespacedName())
+	node := g.gateways[*p.Gateway]
 	if node == nil {
 		p.Missing = true
-		p.Unaccepted = newProblem(gwv1.RouteReasonNoMatchingParent, "%s does not exist", gatewayKey(name))
+		p.Unaccepted = newProblem(gwv1.RouteReasonNoMatchingParent, "%s does not exist", key)
 		return
 	}
 	p.ClassMissing = node.facts.ClassMissing
-	if p.Managed = node.facts.Managed; !p.Managed {
+	if p.Managed = node.facts.Managed; p.Managed {
+		g.attachTo(f, p, key, node.facts, node.facts.own())
+	}
+}
+
+func (g *Graph) listenerSetParent(f *RouteFacts, p *ParentFacts, key Key) {
+	p.ListenerSet = new(key.NamespacedName())
+	node := g.listenerSets[*p.ListenerSet]
+	if node == nil || node.facts.Orphaned && node.facts.Missing.Kind == KindGateway {
+		p.Missing = true
+		missing := key
+		if node != nil {
+			missing = node.facts.Missing
+		}
+		p.Unaccepted = newProblem(gwv1.RouteReasonNoMatchingParent, "%s does not exist", missing)
 		return
 	}
-	p.Attachments, p.Unaccepted = g.attach(f, p.Ref, node.facts)
+	p.ClassMissing = node.facts.Orphaned
+	if p.Managed = node.facts.Managed; p.Managed {
+		g.attachTo(f, p, key, g.gateways[node.facts.Gateway].facts, node.facts.attachable())
+	}
+}
+
+// attachable are the listeners that routes can attach to: none, if the Gateway doesn't allow the ListenerSet.
+func (f *ListenerSetFacts) attachable() []*ListenerFacts {
+	if f.Unaccepted != nil && f.Unaccepted.Reason == string(gwv1.ListenerSetReasonNotAllowed) {
+		return nil
+	}
+	return f.Listeners
+}
+
+// attachTo attaches a route to the listeners of a parent.
+func (g *Graph) attachTo(f *RouteFacts, p *ParentFacts, parent Key, gw *GatewayFacts, listeners []*ListenerFacts) {
+	p.Attachments, p.Unaccepted = g.attach(f, p.Ref, parent, gw, listeners)
 	if invalid := allRulesInvalid(f.Rules); p.Unaccepted == nil && invalid != nil {
 		p.Unaccepted, p.Attachments = invalid, nil
 	}
 }
 
-// attach finds the listeners of a Gateway that accept a route: "an attachment is considered successful if at least one
+// attach finds the listeners of a parent that accept a route: "an attachment is considered successful if at least one
 // section in the parent resource accepts it." The reason for none is the last hurdle that any listener got the route to.
 //
 // Of an HTTPRoute and a GRPCRoute whose hostnames intersect on a listener, v1.6 of the specification wants only the older
 // accepted; v1.7 lets both be (GRPCRouteSpec.Hostnames). Both are, so that no route is refused for what others say.
-func (g *Graph) attach(f *RouteFacts, ref gwv1.ParentReference, gw *GatewayFacts) ([]Attachment, *Problem) {
+func (g *Graph) attach(f *RouteFacts, ref gwv1.ParentReference, parent Key, gw *GatewayFacts, listeners []*ListenerFacts) ([]Attachment, *Problem) {
 	var attachments []Attachment
 	var selected, allowed bool
-	for _, l := range gw.Listeners {
+	for _, l := range listeners {
 		if !selectsListener(ref, l) {
 			continue
 		}
 		selected = true
-		if !allowsKind(l, f.Key.Kind) || !g.allowsNamespace(gw, l, f.Key.Namespace) {
+		if !allowsKind(l, f.Key.Kind) || !g.allowsNamespace(l, f.Key.Namespace) {
 			continue
 		}
 		allowed = true
-		if hostnames := sharedHostnames(f.hostnames(), l); len(hostnames) > 0 {
-			attachments = append(attachments, Attachment{Listener: l.Spec.Name, Hostnames: hostnames})
+		a := Attachment{Listener: l.Key, Gateway: namespacedName(gw.Object)}
+		if hasHostname(l.Spec.Protocol) {
+			if a.Hostnames = sharedHostnames(f.route().hostnames(), l); len(a.Hostnames) == 0 {
+				continue
+			}
 		}
+		attachments = append(attachments, a)
 	}
-	key := gatewayKey(namespacedName(gw.Object))
 	switch {
 	case len(attachments) > 0:
 		return attachments, nil
 	case !selected:
-		return nil, newProblem(gwv1.RouteReasonNoMatchingParent, "%s has no listener with the parentRef's sectionName and port", key)
+		return nil, newProblem(gwv1.RouteReasonNoMatchingParent, "%s has no listener with the parentRef's sectionName and port", parent)
 	case !allowed:
 		return nil, newProblem(gwv1.RouteReasonNotAllowedByListeners,
-			"no listener of %s that the parentRef selects allows a %s from namespace %s; see its allowedRoutes", key, f.Key.Kind, f.Key.Namespace)
+			"no listener of %s that the parentRef selects allows a %s from namespace %s; see its allowedRoutes", parent, f.Key.Kind, f.Key.Namespace)
 	}
 	return nil, newProblem(gwv1.RouteReasonNoMatchingListenerHostname,
-		"spec.hostnames: none matches the hostname of a listener of %s that allows the route", key)
+		"spec.hostnames: none matches the hostname of a listener of %s that allows the route", parent)
 }
 
 // selectsListener: "SectionName is ... Listener name. When both Port and SectionName are specified, the name and port of
@@ -113,19 +152,17 @@ func allowsKind(l *ListenerFacts, kind Kind) bool {
 }
 
 // allowsNamespace: "All: Routes in all namespaces may be used by this Gateway. Selector: Routes in namespaces selected by
-// the selector may be used by this Gateway. Same: Only Routes in the same namespace may be used by this Gateway." A
-// namespace that doesn't exist has no labels to select.
-func (g *Graph) allowsNamespace(gw *GatewayFacts, l *ListenerFacts, namespace string) bool {
+// the selector may be used by this Gateway. Same: Only Routes in the same namespace may be used by this Gateway." What stands
+// in a ListenerSet is about the namespace of the ListenerSet.
+func (g *Graph) allowsNamespace(l *ListenerFacts, namespace string) bool {
 	from, selector := routeNamespaces(l)
 	switch from {
 	case gwv1.NamespacesFromAll:
 		return true
 	case gwv1.NamespacesFromSame:
-		return namespace == gw.Object.Namespace
+		return namespace == l.Key.Parent.Namespace
 	case gwv1.NamespacesFromSelector:
-		ns := g.namespaces[namespace]
-		s, err := metav1.LabelSelectorAsSelector(selector)
-		return err == nil && ns != nil && s.Matches(labels.Set(ns.Labels))
+		return g.namespaceMatches(namespace, selector)
 	}
 	return false
 }
@@ -146,23 +183,22 @@ func sharedHostnames(hostnames []gwv1.Hostname, l *ListenerFacts) []string {
 	return shared
 }
 
-// acceptedBy returns the listeners of a Gateway that accept a route, each once, by whichever of the route's parentRefs.
-func (g *Graph) acceptedBy(gw *GatewayFacts, name types.NamespacedName, f *RouteFacts) []gwv1.SectionName {
+// acceptedBy returns those of the listeners of a parent that accept a route, each once, by whichever of refs.
+func (g *Graph) acceptedBy(gw *GatewayFacts, parent Key, listeners []*ListenerFacts, f *RouteFacts, refs []gwv1.ParentReference) []ListenerKey {
 	if allRulesInvalid(f.Rules) != nil {
 		return nil
 	}
-	var listeners []gwv1.SectionName
-	for _, ref := range f.parentRefs() {
-		target := types.NamespacedName{Namespace: namespaceOr(ref.Namespace, f.Key.Namespace), Name: string(ref.Name)}
-		if parentKind(ref) != KindGateway || target != name {
+	var accepted []ListenerKey
+	for _, ref := range refs {
+		if parentKey(ref, f.Key.Namespace) != parent {
 			continue
 		}
-		attachments, _ := g.attach(f, ref, gw)
+		attachments, _ := g.attach(f, ref, parent, gw, listeners)
 		for _, a := range attachments {
-			if !slices.Contains(listeners, a.Listener) {
-				listeners = append(listeners, a.Listener)
+			if !slices.Contains(accepted, a.Listener) {
+				accepted = append(accepted, a.Listener)
 			}
 		}
 	}
-	return listeners
+	return accepted
 }

@@ -18,7 +18,7 @@ func TestAttach(t *testing.T) {
 	attached := func(pairs ...any) []Attachment {
 		var a []Attachment
 		for i := 0; i < len(pairs); i += 2 {
-			a = append(a, Attachment{gwv1.SectionName(pairs[i].(string)), pairs[i+1].([]string)})
+			a = append(a, Attachment{ListenerKey{key(KindGateway, "infra/gw"), gwv1.SectionName(pairs[i].(string))}, name("infra/gw"), pairs[i+1].([]string)})
 		}
 		return a
 	}
@@ -66,7 +66,7 @@ func TestAttach(t *testing.T) {
 			namespace: "infra", spec: "parentRefs: [{name: gw}]", unaccepted: "NotAllowedByListeners"},
 		{name: "another kind", listeners: "\n  - {name: a, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}, kinds: [{kind: GRPCRoute}]}}",
 			spec: "parentRefs: [{name: gw, namespace: infra}]", unaccepted: "NotAllowedByListeners"},
-		{name: "a listener of an unsupported protocol", listeners: "\n  - {name: a, port: 80, protocol: TCP, allowedRoutes: {namespaces: {from: All}}}",
+		{name: "a listener of an unsupported protocol", listeners: "\n  - {name: a, port: 80, protocol: example.com/QUIC, allowedRoutes: {namespaces: {from: All}}}",
 			spec: "parentRefs: [{name: gw, namespace: infra}]", unaccepted: "NotAllowedByListeners"},
 		{name: "a listener that isn't served", listeners: "\n  - {name: a, port: 443, protocol: HTTPS, allowedRoutes: {namespaces: {from: All}}}",
 			spec: "parentRefs: [{name: gw, namespace: infra}]", attachments: attached("a", hosts{"*"})},
@@ -76,9 +76,9 @@ func TestAttach(t *testing.T) {
 		{name: "what is allowed before the hostname", listeners: "\n  - {name: a, port: 80, protocol: HTTP, hostname: a.example.com, allowedRoutes: {namespaces: {from: None}}}",
 			spec: "hostnames: [b.example.com]\n  parentRefs: [{name: gw, namespace: infra}]", unaccepted: "NotAllowedByListeners"},
 		{name: "the parent before the rules", listeners: listeners,
-			spec: "parentRefs: [{name: gw, namespace: infra, port: 81}]\n  rules: [{filters: [{type: CORS, cors: {}}]}]", unaccepted: "NoMatchingParent"},
+			spec: "parentRefs: [{name: gw, namespace: infra, port: 81}]\n  rules: [{filters: [{type: ExtensionRef}]}]", unaccepted: "NoMatchingParent"},
 		{name: "no rule valid", listeners: listeners,
-			spec: "parentRefs: [{name: gw, namespace: infra}]\n  rules: [{filters: [{type: CORS, cors: {}}]}]", unaccepted: "UnsupportedValue"},
+			spec: "parentRefs: [{name: gw, namespace: infra}]\n  rules: [{filters: [{type: ExtensionRef}]}]", unaccepted: "UnsupportedValue"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestAttach(t *testing.T) {
 			for i, l := range gw.Listeners {
 				want := int32(0)
 				for _, a := range p.Attachments {
-					if a.Listener == l.Spec.Name {
+					if a.Listener == l.Key {
 						want = 1
 					}
 				}
@@ -137,14 +137,14 @@ spec: {gatewayClassName: none, listeners: [{name: http, port: 80, protocol: HTTP
 kind: HTTPRoute
 metadata: {name: r}
 spec:
-  parentRefs: [{name: theirs}, {name: classless}, {name: none}, {kind: ListenerSet, name: l}, {group: "", kind: Service, name: none}]
+  parentRefs: [{name: theirs}, {name: classless}, {name: none}, {kind: ListenerSet, name: l}, {kind: Other, name: o}, {group: "", kind: Service, name: none}]
   rules: [{}]
 `)
 	type want struct {
 		Managed, Missing bool
 		Unaccepted       string
 	}
-	wants := []want{{}, {}, {Missing: true, Unaccepted: "NoMatchingParent"}, {}, {Missing: true, Unaccepted: "NoMatchingParent"}}
+	wants := []want{{}, {}, {Missing: true, Unaccepted: "NoMatchingParent"}, {Missing: true, Unaccepted: "NoMatchingParent"}, {}, {Missing: true, Unaccepted: "NoMatchingParent"}}
 	for i, p := range g.Route(key(KindHTTPRoute, "default/r")).Parents {
 		if got := (want{p.Managed, p.Missing, reason(p.Unaccepted)}); got != wants[i] {
 			t.Errorf("parentRefs[%d]: %+v, want %+v", i, got, wants[i])

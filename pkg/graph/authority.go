@@ -90,8 +90,8 @@ func (g *Graph) setConfigMap(name types.NamespacedName, config *corev1.ConfigMap
 	if sameAuthority(old, config) {
 		return
 	}
-	for gateway := range g.gatewaysByConfigMap[name] {
-		g.refreshGateway(gateway, d)
+	for key := range g.listenersByConfigMap[name] {
+		g.refreshListeners(key, d)
 	}
 	for policy := range g.tlsPoliciesByConfigMap[name] {
 		g.refreshTLSPolicy(policy, d)

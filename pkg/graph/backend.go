@@ -27,20 +27,25 @@ func needsTLS(route Kind, appProtocol string) bool {
 // the specification has none.
 const ReasonInvalidBackendTLSPolicy = "InvalidBackendTLSPolicy"
 
-// isService says whether a backendRef is of a kind that is supported: "Defaults to Service when not specified."
-func isService(ref *gwv1.BackendObjectReference) bool {
-	return valueOr(ref.Group, "") == corev1.GroupName && valueOr(ref.Kind, gwv1.Kind(KindService)) == gwv1.Kind(KindService)
+// backendKey returns what a backendRef of an object in a namespace refers to, if it is of a kind that is supported: "Defaults
+// to Service when not specified."
+func backendKey(ref *gwv1.BackendObjectReference, namespace string) (target Key, known bool) {
+	if valueOr(ref.Group, "") != corev1.GroupName || valueOr(ref.Kind, gwv1.Kind(KindService)) != gwv1.Kind(KindService) {
+		return Key{}, false
+	}
+	return Key{Kind: KindService, Namespace: namespaceOr(ref.Namespace, namespace), Name: string(ref.Name)}, true
 }
 
 // backend resolves a reference to a backend. Its rules are asked in an order that tells nothing about a Service to whom
 // no ReferenceGrant allows to refer to it.
 func (g *Graph) backend(from Key, ref *gwv1.BackendObjectReference, weight int32) BackendFacts {
 	b := BackendFacts{Weight: weight}
-	if b.Problem = invalidKind(ref); b.Problem != nil {
+	target, known := backendKey(ref, from.Namespace)
+	if !known {
+		b.Problem = invalidKind(ref)
 		return b
 	}
-	target := Key{Kind: KindService, Namespace: namespaceOr(ref.Namespace, from.Namespace), Name: string(ref.Name)}
-	b.Backend = BackendKey{Service: target.NamespacedName(), Port: valueOr(ref.Port, 0)}
+	b.Backend = BackendKey{Key: target, Port: valueOr(ref.Port, 0), UDP: from.Kind == KindUDPRoute}
 	if !g.permitted(from.Kind, from.Namespace, target) {
 		b.Problem = notPermitted(gwv1.RouteReasonRefNotPermitted, from.Kind, from.Namespace, target)
 		return b
@@ -50,10 +55,10 @@ func (g *Graph) backend(from Key, ref *gwv1.BackendObjectReference, weight int32
 		b.Backend = BackendKey{}
 		return b
 	}
-	if b.Problem = firstProblem(backendNotFound(target, ref.Port, service), notTCP(b.Backend, service)); b.Problem != nil {
+	if b.Problem = firstProblem(backendNotFound(target, ref.Port, service), wrongTransport(b.Backend, service)); b.Problem != nil {
 		return b
 	}
-	b.AppProtocol = valueOr(servicePort(service, b.Backend.Port).AppProtocol, "")
+	b.AppProtocol = valueOr(servicePort(service, b.Backend).AppProtocol, "")
 	policy := g.tlsPolicy(b.Backend)
 	b.TLS = policy != nil
 	b.Problem = firstProblem(unsupportedAppProtocol(from.Kind, b), invalidTLSPolicy(b.Backend, policy))
@@ -68,15 +73,12 @@ func invalidTLSPolicy(key BackendKey, policy *tlsPolicyNode) *Problem {
 		return nil
 	}
 	return newProblem(ReasonInvalidBackendTLSPolicy, "%s, which port %d of Service %s is to be connected to by, is not valid",
-		tlsPolicyKey(namespacedName(policy.object)), key.Port, key.Service)
+		tlsPolicyKey(namespacedName(policy.object)), key.Port, key.NamespacedName())
 }
 
 // invalidKind: "It refers to an unknown or unsupported kind of resource. In this case, the Reason must be set to
 // InvalidKind and Message of the Condition must explain which kind of resource is unknown or unsupported."
 func invalidKind(ref *gwv1.BackendObjectReference) *Problem {
-	if isService(ref) {
-		return nil
-	}
 	return newProblem(gwv1.RouteReasonInvalidKind, "kind %s is not supported; refer to a Service",
 		groupKind(valueOr(ref.Group, ""), valueOr(ref.Kind, gwv1.Kind(KindService))))
 }
@@ -105,20 +107,24 @@ func backendNotFound(target Key, port *gwv1.PortNumber, service *corev1.Service)
 	return nil
 }
 
-// notTCP: "If a Route is not able to send traffic to the backend using the specified protocol then the backend is
-// considered invalid." HTTP and gRPC are carried over TCP.
-func notTCP(key BackendKey, service *corev1.Service) *Problem {
-	if servicePort(service, key.Port) != nil {
+// wrongTransport: "If a Route is not able to send traffic to the backend using the specified protocol then the backend is
+// considered invalid." UDPRoutes send to UDP ports, all others to TCP ports.
+func wrongTransport(key BackendKey, service *corev1.Service) *Problem {
+	if servicePort(service, key) != nil {
 		return nil
 	}
-	return newProblem(gwv1.RouteReasonUnsupportedProtocol, "port %d of Service %s is not a TCP port", key.Port, key.Service)
+	transport := corev1.ProtocolTCP
+	if key.UDP {
+		transport = corev1.ProtocolUDP
+	}
+	return newProblem(gwv1.RouteReasonUnsupportedProtocol, "port %d of Service %s is not a %s port", key.Port, key.NamespacedName(), transport)
 }
 
 // unsupportedAppProtocol: "It refers to a Kubernetes Service that has an incompatible appProtocol for the given Route
 // type." "Implementations MUST set the ResolvedRefs condition to False with the UnsupportedProtocol reason."
 func unsupportedAppProtocol(route Kind, b BackendFacts) *Problem {
-	supported := appProtocols[route]
-	if b.AppProtocol == "" || slices.Contains(supported, b.AppProtocol) {
+	supported, reads := appProtocols[route]
+	if !reads || b.AppProtocol == "" || slices.Contains(supported, b.AppProtocol) {
 		return nil
 	}
 	if needsTLS(route, b.AppProtocol) {
@@ -126,10 +132,10 @@ func unsupportedAppProtocol(route Kind, b BackendFacts) *Problem {
 			return nil
 		}
 		return newProblem(gwv1.RouteReasonUnsupportedProtocol, "port %d of Service %s has appProtocol %s, which needs a BackendTLSPolicy that says whom to trust",
-			b.Backend.Port, b.Backend.Service, b.AppProtocol)
+			b.Backend.Port, b.Backend.NamespacedName(), b.AppProtocol)
 	}
 	return newProblem(gwv1.RouteReasonUnsupportedProtocol, "port %d of Service %s has appProtocol %s, which %ss do not support; they support %s",
-		b.Backend.Port, b.Backend.Service, b.AppProtocol, route, strings.Join(supported, ", "))
+		b.Backend.Port, b.Backend.NamespacedName(), b.AppProtocol, route, strings.Join(supported, ", "))
 }
 
 // ruleBackend resolves the i-th of a rule's backendRefs. A weight that isn't set "defaults to 1". The session persistence
@@ -141,14 +147,4 @@ func (g *Graph) ruleBackend(from Key, rule ruleID, i int, ref *gwv1.BackendRef, 
 		b.Problem = b.Problem.in(rule.field(fmt.Sprintf("backendRefs[%d]", i)))
 	}
 	return b
-}
-
-// ruleMirror resolves the RequestMirror filter that is the i-th of a rule's filters: "If the referent cannot be found,
-// this BackendRef is invalid and must be dropped from the Gateway."
-func (g *Graph) ruleMirror(from Key, rule ruleID, i int, mirror *gwv1.HTTPRequestMirrorFilter) MirrorFacts {
-	b := g.backend(from, &mirror.BackendRef, 1)
-	if b.Problem != nil {
-		b.Problem = b.Problem.in(rule.field(fmt.Sprintf("filters[%d].requestMirror.backendRef", i)))
-	}
-	return MirrorFacts{Filter: i, BackendFacts: b}
 }

@@ -112,7 +112,7 @@ func TestBackends(t *testing.T) {
 
 func TestUnresolvedIsTheFirst(t *testing.T) {
 	t.Parallel()
-	f := graphOf(t, backendServices).PreviewHTTPRoute(parseOne[*gwv1.HTTPRoute](t, `
+	f := graphOf(t, backendServices).PreviewRoute(parseOne[*gwv1.HTTPRoute](t, `
 kind: HTTPRoute
 metadata: {name: r}
 spec:
@@ -126,8 +126,8 @@ spec:
     backendRefs: [{name: none, port: 80}]
 `))
 	mirrors := []MirrorFacts{
-		{1, BackendFacts{Weight: 1, Backend: BackendKey{name("default/s"), 81}, AppProtocol: "kubernetes.io/h2c"}},
-		{2, BackendFacts{Weight: 1, Backend: BackendKey{name("other/s"), 80}, Problem: &Problem{
+		{1, BackendFacts{Weight: 1, Backend: ServiceBackend(name("default/s"), 81), AppProtocol: "kubernetes.io/h2c"}},
+		{2, BackendFacts{Weight: 1, Backend: ServiceBackend(name("other/s"), 80), Problem: &Problem{
 			Reason: "RefNotPermitted",
 			Message: "spec.rules[0].filters[2].requestMirror.backendRef: no ReferenceGrant in namespace other allows a HTTPRoute " +
 				"in namespace default to refer to Service other/s",

@@ -12,20 +12,20 @@ import (
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// certificates resolves the certificateRefs of an HTTPS listener that terminates TLS. A reference that doesn't resolve
-// is left out, and the first of them is reported.
-func (g *Graph) certificates(gw *gwv1.Gateway, l *ListenerFacts) ([]CertificateFacts, *Problem) {
-	if l.Spec.Protocol != gwv1.HTTPSProtocolType || tlsNotTerminated(l) != nil {
+// certificates resolves the certificateRefs of a listener that terminates TLS. A reference that doesn't resolve is left out,
+// and the first of them is reported.
+func (g *Graph) certificates(l *ListenerFacts) ([]CertificateFacts, *Problem) {
+	if !terminatesTLS(l) {
 		return nil, nil
 	}
 	if l.Spec.TLS == nil || len(l.Spec.TLS.CertificateRefs) == 0 {
-		return nil, newProblem(gwv1.ListenerReasonInvalidCertificateRef, "%s: protocol HTTPS needs at least one",
-			l.field("tls.certificateRefs"))
+		return nil, newProblem(gwv1.ListenerReasonInvalidCertificateRef, "%s: protocol %s needs at least one",
+			l.field("tls.certificateRefs"), l.Spec.Protocol)
 	}
 	var resolved []CertificateFacts
 	var first *Problem
 	for i, ref := range l.Spec.TLS.CertificateRefs {
-		certificate, problem := g.certificate(gw.Namespace, ref)
+		certificate, problem := g.certificate(l.Key.Parent, ref)
 		if problem == nil {
 			resolved = append(resolved, certificate)
 		} else if first == nil {
@@ -39,16 +39,16 @@ func (g *Graph) certificates(gw *gwv1.Gateway, l *ListenerFacts) ([]CertificateF
 // unsupported resource or kind, or when the data within that resource is malformed. This reason must be used only when
 // the reference is allowed ... If the reference is not allowed, the reason RefNotPermitted must be used instead", also
 // for a Secret that doesn't exist: what is in a namespace is nobody's business without a grant.
-func (g *Graph) certificate(namespace string, ref gwv1.SecretObjectReference) (CertificateFacts, *Problem) {
+func (g *Graph) certificate(from Key, ref gwv1.SecretObjectReference) (CertificateFacts, *Problem) {
 	invalid := func(format string, args ...any) (CertificateFacts, *Problem) {
 		return CertificateFacts{}, newProblem(gwv1.ListenerReasonInvalidCertificateRef, format, args...)
 	}
-	target, known := secretOf(namespace, ref)
+	target, known := secretOf(from.Namespace, ref)
 	if !known {
 		return invalid("kind %s is not supported; refer to a Secret", groupKind(valueOr(ref.Group, ""), valueOr(ref.Kind, gwv1.Kind(KindSecret))))
 	}
-	if !g.permitted(KindGateway, namespace, target) {
-		return CertificateFacts{}, notPermitted(gwv1.ListenerReasonRefNotPermitted, KindGateway, namespace, target)
+	if !g.permitted(from.Kind, from.Namespace, target) {
+		return CertificateFacts{}, notPermitted(gwv1.ListenerReasonRefNotPermitted, from.Kind, from.Namespace, target)
 	}
 	secret := g.secrets[target.NamespacedName()]
 	if secret == nil {

@@ -9,7 +9,7 @@ import (
 // Merge adds what is dirty in other to d.
 func (d *Dirty) Merge(other Dirty) {
 	merge(&d.Statuses, other.Statuses)
-	merge(&d.Gateways, other.Gateways)
+	merge(&d.Scopes, other.Scopes)
 	merge(&d.VirtualHosts, other.VirtualHosts)
 	merge(&d.MeshHosts, other.MeshHosts)
 	merge(&d.Backends, other.Backends)
@@ -34,12 +34,16 @@ func mark[K comparable](set *map[K]struct{}, key K) {
 }
 
 func (d *Dirty) status(key Key)                       { mark(&d.Statuses, key) }
-func (d *Dirty) gateway(name types.NamespacedName)    { mark(&d.Gateways, name) }
+func (d *Dirty) scope(key Key)                        { mark(&d.Scopes, key) }
 func (d *Dirty) virtualHost(key VirtualHostKey)       { mark(&d.VirtualHosts, key) }
 func (d *Dirty) meshHost(key BackendKey)              { mark(&d.MeshHosts, key) }
 func (d *Dirty) backend(key BackendKey)               { mark(&d.Backends, key) }
 func (d *Dirty) reference(key Key)                    { mark(&d.References, key) }
 func (d *Dirty) gatewayStatus(n types.NamespacedName) { d.status(gatewayKey(n)) }
+
+func listenerSetKey(name types.NamespacedName) Key {
+	return Key{Kind: KindListenerSet, Namespace: name.Namespace, Name: name.Name}
+}
 
 func gatewayKey(name types.NamespacedName) Key {
 	return Key{Kind: KindGateway, Namespace: name.Namespace, Name: name.Name}

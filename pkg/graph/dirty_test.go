@@ -72,13 +72,13 @@ spec: {hostnames: [%s], parentRefs: [{name: gw, namespace: infra}], rules: [{bac
 		{"a new route", manifest("kind: HTTPRoute\nmetadata: {name: new, namespace: app}\nspec: {hostnames: [a.example.com], parentRefs: [{name: gw, namespace: infra}]}"),
 			[]string{"host 80/ a.example.com", "status Gateway infra/gw", "status HTTPRoute app/new"}},
 		{"a new hostname", manifest("kind: HTTPRoute\nmetadata: {name: new, namespace: app}\nspec: {hostnames: [new.example.com], parentRefs: [{name: gw, namespace: infra}]}"),
-			[]string{"gateway infra/gw", "host 80/ new.example.com", "status Gateway infra/gw", "status HTTPRoute app/new"}},
+			[]string{"scope Gateway infra/gw", "host 80/ new.example.com", "status Gateway infra/gw", "status HTTPRoute app/new"}},
 		{"another backend", manifest(fmt.Sprintf(routeA, "a.example.com", 81)), []string{"host 80/ a.example.com", "status HTTPRoute app/a"}},
 		{"another hostname", manifest(fmt.Sprintf(routeA, "b.example.com", 80)),
-			[]string{"gateway infra/gw", "host 80/ a.example.com", "host 80/ b.example.com", "status HTTPRoute app/a"}},
+			[]string{"scope Gateway infra/gw", "host 80/ a.example.com", "host 80/ b.example.com", "status HTTPRoute app/a"}},
 		{"the same route", manifest(fmt.Sprintf(routeA, "a.example.com", 80)), []string{"status HTTPRoute app/a"}},
 		{"a route gone", deletion(key(KindHTTPRoute, "app/a")),
-			[]string{"gateway infra/gw", "host 80/ a.example.com", "status Gateway infra/gw", "status HTTPRoute app/a"}},
+			[]string{"scope Gateway infra/gw", "host 80/ a.example.com", "status Gateway infra/gw", "status HTTPRoute app/a"}},
 		{"what was never there gone", deletion(key(KindHTTPRoute, "app/none")), nil},
 
 		{"a new ReferenceGrant", manifest(`
@@ -92,7 +92,7 @@ metadata: {name: g, namespace: backends}
 spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: other}], to: [{group: "", kind: Service}]}
 `), nil},
 		{"labels of a namespace", manifest("kind: Namespace\nmetadata: {name: app, labels: {team: b}}"),
-			[]string{"gateway infra/selective", "host 80/ c.example.com", "status Gateway infra/selective", "status HTTPRoute app/c"}},
+			[]string{"scope Gateway infra/selective", "host 80/ c.example.com", "status Gateway infra/selective", "status HTTPRoute app/c"}},
 		{"labels that decide nothing", manifest("kind: Namespace\nmetadata: {name: app, labels: {team: a, more: b}}"), nil},
 
 		{"appProtocol", manifest("kind: Service\nmetadata: {name: s, namespace: app}\nspec: {ports: [{name: p, port: 80}, {name: q, port: 81, appProtocol: grpc}]}"),
@@ -108,12 +108,12 @@ spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: oth
 			[]string{"backend app/s:80", "backend app/s:81"}},
 
 		{"another certificate", func(_ *testing.T, g *Graph) Dirty { return g.Apply(tlsSecret("infra/c", keyPairs().b)) },
-			[]string{"gateway infra/gw", "status Gateway infra/gw"}},
+			[]string{"scope Gateway infra/gw", "status Gateway infra/gw"}},
 		{"the same certificate", func(_ *testing.T, g *Graph) Dirty { return g.Apply(tlsSecret("infra/c", keyPairs().a)) }, nil},
 		{"a certificate gone", deletion(key(KindSecret, "infra/c")),
-			[]string{"gateway infra/gw", "host 443/https *", "status Gateway infra/gw"}},
+			[]string{"scope Gateway infra/gw", "host 443/https *", "status Gateway infra/gw"}},
 		{"a GatewayClass gone", deletion(key(KindGatewayClass, "/ours")),
-			[]string{"gateway infra/gw", "gateway infra/selective", "host 443/https *", "host 80/ *", "host 80/ *", "host 80/ a.example.com",
+			[]string{"scope Gateway infra/gw", "scope Gateway infra/selective", "host 443/https *", "host 80/ *", "host 80/ *", "host 80/ a.example.com",
 				"host 80/ b.example.com", "host 80/ c.example.com", "reference Secret infra/c", "status Gateway infra/gw", "status Gateway infra/selective",
 				"status GatewayClass ours", "status HTTPRoute app/a", "status HTTPRoute app/b", "status HTTPRoute app/c"}},
 		{"a Gateway of another class", manifest("kind: Gateway\nmetadata: {name: other, namespace: infra}\nspec: {gatewayClassName: none, listeners: [{name: http, port: 80, protocol: HTTP}]}"),
@@ -125,7 +125,7 @@ spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: oth
 			g := graphOf(t, ourClass)
 			g.Apply(tlsSecret("infra/c", keyPairs().a))
 			apply(t, g, base)
-			if diff := cmp.Diff(test.want, describe(test.change(t, g))); diff != "" {
+			if diff := cmp.Diff(slices.Sorted(slices.Values(test.want)), describe(test.change(t, g))); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -146,8 +146,8 @@ func describe(d Dirty) []string {
 	for k := range d.Statuses {
 		list = append(list, "status "+k.String())
 	}
-	for n := range d.Gateways {
-		list = append(list, "gateway "+n.String())
+	for k := range d.Scopes {
+		list = append(list, "scope "+k.String())
 	}
 	for k := range d.VirtualHosts {
 		list = append(list, fmt.Sprintf("host %d/%s %s", k.Table.Port, k.Table.Listener, k.Domain))
@@ -168,10 +168,10 @@ func describe(d Dirty) []string {
 func TestDirtyMerge(t *testing.T) {
 	t.Parallel()
 	a, b, host := key(KindHTTPRoute, "app/a"), key(KindHTTPRoute, "app/b"), VirtualHostKey{Domain: "a"}
-	port := BackendKey{name("app/s"), 80}
+	port := ServiceBackend(name("app/s"), 80)
 	var d, first, second Dirty
 	first.status(a)
-	first.gateway(name("infra/gw"))
+	first.scope(key(KindGateway, "infra/gw"))
 	second.status(b)
 	second.virtualHost(host)
 	second.meshHost(port)
@@ -179,9 +179,9 @@ func TestDirtyMerge(t *testing.T) {
 	second.reference(key(KindSecret, "infra/c"))
 	d.Merge(first)
 	d.Merge(second)
-	want := []string{"backend app/s:80", "gateway infra/gw", "host 0/ a", "mesh app/s:80", "reference Secret infra/c",
+	want := []string{"backend app/s:80", "scope Gateway infra/gw", "host 0/ a", "mesh app/s:80", "reference Secret infra/c",
 		"status HTTPRoute app/a", "status HTTPRoute app/b"}
-	if diff := cmp.Diff(want, describe(d)); diff != "" {
+	if diff := cmp.Diff(slices.Sorted(slices.Values(want)), describe(d)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if len(first.Statuses) != 1 {
@@ -214,18 +214,18 @@ func TestDirtyListeners(t *testing.T) {
 		want                []string
 	}{
 		{"another name", "{name: a, port: 80, protocol: HTTP}", "{name: b, port: 80, protocol: HTTP}",
-			[]string{"gateway default/gw", "status Gateway default/gw", "status HTTPRoute default/r"}},
+			[]string{"scope Gateway default/gw", "status Gateway default/gw", "status HTTPRoute default/r"}},
 		{"another protocol", "{name: a, port: 80, protocol: HTTP}", "{name: a, port: 80, " + https + "}",
-			[]string{"gateway default/gw", "host 80/ *", "host 80/a *", "reference Secret default/c", "status Gateway default/gw"}},
+			[]string{"scope Gateway default/gw", "host 80/ *", "host 80/a *", "reference Secret default/c", "status Gateway default/gw"}},
 		{"hostnames swapped", "{name: a, port: 443, hostname: a.b, " + https + "}, {name: b, port: 443, hostname: '*.b', " + https + "}",
 			"{name: a, port: 443, hostname: '*.b', " + https + "}, {name: b, port: 443, hostname: a.b, " + https + "}",
-			[]string{"gateway default/gw", "host 443/a *.b", "host 443/a a.b", "host 443/b *.b", "host 443/b a.b",
+			[]string{"scope Gateway default/gw", "host 443/a *.b", "host 443/a a.b", "host 443/b *.b", "host 443/b a.b",
 				"status Gateway default/gw", "status HTTPRoute default/r"}},
 		{"hostnames swapped, without routes", "{name: a, port: 443, hostname: a.b, " + empty + "}, {name: b, port: 443, hostname: '*.b', " + empty + "}",
 			"{name: a, port: 443, hostname: '*.b', " + empty + "}, {name: b, port: 443, hostname: a.b, " + empty + "}",
-			[]string{"gateway default/gw", "host 443/a *.b", "host 443/a a.b", "host 443/b *.b", "host 443/b a.b", "status Gateway default/gw"}},
+			[]string{"scope Gateway default/gw", "host 443/a *.b", "host 443/a a.b", "host 443/b *.b", "host 443/b a.b", "status Gateway default/gw"}},
 		{"certificates", "{name: a, port: 443, " + https + "}", "{name: a, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: c}, {name: none}]}}",
-			[]string{"gateway default/gw", "reference Secret default/none", "status Gateway default/gw"}},
+			[]string{"scope Gateway default/gw", "reference Secret default/none", "status Gateway default/gw"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -233,7 +233,7 @@ func TestDirtyListeners(t *testing.T) {
 			g := graphOf(t, ourClass)
 			g.Apply(tlsSecret("default/c", keyPairs().a))
 			apply(t, g, gateway(test.before)+route)
-			if diff := cmp.Diff(test.want, describe(apply(t, g, gateway(test.after)))); diff != "" {
+			if diff := cmp.Diff(slices.Sorted(slices.Values(test.want)), describe(apply(t, g, gateway(test.after)))); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			fresh := graphOf(t, ourClass, gateway(test.after)+route)

@@ -33,10 +33,17 @@ type GatewayFacts struct {
 	Managed bool
 	// ClassMissing says that the class doesn't exist, so that the Gateway is nobody's.
 	ClassMissing bool
-	// Listeners are in the order of spec.listeners.
+	// Scope is what the Gateway is served in; see TableKey.
+	Scope Key
+	// Fleet is what spec.infrastructure.parametersRef, or else that of the class, refers to; nil if there is none.
+	Fleet *EnvoyFleetFacts
+	// Listeners are those of spec.listeners, and then those of the ListenerSets that are attached, in the order of
+	// precedence; ListenerFacts.Key says whose each is.
 	Listeners []*ListenerFacts
-	// AttachedRoutes counts, for each of Listeners, the routes that are accepted there.
+	// AttachedRoutes counts, for each listener of spec.listeners, the routes that are accepted there.
 	AttachedRoutes []int32
+	// AttachedListenerSets counts the ListenerSets that are attached and accepted.
+	AttachedListenerSets int32
 	// Unaccepted: Invalid, InvalidParameters, UnsupportedAddress; ListenersNotValid when no listener is valid.
 	Unaccepted *Problem
 	// SomeListenersInvalid: the Gateway is accepted, with reason ListenersNotValid.
@@ -57,6 +64,8 @@ type GatewayFacts struct {
 
 // ListenerFacts is what is true of a listener whatever routes there are.
 type ListenerFacts struct {
+	Key ListenerKey
+	// Spec is the entry in spec.listeners of the Gateway or the ListenerSet.
 	Spec  *gwv1.Listener
 	Index int // in spec.listeners
 	// Hostname is spec.hostname in lower case; empty matches every host.
@@ -75,7 +84,7 @@ type ListenerFacts struct {
 	Unprogrammed *Problem
 	// Overlapping: OverlappingHostnames, the positive finding behind the OverlappingTLSConfig condition.
 	Overlapping *Problem
-	// Certificates are the resolved certificateRefs of an HTTPS listener that terminates TLS, in their order.
+	// Certificates are the resolved certificateRefs of a listener that terminates TLS, in their order.
 	Certificates []CertificateFacts
 	// ClientValidation is what an HTTPS listener asks of its clients' certificates; nil if it asks for none.
 	ClientValidation *ClientValidationFacts
@@ -88,13 +97,18 @@ type CertificateFacts struct {
 	Key    []byte // PEM, from tls.key
 }
 
-// RouteFacts is what is true of an HTTPRoute or a GRPCRoute.
+// RouteFacts is what is true of a route.
 type RouteFacts struct {
 	Key Key
-	// HTTP or GRPC: exactly one is set.
+	// Exactly one of these is set: the route, by its kind.
 	HTTP *gwv1.HTTPRoute
 	GRPC *gwv1.GRPCRoute
-	// Parents are in the order of spec.parentRefs, unmanaged ones included.
+	TLS  *gwv1.TLSRoute
+	TCP  *gwv1.TCPRoute
+	UDP  *gwv1.UDPRoute
+	// Refs are spec.parentRefs, and then references to the default Gateways that the route uses and doesn't name.
+	Refs []gwv1.ParentReference
+	// Parents are in the order of Refs, unmanaged ones included.
 	Parents []ParentFacts
 	// Rules are in the order of spec.rules.
 	Rules []RuleFacts
@@ -117,13 +131,14 @@ type ParentFacts struct {
 	Missing bool
 	// ClassMissing says that the parent is a Gateway whose class does not exist.
 	ClassMissing bool
-	// Gateway or Service: the target of the reference, by kind; at most one is set.
-	Gateway *types.NamespacedName
-	Service *types.NamespacedName
+	// The target of the reference, by kind; at most one is set.
+	Gateway     *types.NamespacedName
+	ListenerSet *types.NamespacedName
+	Service     *types.NamespacedName
 	// Unaccepted: NotAllowedByListeners, NoMatchingListenerHostname, NoMatchingParent (also of a Missing parent),
 	// UnsupportedValue, IncompatibleFilters.
 	Unaccepted *Problem
-	// Attachments are the listeners of the Gateway that accept the route; empty if Unaccepted.
+	// Attachments are the listeners of the parent that accept the route; empty if Unaccepted.
 	Attachments []Attachment
 	// ServicePorts are the ports of the parent Service that the route governs; empty if Unaccepted.
 	ServicePorts []int32
@@ -134,8 +149,11 @@ type ParentFacts struct {
 
 // Attachment is a listener that accepts a route.
 type Attachment struct {
-	Listener gwv1.SectionName
-	// Hostnames are the intersections of the route's hostnames with the listener's, "*" when both match everything.
+	Listener ListenerKey
+	// Gateway is the one whose listener it is, by a ListenerSet or not.
+	Gateway types.NamespacedName
+	// Hostnames are the intersections of the route's hostnames with the listener's, "*" when both match everything. A
+	// TCPRoute or a UDPRoute has none.
 	Hostnames []string
 }
 
@@ -152,6 +170,23 @@ type VirtualHostFacts struct {
 	// ClientCertificate is the Secret with the certificate that the Gateway shows to backends that use TLS; without a
 	// name if there is none.
 	ClientCertificate types.NamespacedName
+}
+
+// ScopeFacts is what the nodes of a scope are configured by.
+type ScopeFacts struct {
+	Key Key
+	// Gateways are those that are managed, in the order of precedence: one, unless they are merged.
+	Gateways []*GatewayFacts
+	// Streams are those of listeners that are programmed, in the order of the listeners and by domain. A TLS listener has one
+	// for its own hostname, with or without routes.
+	Streams []StreamFacts
+}
+
+// StreamFacts is what a listener forwards without reading HTTP, and the routes that may say where to, the oldest first: "only
+// the oldest gets traffic". Without any that has a backend, connections are closed, and packets dropped.
+type StreamFacts struct {
+	Key    StreamKey
+	Routes []*RouteFacts
 }
 
 // MeshHostFacts is a port of a Service as mesh clients see it: the routes that name the Service as their parent, the
@@ -180,8 +215,8 @@ type ServicePortFacts struct {
 // Dirty is what may have changed through a change to the graph. Readers look each entry up again; one that is gone by
 // then has to be removed from what they keep.
 type Dirty struct {
-	Statuses     map[Key]struct{}                  // GatewayClasses, Gateways, routes and policies whose facts may be others
-	Gateways     map[types.NamespacedName]struct{} // Gateways whose Envoy listeners, secrets or set of virtual hosts may be others
+	Statuses     map[Key]struct{} // objects with a status whose facts may be others
+	Scopes       map[Key]struct{} // scopes whose Envoy listeners, secrets or set of virtual hosts may be others
 	VirtualHosts map[VirtualHostKey]struct{}
 	MeshHosts    map[BackendKey]struct{}
 	Backends     map[BackendKey]struct{} // ports of Services whose protocol or endpoints may be others

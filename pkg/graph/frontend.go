@@ -173,7 +173,7 @@ func (g *Graph) clientCertificate(gw *gwv1.Gateway) (*CertificateFacts, *Problem
 	if ref == nil {
 		return nil, nil
 	}
-	c, problem := g.certificate(gw.Namespace, *ref)
+	c, problem := g.certificate(gatewayKey(namespacedName(gw)), *ref)
 	if problem == nil {
 		return &c, nil
 	}
@@ -184,8 +184,8 @@ func (g *Graph) clientCertificate(gw *gwv1.Gateway) (*CertificateFacts, *Problem
 	return nil, problem.in("spec.tls.backend.clientCertificateRef")
 }
 
-// clientCertificate names the Secret with the certificate that a Gateway shows to backends, if there is one.
-func (f *GatewayFacts) clientCertificate() types.NamespacedName {
+// ClientCertificateSecret names the Secret with the certificate that a Gateway shows to backends, without a name if there is none.
+func (f *GatewayFacts) ClientCertificateSecret() types.NamespacedName {
 	if f == nil || f.ClientCertificate == nil {
 		return types.NamespacedName{}
 	}

@@ -124,7 +124,7 @@ spec:
 			if reason(f.Unresolved) != test.unresolved || f.Unaccepted != nil || f.Unprogrammed != nil {
 				t.Errorf("Unresolved %+v, want %q; Unaccepted %+v, Unprogrammed %+v", f.Unresolved, test.unresolved, f.Unaccepted, f.Unprogrammed)
 			}
-			host := g.VirtualHost(g.VirtualHosts(name("default/gw"))[0])
+			host := g.VirtualHost(g.VirtualHosts(key(KindGateway, "default/gw"))[0])
 			got := ""
 			if host.ClientCertificate.Name != "" {
 				got = host.ClientCertificate.String()

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,10 +13,11 @@ import (
 )
 
 type gatewayNode struct {
-	facts  *GatewayFacts // AttachedRoutes is filled in when asked for
-	served []servedListener
-	hosts  map[VirtualHostKey]bool // those that there are without any route; true if requests for it are misdirected
-	needs  []Key                   // sorted
+	object *gwv1.Gateway
+	scope  Key
+	fleet  types.NamespacedName // without a name if it refers to none
+	facts  *GatewayFacts        // AttachedRoutes is filled in when asked for; nil until its scope has been looked at
+	needs  []Key                // sorted
 }
 
 // Gateway returns what is true of the Gateway, or nil if there is no such Gateway.
@@ -41,25 +43,44 @@ func (g *Graph) Gateways() []types.NamespacedName {
 
 // PreviewGateway returns what would be true of gw if it were written now. Nothing changes.
 func (g *Graph) PreviewGateway(gw *gwv1.Gateway) *GatewayFacts {
-	facts := g.evalGateway(gw)
+	scope, _ := g.scopeOf(gw)
+	name := namespacedName(gw)
+	facts := g.evalScope(scope, overlay{gateway: gw}).gateway(name)
 	if !facts.Managed {
 		return facts
 	}
-	name := namespacedName(gw)
-	if node := g.gateways[name]; node != nil && sameForRoutes(node.facts, facts) {
+	if node := g.gateways[name]; node != nil && sameForRoutes(node.facts, facts) && isDefault(node.facts) == isDefault(facts) {
 		return g.withAttachedRoutes(facts)
 	}
-	counts := map[gwv1.SectionName]int32{}
-	for route := range g.routesByGateway[name] {
-		for _, listener := range g.acceptedBy(facts, name, route.facts) {
-			counts[listener]++
+	facts.AttachedRoutes = g.countRoutes(gatewayKey(name), facts, facts.own())
+	return facts
+}
+
+// countRoutes returns how many routes each of the listeners of a parent would accept, by whichever of their parentRefs.
+func (g *Graph) countRoutes(parent Key, gw *GatewayFacts, listeners []*ListenerFacts) []int32 {
+	if len(listeners) == 0 {
+		return nil
+	}
+	counts := make([]int32, len(listeners))
+	count := func(f *RouteFacts, refs []gwv1.ParentReference) {
+		accepted := g.acceptedBy(gw, parent, listeners, f, refs)
+		for i, l := range listeners {
+			if slices.Contains(accepted, l.Key) {
+				counts[i]++
+			}
 		}
 	}
-	facts.AttachedRoutes = make([]int32, len(facts.Listeners))
-	for i, l := range facts.Listeners {
-		facts.AttachedRoutes[i] = counts[l.Spec.Name]
+	for route := range g.routesByParent[parent] {
+		count(route.facts, route.facts.route().common().ParentRefs)
 	}
-	return facts
+	if isDefault(gw) && parent.Kind == KindGateway {
+		for route := range g.defaultRoutes {
+			if !names(route.facts, parent) {
+				count(route.facts, []gwv1.ParentReference{defaultRef(parent.NamespacedName())})
+			}
+		}
+	}
+	return counts
 }
 
 // withAttachedRoutes copies facts and adds the routes that the listeners have accepted. "AttachedRoutes ... MUST be set
@@ -69,106 +90,128 @@ func (g *Graph) withAttachedRoutes(facts *GatewayFacts) *GatewayFacts {
 		return facts
 	}
 	c := *facts
-	name := namespacedName(facts.Object)
-	c.AttachedRoutes = make([]int32, len(c.Listeners))
-	for i, l := range c.Listeners {
-		c.AttachedRoutes[i] = g.attached[listenerKey{name, l.Spec.Name}]
-	}
+	c.AttachedRoutes = g.attachedTo(c.own())
 	return &c
+}
+
+// attachedTo returns how many routes each of the listeners has accepted.
+func (g *Graph) attachedTo(listeners []*ListenerFacts) []int32 {
+	var counts []int32
+	for _, l := range listeners {
+		counts = append(counts, g.attached[l.Key])
+	}
+	return counts
 }
 
 func (g *Graph) setGateway(name types.NamespacedName, gw *gwv1.Gateway, d *Dirty) {
 	d.gatewayStatus(name)
-	old := g.gateways[name]
-	if old != nil && gw != nil && reflect.DeepEqual(old.facts.Object.Spec, gw.Spec) {
-		old.facts = old.facts.withObject(gw)
+	node := g.gateways[name]
+	if node != nil && gw != nil && sameForScope(node.object, gw) {
+		node.object, node.facts = gw, node.facts.withObject(gw)
 		return
 	}
-	if old != nil {
-		g.indexGateway(old.facts.Object, false)
+	scopes := map[Key]struct{}{}
+	if node != nil {
+		g.indexGateway(node.object, false)
+		scopes[node.scope] = struct{}{}
 	}
 	if gw == nil {
-		g.replaceGateway(name, nil, d)
-		return
+		g.enroll(name, node, false, d)
+		g.dropGateway(name, node, d)
+	} else {
+		if node == nil {
+			node = &gatewayNode{}
+			g.gateways[name] = node
+		}
+		node.object = gw
+		g.indexGateway(gw, true)
+		g.enroll(name, node, true, d)
+		scopes[node.scope] = struct{}{}
 	}
-	g.indexGateway(gw, true)
-	g.replaceGateway(name, g.evalGateway(gw), d)
+	for _, scope := range slices.SortedFunc(maps.Keys(scopes), compareKeys) {
+		g.refreshScope(scope, d)
+	}
+	if gw == nil {
+		g.followDefault(name, false, d)
+		g.reattachRoutes(gatewayKey(name), d)
+		for set := range g.setsByGateway[name] {
+			g.reattachRoutes(listenerSetKey(set), d)
+		}
+	}
+}
+
+// sameForScope compares what facts depend on: the spec, the age for precedence, and the addresses that the Gateway has been
+// given, of which it keeps those of a pool.
+func sameForScope(a, b *gwv1.Gateway) bool {
+	return a.CreationTimestamp.Equal(&b.CreationTimestamp) && reflect.DeepEqual(a.Spec, b.Spec) &&
+		reflect.DeepEqual(a.Status.Addresses, b.Status.Addresses)
+}
+
+// dropGateway forgets a Gateway, and leaves its ListenerSets without a parent.
+func (g *Graph) dropGateway(name types.NamespacedName, node *gatewayNode, d *Dirty) {
+	delete(g.gateways, name)
+	g.changeNeeds(node.needs, nil, d)
+	if node.facts.Managed {
+		d.scope(node.scope)
+	}
+	for set := range g.setsByGateway[name] {
+		g.replaceListenerSet(g.beginListenerSet(g.listenerSets[set].object, nil), d)
+	}
 }
 
 // indexGateway adds or removes the edges from a Gateway to what its facts depend on.
 func (g *Graph) indexGateway(gw *gwv1.Gateway, present bool) {
-	name := namespacedName(gw)
-	g.gatewaysByClass.edit(present, string(gw.Spec.GatewayClassName), name)
-	refer := func(by index[types.NamespacedName, types.NamespacedName], namespace *gwv1.Namespace, object gwv1.ObjectName) {
-		target := types.NamespacedName{Namespace: namespaceOr(namespace, gw.Namespace), Name: string(object)}
-		by.edit(present, target, name)
-		if target.Namespace != gw.Namespace {
-			g.gatewaysAcross.edit(present, crossing{KindGateway, gw.Namespace, target.Namespace}, name)
-		}
-	}
+	key := gatewayKey(namespacedName(gw))
+	g.gatewaysByClass.edit(present, string(gw.Spec.GatewayClassName), namespacedName(gw))
 	for i := range gw.Spec.Listeners {
-		if tls := gw.Spec.Listeners[i].TLS; tls != nil {
-			for _, ref := range tls.CertificateRefs {
-				refer(g.gatewaysBySecret, ref.Namespace, ref.Name)
-			}
-		}
+		g.indexCertificates(key, gw.Spec.Listeners[i].TLS, present)
 	}
 	if ref := clientCertificateRef(gw); ref != nil {
-		refer(g.gatewaysBySecret, ref.Namespace, ref.Name)
+		g.indexReference(g.listenersBySecret, key, ref.Namespace, ref.Name, present)
 	}
 	for _, frontend := range frontends(gw) {
 		for _, ref := range frontend.validation.CACertificateRefs {
-			refer(g.gatewaysByConfigMap, ref.Namespace, ref.Name)
+			g.indexReference(g.listenersByConfigMap, key, ref.Namespace, ref.Name, present)
 		}
 	}
 }
 
-// refreshGateway looks at a Gateway again after something that it refers to has changed.
-func (g *Graph) refreshGateway(name types.NamespacedName, d *Dirty) {
-	g.replaceGateway(name, g.evalGateway(g.gateways[name].facts.Object), d)
-}
-
-// replaceGateway puts facts in place of what was known of a Gateway, and follows what that changes for its virtual
-// hosts and routes. Nil facts mean that the Gateway is gone.
-func (g *Graph) replaceGateway(name types.NamespacedName, facts *GatewayFacts, d *Dirty) {
-	var before, after gatewayNode
-	if node := g.gateways[name]; node != nil {
-		before = *node
-	}
-	if facts == nil {
-		delete(g.gateways, name)
-	} else {
-		after = gatewayNode{facts: facts, served: servedListeners(facts), needs: g.gatewayNeeds(facts.Object)}
-		after.hosts = listenerHosts(after.served)
-		g.gateways[name] = &after
-	}
-	g.changeNeeds(before.needs, after.needs, d)
-	if sameGateway(before.facts, after.facts) {
+// indexCertificates adds or removes the edges from what has a listener to the listener's certificates.
+func (g *Graph) indexCertificates(from Key, tls *gwv1.ListenerTLSConfig, present bool) {
+	if tls == nil {
 		return
 	}
+	for _, ref := range tls.CertificateRefs {
+		g.indexReference(g.listenersBySecret, from, ref.Namespace, ref.Name, present)
+	}
+}
+
+// indexReference adds or removes an edge from a Gateway or a ListenerSet to a Secret or a ConfigMap.
+func (g *Graph) indexReference(by index[types.NamespacedName, Key], from Key, namespace *gwv1.Namespace, name gwv1.ObjectName, present bool) {
+	target := types.NamespacedName{Namespace: namespaceOr(namespace, from.Namespace), Name: string(name)}
+	by.edit(present, target, from)
+	if target.Namespace != from.Namespace {
+		g.listenersAcross.edit(present, crossing{from.Kind, from.Namespace, target.Namespace}, from)
+	}
+}
+
+// replaceGateway puts facts in place of what was known of a Gateway.
+func (g *Graph) replaceGateway(facts *GatewayFacts, d *Dirty) change {
+	name := namespacedName(facts.Object)
+	node := g.gateways[name]
+	before := node.facts
+	node.facts = facts
+	needs := g.gatewayNeeds(facts)
+	g.changeNeeds(node.needs, needs, d)
+	node.needs = needs
+	if sameGateway(before, facts) {
+		return change{}
+	}
 	d.gatewayStatus(name)
-	if isManaged(before.facts) || isManaged(after.facts) {
-		d.gateway(name)
-	}
-	for key := range before.hosts {
-		if _, kept := after.hosts[key]; !kept {
-			d.virtualHost(key)
-		}
-	}
-	for key, misdirected := range after.hosts {
-		if was, kept := before.hosts[key]; !kept || was != misdirected {
-			d.virtualHost(key)
-		}
-	}
-	if before.facts.clientCertificate() != after.facts.clientCertificate() {
-		for key := range g.hostRoutes[name] {
-			d.virtualHost(key)
-		}
-	}
-	if !sameForRoutes(before.facts, after.facts) {
-		for route := range g.routesByGateway[name] {
-			g.reattachRoute(route, d)
-		}
+	return change{
+		shown:             isManaged(before) || isManaged(facts),
+		forRoutes:         !sameForRoutes(before, facts),
+		clientCertificate: before.ClientCertificateSecret() != facts.ClientCertificateSecret(),
 	}
 }
 
@@ -196,10 +239,14 @@ func sameForRoutes(a, b *GatewayFacts) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return a.Managed == b.Managed && a.ClassMissing == b.ClassMissing && slices.EqualFunc(a.Listeners, b.Listeners, func(x, y *ListenerFacts) bool {
-		return x.Spec.Name == y.Spec.Name && x.Spec.Port == y.Spec.Port && x.Spec.Protocol == y.Spec.Protocol &&
+	return a.Managed == b.Managed && a.ClassMissing == b.ClassMissing && a.Scope == b.Scope && sameListenersForRoutes(a.Listeners, b.Listeners)
+}
+
+func sameListenersForRoutes(a, b []*ListenerFacts) bool {
+	return slices.EqualFunc(a, b, func(x, y *ListenerFacts) bool {
+		return x.Key == y.Key && x.Spec.Port == y.Spec.Port && x.Spec.Protocol == y.Spec.Protocol &&
 			x.Hostname == y.Hostname && (x.Unprogrammed == nil) == (y.Unprogrammed == nil) &&
-			reflect.DeepEqual(x.Spec.AllowedRoutes, y.Spec.AllowedRoutes)
+			reflect.DeepEqual(x.SupportedKinds, y.SupportedKinds) && reflect.DeepEqual(x.Spec.AllowedRoutes, y.Spec.AllowedRoutes)
 	})
 }
 
@@ -208,24 +255,34 @@ func (f *GatewayFacts) withObject(gw *gwv1.Gateway) *GatewayFacts {
 	c := *f
 	c.Object = gw
 	c.Listeners = slices.Clone(f.Listeners)
-	for i, l := range c.Listeners {
-		lc := *l
-		lc.Spec = &gw.Spec.Listeners[i]
-		c.Listeners[i] = &lc
+	for i := range gw.Spec.Listeners {
+		if i < len(c.Listeners) { // a Gateway that isn't managed has none
+			l := *c.Listeners[i]
+			l.Spec = &gw.Spec.Listeners[i]
+			c.Listeners[i] = &l
+		}
 	}
 	return &c
 }
 
-func (g *Graph) evalGateway(gw *gwv1.Gateway) *GatewayFacts {
+// beginGateway finds what is true of a Gateway before its listeners are looked at.
+func (g *Graph) beginGateway(gw *gwv1.Gateway, scope Key) *GatewayFacts {
 	class := g.GatewayClass(string(gw.Spec.GatewayClassName))
-	f := &GatewayFacts{Object: gw, ClassMissing: class == nil, Managed: class != nil && class.Managed}
-	if !f.Managed {
-		return f
+	f := &GatewayFacts{Object: gw, ClassMissing: class == nil, Managed: class != nil && class.Managed, Scope: scope}
+	if f.Managed {
+		f.Fleet = g.fleetOf(gw, class.Object)
 	}
-	f.Listeners = g.evalListeners(gw)
-	f.Unaccepted = firstProblem(classNotAccepted(class), gatewayParameters(gw), unsupportedAddress(gw), noListenerValid(f.Listeners))
+	return f
+}
+
+// finishGateway finds what is true of a Gateway of which the listeners are known.
+func (g *Graph) finishGateway(f *GatewayFacts) {
+	gw := f.Object
+	own := f.own()
+	class := g.GatewayClass(string(gw.Spec.GatewayClassName))
+	f.Unaccepted = firstProblem(classNotAccepted(class), g.gatewayParameters(gw), unsupportedAddress(gw), noListenerValid(own))
 	if f.Unaccepted == nil {
-		f.SomeListenersInvalid = someListenersInvalid(f.Listeners)
+		f.SomeListenersInvalid = someListenersInvalid(own)
 	}
 	f.Addresses = boundAddresses(gw)
 	f.Unprogrammed = firstProblem(notAccepted(f), addressNotAssigned(gw), addressNotUsable(gw))
@@ -236,23 +293,29 @@ func (g *Graph) evalGateway(gw *gwv1.Gateway) *GatewayFacts {
 	}
 	var clientCertificate *Problem
 	f.ClientCertificate, clientCertificate = g.clientCertificate(gw)
-	f.Unresolved = firstProblem(clientCertificate, listenersNotResolved(f.Listeners))
+	f.Unresolved = firstProblem(clientCertificate, listenersNotResolved(own))
 	f.InsecureFrontend = insecureFrontend(gw)
 	f.Warnings = append(gatewayWarnings(gw), unusedFrontends(gw)...)
-	return f
+}
+
+// own are the listeners of spec.listeners.
+func (f *GatewayFacts) own() []*ListenerFacts {
+	return f.Listeners[:min(len(f.Object.Spec.Listeners), len(f.Listeners))]
 }
 
 // gatewayParameters: "If the referent cannot be found, refers to an unsupported kind, or when the data within that
 // resource is malformed, the Gateway SHOULD be rejected with the Accepted status condition set to False and an
-// InvalidParameters reason." No kind of parameters is supported.
-func gatewayParameters(gw *gwv1.Gateway) *Problem {
-	if gw.Spec.Infrastructure == nil || gw.Spec.Infrastructure.ParametersRef == nil {
+// InvalidParameters reason."
+func (g *Graph) gatewayParameters(gw *gwv1.Gateway) *Problem {
+	ref := gatewayParametersRef(gw)
+	if ref == nil {
 		return nil
 	}
-	ref := gw.Spec.Infrastructure.ParametersRef
-	return newProblem(gwv1.GatewayReasonInvalidParameters,
-		"spec.infrastructure.parametersRef: kind %s is not supported; no parameters are, so remove the reference",
-		groupKind(ref.Group, ref.Kind))
+	p := g.fleetProblem(ref.Group, ref.Kind, types.NamespacedName{Namespace: gw.Namespace, Name: ref.Name})
+	if p == "" {
+		return nil
+	}
+	return newProblem(gwv1.GatewayReasonInvalidParameters, "spec.infrastructure.parametersRef: %s", p)
 }
 
 // noListenerValid: "At least one distinct Listener MUST be present, or else the Gateway effectively contains no
@@ -340,13 +403,6 @@ func listenersNotResolved(listeners []*ListenerFacts) *Problem {
 func gatewayWarnings(gw *gwv1.Gateway) []string {
 	var warnings []string
 	warn := func(field, why string) { warnings = append(warnings, field+" has no effect: "+why) }
-	if allowed := gw.Spec.AllowedListeners; allowed != nil && allowed.Namespaces != nil && allowed.Namespaces.From != nil &&
-		*allowed.Namespaces.From != gwv1.NamespacesFromNone {
-		warn("spec.allowedListeners", "ListenerSets are not supported")
-	}
-	if scope := gw.Spec.DefaultScope; scope != "" && scope != gwv1.GatewayDefaultScopeNone {
-		warn("spec.defaultScope", "default Gateways are not supported")
-	}
 	if infra := gw.Spec.Infrastructure; infra != nil {
 		if len(infra.Labels) > 0 {
 			warn("spec.infrastructure.labels", "no objects are created for a Gateway")
@@ -369,7 +425,7 @@ func (g *Graph) setSecret(name types.NamespacedName, secret *corev1.Secret, d *D
 	if sameSecret(old, secret) {
 		return
 	}
-	for gateway := range g.gatewaysBySecret[name] {
-		g.refreshGateway(gateway, d)
+	for key := range g.listenersBySecret[name] {
+		g.refreshListeners(key, d)
 	}
 }

@@ -51,7 +51,7 @@ func TestGateway(t *testing.T) {
 	t.Parallel()
 	const (
 		http = "listeners: [{name: http, port: 80, protocol: HTTP}]"
-		bad  = "listeners: [{name: tcp, port: 80, protocol: TCP}]"
+		bad  = "listeners: [{name: other, port: 80, protocol: example.com/QUIC}]"
 	)
 	type want struct {
 		Unaccepted, SomeListenersInvalid, Unprogrammed, Unresolved string
@@ -66,7 +66,7 @@ func TestGateway(t *testing.T) {
 		{"valid", http, want{}},
 		{"no listener", "listeners: []", want{Unaccepted: "ListenersNotValid", Unprogrammed: "Invalid"}},
 		{"no listener valid", bad, want{Unaccepted: "ListenersNotValid", Unprogrammed: "Invalid", Listener: "Invalid"}},
-		{"some listeners invalid", "listeners: [{name: http, port: 80, protocol: HTTP}, {name: tcp, port: 81, protocol: TCP}]",
+		{"some listeners invalid", "listeners: [{name: http, port: 80, protocol: HTTP}, {name: other, port: 81, protocol: example.com/QUIC}]",
 			want{SomeListenersInvalid: "ListenersNotValid"}},
 		{"no listener resolved", "listeners: [{name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: none}]}}]",
 			want{Unprogrammed: "Invalid", Unresolved: "ListenersNotResolved", Listener: "Invalid"}},
@@ -91,9 +91,9 @@ func TestGateway(t *testing.T) {
 		{"no client certificate", http + "\n  tls: {backend: {}}", want{}},
 		{"client validation without HTTPS", http + "\n  tls: {frontend: {default: {validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}]}}}}", want{Warnings: 1}},
 		{"client validation of a port without HTTPS", http + "\n  tls: {frontend: {default: {}, perPort: [{port: 80, tls: {validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}]}}}]}}", want{Warnings: 1}},
-		{"ListenerSets", http + "\n  allowedListeners: {namespaces: {from: Same}}", want{Warnings: 1}},
+		{"ListenerSets", http + "\n  allowedListeners: {namespaces: {from: Same}}", want{}},
 		{"no ListenerSets", http + "\n  allowedListeners: {namespaces: {from: None}}", want{}},
-		{"default scope", http + "\n  defaultScope: All", want{Warnings: 1}},
+		{"default scope", http + "\n  defaultScope: All", want{}},
 		{"no default scope", http + "\n  defaultScope: None", want{}},
 		{"TLS options", "listeners: [{name: https, port: 443, protocol: HTTPS, tls: {options: {example.com/min: '1.3'}}}]",
 			want{Unprogrammed: "Invalid", Unresolved: "ListenersNotResolved", Listener: "Invalid", Warnings: 1}},
@@ -114,7 +114,7 @@ func TestGateway(t *testing.T) {
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if f.Unprogrammed != nil && len(g.VirtualHosts(name("default/gw"))) > 0 {
+			if f.Unprogrammed != nil && len(g.VirtualHosts(key(KindGateway, "default/gw"))) > 0 {
 				t.Error("a Gateway that isn't programmed has virtual hosts")
 			}
 			for _, w := range f.Warnings {
@@ -143,7 +143,7 @@ kind: HTTPRoute
 metadata: {name: invalid}
 spec:
   parentRefs: [{name: gw}]
-  rules: [{filters: [{type: CORS, cors: {}}]}]
+  rules: [{filters: [{type: ExtensionRef}]}]
 `)
 	if diff := cmp.Diff([]int32{1}, g.Gateway(name("default/gw")).AttachedRoutes); diff != "" {
 		t.Errorf("AttachedRoutes (-want +got):\n%s", diff)

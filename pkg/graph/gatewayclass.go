@@ -3,6 +3,7 @@ package graph
 import (
 	"reflect"
 
+	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -12,22 +13,33 @@ func (g *Graph) GatewayClass(name string) *GatewayClassFacts {
 	if class == nil {
 		return nil
 	}
-	return evalGatewayClass(class)
+	return g.evalGatewayClass(class)
 }
 
 // PreviewGatewayClass returns what would be true of class if it were written now. Nothing changes.
 func (g *Graph) PreviewGatewayClass(class *gwv1.GatewayClass) *GatewayClassFacts {
-	return evalGatewayClass(class)
+	return g.evalGatewayClass(class)
 }
 
 func (g *Graph) setClass(name string, class *gwv1.GatewayClass, d *Dirty) {
 	before := g.GatewayClass(name)
+	if before != nil {
+		g.indexClass(before.Object, false)
+	}
 	put(g.classes, name, class)
+	if class != nil {
+		g.indexClass(class, true)
+	}
 	d.status(Key{Kind: KindGatewayClass, Name: name})
 	if !sameForGateways(before, g.GatewayClass(name)) {
-		for gateway := range g.gatewaysByClass[name] {
-			g.refreshGateway(gateway, d)
-		}
+		g.refreshGateways(g.gatewaysByClass[name], d)
+	}
+}
+
+// indexClass adds or removes the edge from a class to its parameters.
+func (g *Graph) indexClass(class *gwv1.GatewayClass, present bool) {
+	if fleet := classFleetRef(class); fleet.Name != "" {
+		g.classesByFleet.edit(present, fleet, class.Name)
 	}
 }
 
@@ -36,7 +48,7 @@ func sameForGateways(a, b *GatewayClassFacts) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return a.Managed == b.Managed && reflect.DeepEqual(a.Unaccepted, b.Unaccepted)
+	return a.Managed == b.Managed && reflect.DeepEqual(a.Unaccepted, b.Unaccepted) && classFleetRef(a.Object) == classFleetRef(b.Object)
 }
 
 // classNotAccepted: Accepted is "True if the controller will support provisioning Gateways using this class"
@@ -51,22 +63,28 @@ func classNotAccepted(class *GatewayClassFacts) *Problem {
 	return newProblem(gwv1.GatewayReasonInvalidParameters, "GatewayClass %s is not accepted: %s", class.Object.Name, class.Unaccepted.Message)
 }
 
-func evalGatewayClass(class *gwv1.GatewayClass) *GatewayClassFacts {
+func (g *Graph) evalGatewayClass(class *gwv1.GatewayClass) *GatewayClassFacts {
 	facts := &GatewayClassFacts{Object: class, Managed: class.Spec.ControllerName == ControllerName}
 	if facts.Managed {
-		facts.Unaccepted = classParameters(class)
+		facts.Unaccepted = g.classParameters(class)
 	}
 	return facts
 }
 
 // classParameters: "If the referent cannot be found, refers to an unsupported kind, or when the data within that
 // resource is malformed, the GatewayClass SHOULD be rejected with the Accepted status condition set to False and an
-// InvalidParameters reason." No kind of parameters is supported.
-func classParameters(class *gwv1.GatewayClass) *Problem {
+// InvalidParameters reason." And of its namespace: "This field is required when referring to a Namespace-scoped resource".
+func (g *Graph) classParameters(class *gwv1.GatewayClass) *Problem {
 	ref := class.Spec.ParametersRef
 	if ref == nil {
 		return nil
 	}
-	return newProblem(gwv1.GatewayClassReasonInvalidParameters,
-		"spec.parametersRef: kind %s is not supported; no parameters are, so remove the reference", groupKind(ref.Group, ref.Kind))
+	if isFleet(ref.Group, ref.Kind) && ref.Namespace == nil {
+		return newProblem(gwv1.GatewayClassReasonInvalidParameters, "spec.parametersRef.namespace: must be set: an EnvoyFleet is in a namespace")
+	}
+	name := types.NamespacedName{Namespace: string(valueOr(ref.Namespace, "")), Name: ref.Name}
+	if p := g.fleetProblem(ref.Group, ref.Kind, name); p != "" {
+		return newProblem(gwv1.GatewayClassReasonInvalidParameters, "spec.parametersRef: %s", p)
+	}
+	return nil
 }

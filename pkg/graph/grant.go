@@ -64,8 +64,8 @@ func (g *Graph) setGrant(name types.NamespacedName, grant *gwv1.ReferenceGrant, 
 		}
 	}
 	for c := range changed {
-		for gateway := range g.gatewaysAcross[c] {
-			g.refreshGateway(gateway, d)
+		for key := range g.listenersAcross[c] {
+			g.refreshListeners(key, d)
 		}
 		for route := range g.routesAcross[c] {
 			g.refreshRoute(route, d)

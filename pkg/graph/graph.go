@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
+
+	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
 )
 
 // Graph holds the objects, the edges between them and what has been found out about them.
@@ -17,25 +19,35 @@ import (
 // they came. What is stored beside the objects are the facts of Gateways and routes, the reverse indexes that say whose
 // facts to look at again, and where each route has been placed.
 type Graph struct {
-	classes    map[string]*gwv1.GatewayClass
-	gateways   map[types.NamespacedName]*gatewayNode
-	routes     map[Key]*routeNode
-	grants     map[types.NamespacedName]*gwv1.ReferenceGrant
-	namespaces map[string]*corev1.Namespace
-	services   map[types.NamespacedName]*corev1.Service
-	secrets    map[types.NamespacedName]*corev1.Secret
-	slices     map[types.NamespacedName]*discoveryv1.EndpointSlice
-	configMaps map[types.NamespacedName]*corev1.ConfigMap
+	classes      map[string]*gwv1.GatewayClass
+	gateways     map[types.NamespacedName]*gatewayNode
+	listenerSets map[types.NamespacedName]*listenerSetNode
+	fleets       map[types.NamespacedName]*fleetNode
+	scopes       map[Key]*scopeNode
+	routes       map[Key]*routeNode
+	grants       map[types.NamespacedName]*gwv1.ReferenceGrant
+	namespaces   map[string]*corev1.Namespace
+	services     map[types.NamespacedName]*corev1.Service
+	secrets      map[types.NamespacedName]*corev1.Secret
+	slices       map[types.NamespacedName]*discoveryv1.EndpointSlice
+	configMaps   map[types.NamespacedName]*corev1.ConfigMap
 
-	gatewaysByClass     index[string, types.NamespacedName]
-	gatewaysBySecret    index[types.NamespacedName, types.NamespacedName]
-	gatewaysAcross      index[crossing, types.NamespacedName]
-	gatewaysByConfigMap index[types.NamespacedName, types.NamespacedName]
-	routesByGateway     index[types.NamespacedName, *routeNode]
-	routesByService     index[types.NamespacedName, *routeNode] // as a backend, a mirror or a parent
-	routesByNamespace   index[string, *routeNode]
-	routesAcross        index[crossing, *routeNode]
-	slicesByService     index[types.NamespacedName, types.NamespacedName]
+	gatewaysByClass      index[string, types.NamespacedName]
+	gatewaysByFleet      index[types.NamespacedName, types.NamespacedName]
+	gatewaysByScope      index[Key, types.NamespacedName]
+	classesByFleet       index[types.NamespacedName, string]
+	setsByGateway        index[types.NamespacedName, types.NamespacedName]
+	setsByNamespace      index[string, types.NamespacedName]
+	listenersBySecret    index[types.NamespacedName, Key] // Gateways and ListenerSets
+	listenersByConfigMap index[types.NamespacedName, Key]
+	listenersAcross      index[crossing, Key]
+	routesByParent       index[Key, *routeNode]            // a Gateway or a ListenerSet
+	defaults             map[types.NamespacedName]struct{} // the Gateways that are default Gateways
+	defaultRoutes        map[*routeNode]struct{}           // the routes that use them
+	routesByBackend      index[Key, *routeNode]            // as a backend, a mirror, another one that requests go to, or a parent
+	routesByNamespace    index[string, *routeNode]
+	routesAcross         index[crossing, *routeNode]
+	slicesByService      index[types.NamespacedName, types.NamespacedName]
 
 	tlsPolicies            map[types.NamespacedName]*tlsPolicyNode
 	tlsPoliciesByService   index[types.NamespacedName, types.NamespacedName]
@@ -48,33 +60,44 @@ type Graph struct {
 	permissions map[permission]int // how often the ReferenceGrants give each permission
 	needed      map[Key]int        // how many objects need each Secret and ConfigMap
 
-	attached   map[listenerKey]int32 // routes accepted by each listener
-	hostRoutes map[types.NamespacedName]index[VirtualHostKey, *routeNode]
-	meshRoutes index[BackendKey, *routeNode]
+	attached     map[ListenerKey]int32                     // routes accepted by each listener
+	hostRoutes   map[Key]index[VirtualHostKey, *routeNode] // by scope
+	streamRoutes map[ListenerKey]index[string, *routeNode] // by domain
+	meshRoutes   index[BackendKey, *routeNode]
 }
 
 // New returns an empty graph.
 func New() *Graph {
 	return &Graph{
-		classes:    map[string]*gwv1.GatewayClass{},
-		gateways:   map[types.NamespacedName]*gatewayNode{},
-		routes:     map[Key]*routeNode{},
-		grants:     map[types.NamespacedName]*gwv1.ReferenceGrant{},
-		namespaces: map[string]*corev1.Namespace{},
-		services:   map[types.NamespacedName]*corev1.Service{},
-		secrets:    map[types.NamespacedName]*corev1.Secret{},
-		slices:     map[types.NamespacedName]*discoveryv1.EndpointSlice{},
-		configMaps: map[types.NamespacedName]*corev1.ConfigMap{},
+		classes:      map[string]*gwv1.GatewayClass{},
+		gateways:     map[types.NamespacedName]*gatewayNode{},
+		listenerSets: map[types.NamespacedName]*listenerSetNode{},
+		fleets:       map[types.NamespacedName]*fleetNode{},
+		scopes:       map[Key]*scopeNode{},
+		routes:       map[Key]*routeNode{},
+		grants:       map[types.NamespacedName]*gwv1.ReferenceGrant{},
+		namespaces:   map[string]*corev1.Namespace{},
+		services:     map[types.NamespacedName]*corev1.Service{},
+		secrets:      map[types.NamespacedName]*corev1.Secret{},
+		slices:       map[types.NamespacedName]*discoveryv1.EndpointSlice{},
+		configMaps:   map[types.NamespacedName]*corev1.ConfigMap{},
 
-		gatewaysByClass:     index[string, types.NamespacedName]{},
-		gatewaysBySecret:    index[types.NamespacedName, types.NamespacedName]{},
-		gatewaysAcross:      index[crossing, types.NamespacedName]{},
-		gatewaysByConfigMap: index[types.NamespacedName, types.NamespacedName]{},
-		routesByGateway:     index[types.NamespacedName, *routeNode]{},
-		routesByService:     index[types.NamespacedName, *routeNode]{},
-		routesByNamespace:   index[string, *routeNode]{},
-		routesAcross:        index[crossing, *routeNode]{},
-		slicesByService:     index[types.NamespacedName, types.NamespacedName]{},
+		gatewaysByClass:      index[string, types.NamespacedName]{},
+		gatewaysByFleet:      index[types.NamespacedName, types.NamespacedName]{},
+		gatewaysByScope:      index[Key, types.NamespacedName]{},
+		classesByFleet:       index[types.NamespacedName, string]{},
+		setsByGateway:        index[types.NamespacedName, types.NamespacedName]{},
+		setsByNamespace:      index[string, types.NamespacedName]{},
+		listenersBySecret:    index[types.NamespacedName, Key]{},
+		listenersByConfigMap: index[types.NamespacedName, Key]{},
+		listenersAcross:      index[crossing, Key]{},
+		routesByParent:       index[Key, *routeNode]{},
+		defaults:             map[types.NamespacedName]struct{}{},
+		defaultRoutes:        map[*routeNode]struct{}{},
+		routesByBackend:      index[Key, *routeNode]{},
+		routesByNamespace:    index[string, *routeNode]{},
+		routesAcross:         index[crossing, *routeNode]{},
+		slicesByService:      index[types.NamespacedName, types.NamespacedName]{},
 
 		tlsPolicies:            map[types.NamespacedName]*tlsPolicyNode{},
 		tlsPoliciesByService:   index[types.NamespacedName, types.NamespacedName]{},
@@ -87,9 +110,10 @@ func New() *Graph {
 		permissions: map[permission]int{},
 		needed:      map[Key]int{},
 
-		attached:   map[listenerKey]int32{},
-		hostRoutes: map[types.NamespacedName]index[VirtualHostKey, *routeNode]{},
-		meshRoutes: index[BackendKey, *routeNode]{},
+		attached:     map[ListenerKey]int32{},
+		hostRoutes:   map[Key]index[VirtualHostKey, *routeNode]{},
+		streamRoutes: map[ListenerKey]index[string, *routeNode]{},
+		meshRoutes:   index[BackendKey, *routeNode]{},
 	}
 }
 
@@ -103,12 +127,13 @@ func (g *Graph) Apply(obj metav1.Object) Dirty {
 		g.setClass(o.Name, o, &d)
 	case *gwv1.Gateway:
 		g.setGateway(name, o, &d)
-	case *gwv1.HTTPRoute:
-		facts := bareHTTPRoute(o)
+	case *gwv1.ListenerSet:
+		g.setListenerSet(name, o, &d)
+	case *gwv1.HTTPRoute, *gwv1.GRPCRoute, *gwv1.TLSRoute, *gwv1.TCPRoute, *gwv1.UDPRoute:
+		facts := g.bareRoute(o)
 		g.setRoute(facts.Key, facts, &d)
-	case *gwv1.GRPCRoute:
-		facts := bareGRPCRoute(o)
-		g.setRoute(facts.Key, facts, &d)
+	case *fleetv1alpha1.EnvoyFleet:
+		g.setFleet(name, o, &d)
 	case *gwv1.ReferenceGrant:
 		g.setGrant(name, o, &d)
 	case *corev1.Namespace:
@@ -142,8 +167,12 @@ func (g *Graph) Delete(key Key) Dirty {
 		g.setClass(key.Name, nil, &d)
 	case KindGateway:
 		g.setGateway(name, nil, &d)
-	case KindHTTPRoute, KindGRPCRoute:
+	case KindListenerSet:
+		g.setListenerSet(name, nil, &d)
+	case KindHTTPRoute, KindGRPCRoute, KindTLSRoute, KindTCPRoute, KindUDPRoute:
 		g.setRoute(key, nil, &d)
+	case KindEnvoyFleet:
+		g.setFleet(name, nil, &d)
 	case KindReferenceGrant:
 		g.setGrant(name, nil, &d)
 	case KindNamespace:
@@ -171,9 +200,17 @@ func (g *Graph) Object(key Key) metav1.Object {
 		return objectOrNil(g.classes[key.Name])
 	case KindGateway:
 		if node := g.gateways[name]; node != nil {
-			return node.facts.Object
+			return node.object
 		}
-	case KindHTTPRoute, KindGRPCRoute:
+	case KindListenerSet:
+		if node := g.listenerSets[name]; node != nil {
+			return node.object
+		}
+	case KindEnvoyFleet:
+		if node := g.fleets[name]; node != nil {
+			return node.object
+		}
+	case KindHTTPRoute, KindGRPCRoute, KindTLSRoute, KindTCPRoute, KindUDPRoute:
 		if node := g.routes[key]; node != nil {
 			return node.facts.object()
 		}

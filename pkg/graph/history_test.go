@@ -3,6 +3,7 @@ package graph_test
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,6 +12,7 @@ import (
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
+	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph/graphtest"
 )
@@ -66,7 +68,7 @@ func testHistory(t *testing.T, data []byte) {
 		}
 		after := observe(g)
 		checkDirty(t, what+": Statuses", before.statuses, after.statuses, d.Statuses)
-		checkDirty(t, what+": Gateways", before.gateways, after.gateways, d.Gateways)
+		checkDirty(t, what+": Scopes", before.scopes, after.scopes, d.Scopes)
 		checkDirty(t, what+": VirtualHosts", before.virtualHosts, after.virtualHosts, d.VirtualHosts)
 		checkDirty(t, what+": MeshHosts", before.meshHosts, after.meshHosts, d.MeshHosts)
 		checkDirty(t, what+": Backends", before.backends, after.backends, d.Backends)
@@ -155,7 +157,9 @@ func (g leanGraph) preview(obj metav1.Object) any {
 // touched is what a write becomes that changes no facts: the status of the object itself is looked at again.
 func touched(k graph.Key) graph.Dirty {
 	switch k.Kind {
-	case graph.KindGatewayClass, graph.KindGateway, graph.KindHTTPRoute, graph.KindGRPCRoute, graph.KindBackendTLSPolicy, graph.KindBackendTrafficPolicy:
+	case graph.KindGatewayClass, graph.KindGateway, graph.KindListenerSet, graph.KindEnvoyFleet,
+		graph.KindHTTPRoute, graph.KindGRPCRoute, graph.KindTLSRoute, graph.KindTCPRoute, graph.KindUDPRoute,
+		graph.KindBackendTLSPolicy, graph.KindBackendTrafficPolicy:
 		return graph.Dirty{Statuses: map[graph.Key]struct{}{k: {}}}
 	}
 	return graph.Dirty{}
@@ -167,10 +171,12 @@ func preview(g *graph.Graph, obj metav1.Object) any {
 		return g.PreviewGatewayClass(o)
 	case *gwv1.Gateway:
 		return g.PreviewGateway(o)
-	case *gwv1.HTTPRoute:
-		return g.PreviewHTTPRoute(o)
-	case *gwv1.GRPCRoute:
-		return g.PreviewGRPCRoute(o)
+	case *gwv1.ListenerSet:
+		return g.PreviewListenerSet(o)
+	case *gwv1.HTTPRoute, *gwv1.GRPCRoute, *gwv1.TLSRoute, *gwv1.TCPRoute, *gwv1.UDPRoute:
+		return g.PreviewRoute(obj)
+	case *fleetv1alpha1.EnvoyFleet:
+		return g.PreviewEnvoyFleet(o)
 	case *gwv1.BackendTLSPolicy:
 		return g.PreviewBackendTLSPolicy(o)
 	case *gwxv1alpha1.XBackendTrafficPolicy:
@@ -185,7 +191,11 @@ func current(g *graph.Graph, k graph.Key) any {
 		return g.GatewayClass(k.Name)
 	case graph.KindGateway:
 		return g.Gateway(k.NamespacedName())
-	case graph.KindHTTPRoute, graph.KindGRPCRoute:
+	case graph.KindListenerSet:
+		return g.ListenerSet(k.NamespacedName())
+	case graph.KindEnvoyFleet:
+		return g.EnvoyFleet(k.NamespacedName())
+	case graph.KindHTTPRoute, graph.KindGRPCRoute, graph.KindTLSRoute, graph.KindTCPRoute, graph.KindUDPRoute:
 		return g.Route(k)
 	case graph.KindBackendTLSPolicy:
 		return g.BackendTLSPolicy(k.NamespacedName())
@@ -205,12 +215,13 @@ func everything(g *graph.Graph) map[string]any {
 		if isReferenced(k.Kind) {
 			all["Needed "+k.String()] = g.Needed(k)
 		}
-		if k.Kind == graph.KindGateway {
-			hosts := g.VirtualHosts(k.NamespacedName())
-			all["VirtualHosts "+k.String()] = hosts
-			for _, host := range hosts {
-				all[fmt.Sprintf("VirtualHost %v", host)] = g.VirtualHost(host)
-			}
+	}
+	for _, scope := range scopesOf(g) {
+		all["Scope "+scope.String()] = g.Scope(scope)
+		hosts := g.VirtualHosts(scope)
+		all["VirtualHosts "+scope.String()] = hosts
+		for _, host := range hosts {
+			all[fmt.Sprintf("VirtualHost %v", host)] = g.VirtualHost(host)
 		}
 	}
 	for _, b := range graphtest.Backends() {
@@ -225,7 +236,7 @@ func isNil(v any) bool { return v == nil || reflect.ValueOf(v).IsNil() }
 // An observation is what readers see, without the metadata and status that mean nothing to them.
 type observation struct {
 	statuses     map[graph.Key]any
-	gateways     map[types.NamespacedName]any
+	scopes       map[graph.Key]any
 	virtualHosts map[graph.VirtualHostKey]any
 	meshHosts    map[graph.BackendKey]any
 	backends     map[graph.BackendKey]any
@@ -234,7 +245,7 @@ type observation struct {
 
 func observe(g *graph.Graph) observation {
 	o := observation{
-		map[graph.Key]any{}, map[types.NamespacedName]any{}, map[graph.VirtualHostKey]any{}, map[graph.BackendKey]any{}, map[graph.BackendKey]any{},
+		map[graph.Key]any{}, map[graph.Key]any{}, map[graph.VirtualHostKey]any{}, map[graph.BackendKey]any{}, map[graph.BackendKey]any{},
 		map[graph.Key]any{},
 	}
 	for _, k := range graphtest.Keys() {
@@ -249,7 +260,15 @@ func observe(g *graph.Graph) observation {
 			if f := g.Gateway(k.NamespacedName()); f != nil {
 				o.statuses[k] = gatewaySeen(f)
 			}
-		case graph.KindHTTPRoute, graph.KindGRPCRoute:
+		case graph.KindListenerSet:
+			if f := g.ListenerSet(k.NamespacedName()); f != nil {
+				o.statuses[k] = listenerSetSeen(f)
+			}
+		case graph.KindEnvoyFleet:
+			if f := g.EnvoyFleet(k.NamespacedName()); f != nil {
+				o.statuses[k] = []any{f.Unaccepted, f.Gateways}
+			}
+		case graph.KindHTTPRoute, graph.KindGRPCRoute, graph.KindTLSRoute, graph.KindTCPRoute, graph.KindUDPRoute:
 			if f := g.Route(k); f != nil {
 				o.statuses[k] = []any{f.Parents, f.Rules, f.Unresolved, f.PartiallyInvalid, f.Warnings}
 			}
@@ -263,11 +282,17 @@ func observe(g *graph.Graph) observation {
 			}
 		}
 	}
-	for _, n := range g.Gateways() {
-		f := *g.Gateway(n)
-		f.AttachedRoutes = nil
-		hosts := g.VirtualHosts(n)
-		o.gateways[n] = []any{gatewaySeen(&f), f.Object.Spec, hosts}
+	for _, scope := range scopesOf(g) {
+		f := g.Scope(scope)
+		var seen []any
+		for _, gw := range f.Gateways {
+			seen = append(seen, gatewaySeen(gw), gw.Object.Spec)
+		}
+		for _, stream := range f.Streams {
+			seen = append(seen, stream.Key, routesSeen(stream.Routes))
+		}
+		hosts := g.VirtualHosts(scope)
+		o.scopes[scope] = append(seen, hosts)
 		for _, k := range hosts {
 			host := g.VirtualHost(k)
 			o.virtualHosts[k] = []any{host.Misdirected, routesSeen(host.Routes), clientCertificateSeen(host)}
@@ -283,6 +308,23 @@ func observe(g *graph.Graph) observation {
 		o.backends[k] = seen
 	}
 	return o
+}
+
+// scopesOf returns the scopes that there are.
+func scopesOf(g *graph.Graph) []graph.Key {
+	var scopes []graph.Key
+	for _, n := range g.Gateways() {
+		if scope := g.Gateway(n).Scope; !slices.Contains(scopes, scope) {
+			scopes = append(scopes, scope)
+		}
+	}
+	return scopes
+}
+
+func listenerSetSeen(f *graph.ListenerSetFacts) any {
+	c := *f
+	c.Object = nil
+	return c
 }
 
 func gatewaySeen(f *graph.GatewayFacts) any {
@@ -305,8 +347,8 @@ func routesSeen(routes []*graph.RouteFacts) any {
 		seen = append(seen, r.Key, r.Rules)
 		if r.HTTP != nil {
 			seen = append(seen, r.HTTP.Spec)
-		} else {
-			seen = append(seen, r.GRPC.Spec)
+		} else if r.GRPC != nil {
+			seen = append(seen, r.GRPC.Spec) // of others, all that matters is in the rules
 		}
 	}
 	return seen

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/types"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // Kind names a kind of object that the graph holds.
@@ -13,9 +14,15 @@ type Kind string
 const (
 	KindGatewayClass   Kind = "GatewayClass"
 	KindGateway        Kind = "Gateway"
+	KindListenerSet    Kind = "ListenerSet"
 	KindHTTPRoute      Kind = "HTTPRoute"
 	KindGRPCRoute      Kind = "GRPCRoute"
+	KindTLSRoute       Kind = "TLSRoute"
+	KindTCPRoute       Kind = "TCPRoute"
+	KindUDPRoute       Kind = "UDPRoute"
 	KindReferenceGrant Kind = "ReferenceGrant"
+	KindMesh           Kind = "XMesh"
+	KindEnvoyFleet     Kind = "EnvoyFleet"
 	KindNamespace      Kind = "Namespace"
 	KindService        Kind = "Service"
 	KindSecret         Kind = "Secret"
@@ -24,6 +31,7 @@ const (
 
 	KindBackendTLSPolicy     Kind = "BackendTLSPolicy"
 	KindBackendTrafficPolicy Kind = "XBackendTrafficPolicy"
+	KindBackend              Kind = "XBackend"
 )
 
 // Key identifies an object of the graph, present or missing. Namespace is empty for cluster-scoped kinds.
@@ -46,26 +54,59 @@ func (k Key) NamespacedName() types.NamespacedName {
 	return types.NamespacedName{Namespace: k.Namespace, Name: k.Name}
 }
 
-// BackendKey identifies a port of a Service, present or missing.
+// BackendKey identifies a port of a backend, present or missing.
 type BackendKey struct {
-	Service types.NamespacedName
-	Port    int32
+	Key  // of the Service or the XBackend
+	Port int32
+	UDP  bool // the port of that number for UDP; of a Service only
 }
 
-// String returns "namespace/name:port".
-func (b BackendKey) String() string { return fmt.Sprintf("%s:%d", b.Service, b.Port) }
+// ServiceBackend is the key of a TCP port of a Service.
+func ServiceBackend(service types.NamespacedName, port int32) BackendKey {
+	return BackendKey{Key: Key{Kind: KindService, Namespace: service.Namespace, Name: service.Name}, Port: port}
+}
+
+// String returns "namespace/service:port", with "/udp" after it for UDP, or "xbackend/namespace/name:port".
+func (b BackendKey) String() string {
+	name := fmt.Sprintf("%s:%d", b.NamespacedName(), b.Port)
+	if b.Kind == KindBackend {
+		name = "xbackend/" + name
+	}
+	if b.UDP {
+		name += "/udp"
+	}
+	return name
+}
+
+// ListenerKey identifies a listener: a section of a Gateway or of a ListenerSet.
+type ListenerKey struct {
+	Parent Key
+	Name   gwv1.SectionName
+}
+
+// A scope is what Envoy nodes are configured as one: a Gateway, or an EnvoyFleet that merges its Gateways. It is identified by
+// the Key of that object.
 
 // TableKey identifies a table of virtual hosts, which becomes one Envoy RouteConfiguration. The HTTP listeners of a
 // port share a table, because one Envoy listener serves them; an HTTPS listener has a table of its own, because the
 // server name (SNI) has chosen the listener before any Host header is read.
 type TableKey struct {
-	Gateway  types.NamespacedName
-	Port     int32
-	Listener string // the section name of an HTTPS listener; empty for the shared table of a port's HTTP listeners
+	Scope Key
+	Port  int32
+	// Listener tells the tables of a port's HTTPS listeners apart; empty for the shared table of its HTTP listeners. It is
+	// the section name for a listener of the scope's Gateway, "kind/namespace/name/section" for another one.
+	Listener string
 }
 
 // VirtualHostKey identifies a virtual host: the requests of a table whose host matches Domain best.
 type VirtualHostKey struct {
 	Table  TableKey
 	Domain string // a hostname, a wildcard such as "*.example.com", or "*"
+}
+
+// StreamKey identifies what a listener forwards without reading HTTP: all of a TCP or UDP listener, or the connections of a
+// TLS listener whose server name (SNI) matches Domain best.
+type StreamKey struct {
+	Listener ListenerKey
+	Domain   string // as VirtualHostKey.Domain; empty for TCP and UDP
 }

@@ -6,32 +6,25 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
+// evalListeners finds what is true of the listeners of a Gateway, each by itself.
 func (g *Graph) evalListeners(gw *gwv1.Gateway) []*ListenerFacts {
 	listeners := make([]*ListenerFacts, len(gw.Spec.Listeners))
 	for i := range gw.Spec.Listeners {
-		listeners[i] = g.evalListener(gw, i)
-	}
-	for _, l := range listeners {
-		l.Conflict = firstProblem(protocolConflict(l, listeners), hostnameConflict(l, listeners))
-	}
-	for _, l := range listeners {
-		l.Unaccepted = firstProblem(unsupportedProtocol(l), l.Conflict, l.Unaccepted)
-	}
-	for _, l := range listeners {
-		l.Overlapping = overlappingHostnames(l, listeners)
-		l.Unprogrammed = listenerNotServed(l)
+		spec := &gw.Spec.Listeners[i]
+		listeners[i] = g.evalListener(ListenerKey{gatewayKey(namespacedName(gw)), spec.Name}, i, spec, gw)
 	}
 	return listeners
 }
 
-// evalListener finds what is true of a listener whatever the other listeners are.
-func (g *Graph) evalListener(gw *gwv1.Gateway, i int) *ListenerFacts {
-	spec := &gw.Spec.Listeners[i]
-	l := &ListenerFacts{Spec: spec, Index: i}
-	if spec.Hostname != nil {
+// evalListener finds what is true of a listener of a Gateway, or of a ListenerSet attached to it, whatever the other
+// listeners are.
+func (g *Graph) evalListener(key ListenerKey, i int, spec *gwv1.Listener, gw *gwv1.Gateway) *ListenerFacts {
+	l := &ListenerFacts{Key: key, Spec: spec, Index: i}
+	if spec.Hostname != nil && hasHostname(spec.Protocol) {
 		l.Hostname = strings.ToLower(string(*spec.Hostname))
 	}
 	if !isSupported(spec.Protocol) {
@@ -39,8 +32,8 @@ func (g *Graph) evalListener(gw *gwv1.Gateway, i int) *ListenerFacts {
 	}
 	var noAuthority, authorities, certificates, kinds *Problem
 	l.ClientValidation, noAuthority, authorities = g.clientValidation(gw, l)
-	l.Unaccepted = firstProblem(tlsNotTerminated(l), noAuthority, invalidSelector(l))
-	l.Certificates, certificates = g.certificates(gw, l)
+	l.Unaccepted = firstProblem(unsupportedTLS(l), noAuthority, invalidSelector(l))
+	l.Certificates, certificates = g.certificates(l)
 	l.SupportedKinds, kinds = supportedKinds(l)
 	l.Unresolved = firstProblem(certificates, authorities, kinds)
 	return l
@@ -51,9 +44,19 @@ func (l *ListenerFacts) field(name string) string {
 	return fmt.Sprintf("spec.listeners[%d].%s", l.Index, name)
 }
 
-func isSupported(p gwv1.ProtocolType) bool {
-	return p == gwv1.HTTPProtocolType || p == gwv1.HTTPSProtocolType
+// routeKinds are the kinds of routes that listeners of each protocol carry.
+var routeKinds = map[gwv1.ProtocolType][]Kind{
+	gwv1.HTTPProtocolType:  {KindHTTPRoute, KindGRPCRoute},
+	gwv1.HTTPSProtocolType: {KindHTTPRoute, KindGRPCRoute},
+	gwv1.TLSProtocolType:   {KindTLSRoute},
+	gwv1.TCPProtocolType:   {KindTCPRoute},
+	gwv1.UDPProtocolType:   {KindUDPRoute},
 }
+
+func isSupported(p gwv1.ProtocolType) bool { return routeKinds[p] != nil }
+
+// hasHostname: "This field is ignored for protocols that don't require hostname based matching."
+func hasHostname(p gwv1.ProtocolType) bool { return layer(p) != wholePort }
 
 // unsupportedProtocol: "If an implementation does not support a specified protocol, it MUST set the Accepted condition
 // to False for the affected Listener with a reason of UnsupportedProtocol."
@@ -61,24 +64,33 @@ func unsupportedProtocol(l *ListenerFacts) *Problem {
 	if isSupported(l.Spec.Protocol) {
 		return nil
 	}
-	return newProblem(gwv1.ListenerReasonUnsupportedProtocol, "%s: %s is not supported; use %s or %s",
-		l.field("protocol"), l.Spec.Protocol, gwv1.HTTPProtocolType, gwv1.HTTPSProtocolType)
+	return newProblem(gwv1.ListenerReasonUnsupportedProtocol, "%s: %s is not supported; use %s, %s, %s, %s or %s", l.field("protocol"), l.Spec.Protocol,
+		gwv1.HTTPProtocolType, gwv1.HTTPSProtocolType, gwv1.TLSProtocolType, gwv1.TCPProtocolType, gwv1.UDPProtocolType)
 }
 
-// tlsNotTerminated: HTTPS "accepts HTTP/1.1 or HTTP/2 sessions over TLS", which Passthrough would leave unread; and "it
-// is invalid to set this field if the Protocol field is HTTP".
-func tlsNotTerminated(l *ListenerFacts) *Problem {
+// terminatesTLS says whether a listener reads what is in its TLS connections: "Terminate" is the default mode.
+func terminatesTLS(l *ListenerFacts) bool {
 	tls := l.Spec.TLS
-	switch {
-	case tls == nil:
+	return layer(l.Spec.Protocol) == behindTLS && (tls == nil || tls.Mode == nil || *tls.Mode == gwv1.TLSModeTerminate)
+}
+
+// unsupportedTLS: HTTPS "accepts HTTP/1.1 or HTTP/2 sessions over TLS", which Passthrough would leave unread; and "it
+// is invalid to set this field if the Protocol field is HTTP, TCP, or UDP".
+func unsupportedTLS(l *ListenerFacts) *Problem {
+	tls := l.Spec.TLS
+	if tls == nil {
 		return nil
-	case l.Spec.Protocol == gwv1.HTTPProtocolType:
-		return newProblem(gwv1.ListenerReasonUnsupportedValue, "%s: must not be set for protocol HTTP", l.field("tls"))
-	case tls.Mode != nil && *tls.Mode != gwv1.TLSModeTerminate:
-		return newProblem(gwv1.ListenerReasonUnsupportedValue, "%s: %s is not supported for protocol HTTPS; use %s",
-			l.field("tls.mode"), *tls.Mode, gwv1.TLSModeTerminate)
 	}
-	return nil
+	if layer(l.Spec.Protocol) != behindTLS {
+		return newProblem(gwv1.ListenerReasonUnsupportedValue, "%s: must not be set for protocol %s", l.field("tls"), l.Spec.Protocol)
+	}
+	switch mode := valueOr(tls.Mode, gwv1.TLSModeTerminate); {
+	case mode == gwv1.TLSModeTerminate, mode == gwv1.TLSModePassthrough && l.Spec.Protocol == gwv1.TLSProtocolType:
+		return nil
+	default:
+		return newProblem(gwv1.ListenerReasonUnsupportedValue, "%s: %s is not supported for protocol %s; use %s",
+			l.field("tls.mode"), mode, l.Spec.Protocol, gwv1.TLSModeTerminate)
+	}
 }
 
 // invalidSelector: "Selector must be specified when From is set to Selector. In that case, only Routes in Namespaces
@@ -114,94 +126,34 @@ func routeNamespaces(l *ListenerFacts) (gwv1.FromNamespaces, *metav1.LabelSelect
 // supportedKinds: "If kinds are specified in Spec that are not supported, they MUST NOT appear in this list and an
 // implementation MUST set the ResolvedRefs condition to False with the InvalidRouteKinds reason. If both valid and
 // invalid Route kinds are specified, the implementation MUST reference the valid Route kinds that have been specified."
-// "When unspecified or empty, the kinds of Routes selected are determined using the Listener protocol": HTTP and HTTPS
-// both carry HTTPRoutes and GRPCRoutes.
+// "When unspecified or empty, the kinds of Routes selected are determined using the Listener protocol."
 func supportedKinds(l *ListenerFacts) ([]gwv1.RouteGroupKind, *Problem) {
-	group := gwv1.Group(gwv1.GroupName)
-	if l.Spec.AllowedRoutes == nil || len(l.Spec.AllowedRoutes.Kinds) == 0 {
-		return []gwv1.RouteGroupKind{{Group: &group, Kind: gwv1.Kind(KindHTTPRoute)}, {Group: &group, Kind: gwv1.Kind(KindGRPCRoute)}}, nil
-	}
+	carried := routeKinds[l.Spec.Protocol]
 	var supported []gwv1.RouteGroupKind
+	support := func(kind gwv1.Kind) {
+		supported = append(supported, gwv1.RouteGroupKind{Group: new(gwv1.Group(gwv1.GroupName)), Kind: kind})
+	}
+	if l.Spec.AllowedRoutes == nil || len(l.Spec.AllowedRoutes.Kinds) == 0 {
+		for _, kind := range carried {
+			support(gwv1.Kind(kind))
+		}
+		return supported, nil
+	}
 	var problem *Problem
 	for i, kind := range l.Spec.AllowedRoutes.Kinds {
-		g := group
-		if kind.Group != nil {
-			g = *kind.Group
-		}
-		if g == group && (kind.Kind == gwv1.Kind(KindHTTPRoute) || kind.Kind == gwv1.Kind(KindGRPCRoute)) {
-			supported = append(supported, gwv1.RouteGroupKind{Group: &group, Kind: kind.Kind})
+		group := valueOr(kind.Group, gwv1.GroupName)
+		if group == gwv1.GroupName && slices.Contains(carried, Kind(kind.Kind)) {
+			support(kind.Kind)
 		} else if problem == nil {
-			problem = newProblem(gwv1.ListenerReasonInvalidRouteKinds, "%s: protocol %s does not support %s; use HTTPRoute or GRPCRoute",
-				l.field(fmt.Sprintf("allowedRoutes.kinds[%d]", i)), l.Spec.Protocol, groupKind(g, kind.Kind))
+			names := make([]string, len(carried))
+			for j, c := range carried {
+				names[j] = string(c)
+			}
+			problem = newProblem(gwv1.ListenerReasonInvalidRouteKinds, "%s: protocol %s does not support %s; use %s",
+				l.field(fmt.Sprintf("allowedRoutes.kinds[%d]", i)), l.Spec.Protocol, groupKind(group, kind.Kind), strings.Join(names, " or "))
 		}
 	}
 	return supported, problem
-}
-
-// protocolConflict: "multiple Listeners are specified with the same Listener port number, but have conflicting protocol
-// specifications" (ListenerReasonProtocolConflict). A listener of a protocol that isn't supported conflicts with nothing:
-// "If an implementation does not support TCP Protocol Listeners, then the previous rule does not apply."
-func protocolConflict(l *ListenerFacts, all []*ListenerFacts) *Problem {
-	others := listenersLike(l, all, func(o *ListenerFacts) bool { return o.Spec.Protocol != l.Spec.Protocol })
-	if others == "" {
-		return nil
-	}
-	return newProblem(gwv1.ListenerReasonProtocolConflict, "%s: port %d has another protocol in %s; one port serves one protocol",
-		l.field("protocol"), l.Spec.Port, others)
-}
-
-// hostnameConflict: "The set of listeners that all share a protocol value MUST have different values for at least one of
-// these fields to be distinct: HTTP, HTTPS, TLS: Port, Hostname." And: "The implementation MUST NOT pick one conflicting
-// Listener as the winner. ALL indistinct Listeners must not be accepted for processing."
-func hostnameConflict(l *ListenerFacts, all []*ListenerFacts) *Problem {
-	others := listenersLike(l, all, func(o *ListenerFacts) bool {
-		return o.Spec.Protocol == l.Spec.Protocol && domain(o.Hostname) == domain(l.Hostname)
-	})
-	if others == "" {
-		return nil
-	}
-	return newProblem(gwv1.ListenerReasonHostnameConflict, "%s: port %d has the same hostname in %s; give each its own",
-		l.field("hostname"), l.Spec.Port, others)
-}
-
-// overlappingHostnames: "Listener A matches *.example.com while Listener B matches foo.example.com. ... This condition
-// MUST be set on all Listeners with overlapping TLS config" (ListenerConditionOverlappingTLSConfig). Listeners that are
-// not accepted have no TLS configuration to overlap.
-func overlappingHostnames(l *ListenerFacts, all []*ListenerFacts) *Problem {
-	if l.Unaccepted != nil || l.Spec.Protocol != gwv1.HTTPSProtocolType {
-		return nil
-	}
-	others := listenersLike(l, all, func(o *ListenerFacts) bool {
-		_, overlap := intersect(domain(l.Hostname), domain(o.Hostname))
-		return overlap && o.Unaccepted == nil
-	})
-	if others == "" {
-		return nil
-	}
-	return newProblem(gwv1.ListenerReasonOverlappingHostnames,
-		"%s: %s overlaps with the hostnames of %s on port %d; a connection that a client reuses for another hostname meets the wrong TLS configuration",
-		l.field("hostname"), domain(l.Hostname), others, l.Spec.Port)
-}
-
-// listenersLike names the other listeners of l's port that fulfil a condition, in their order. Listeners of protocols
-// that aren't supported take no part.
-func listenersLike(l *ListenerFacts, all []*ListenerFacts, condition func(*ListenerFacts) bool) string {
-	if !isSupported(l.Spec.Protocol) {
-		return ""
-	}
-	var names []string
-	for _, o := range all {
-		if o != l && o.Spec.Port == l.Spec.Port && isSupported(o.Spec.Protocol) && condition(o) {
-			names = append(names, string(o.Spec.Name))
-		}
-	}
-	switch len(names) {
-	case 0:
-		return ""
-	case 1:
-		return "listener " + names[0]
-	}
-	return "listeners " + strings.Join(names, ", ")
 }
 
 // listenerNotServed says why a listener has no configuration: it isn't accepted, it has no certificate to show, or no
@@ -210,7 +162,7 @@ func listenerNotServed(l *ListenerFacts) *Problem {
 	switch {
 	case l.Unaccepted != nil:
 		return newProblem(gwv1.ListenerReasonInvalid, "the listener is not accepted: %s", l.Unaccepted.Message)
-	case l.Spec.Protocol == gwv1.HTTPSProtocolType && len(l.Certificates) == 0:
+	case terminatesTLS(l) && len(l.Certificates) == 0:
 		return newProblem(gwv1.ListenerReasonInvalid, "no certificate can be used: %s", l.Unresolved.Message)
 	case len(l.SupportedKinds) == 0:
 		return newProblem(gwv1.ListenerReasonInvalid, "no kind of route that %s lists can attach", l.field("allowedRoutes.kinds"))
@@ -220,46 +172,55 @@ func listenerNotServed(l *ListenerFacts) *Problem {
 
 // A servedListener is a listener with configuration.
 type servedListener struct {
-	name   gwv1.SectionName
-	table  TableKey
-	domain string
+	key     ListenerKey
+	gateway types.NamespacedName
+	table   TableKey // of an HTTP or HTTPS listener; of others, the scope and the port
+	layer   protocolLayer
+	http    bool // HTTP or HTTPS
+	domain  string
 }
 
-func servedListeners(f *GatewayFacts) []servedListener {
+// servedListeners returns the listeners of a scope that have configuration, in the order of precedence.
+func servedListeners(scope Key, gateways []*GatewayFacts) []servedListener {
 	var served []servedListener
-	for _, l := range f.Listeners {
-		if l.Unprogrammed != nil {
-			continue
+	for _, f := range gateways {
+		for _, l := range f.Listeners {
+			if l.Unprogrammed != nil {
+				continue
+			}
+			s := servedListener{
+				key:     l.Key,
+				gateway: namespacedName(f.Object),
+				table:   TableKey{Scope: scope, Port: l.Spec.Port},
+				layer:   layer(l.Spec.Protocol),
+				http:    l.Spec.Protocol == gwv1.HTTPProtocolType || l.Spec.Protocol == gwv1.HTTPSProtocolType,
+				domain:  domain(l.Hostname),
+			}
+			if s.layer != plainHTTP {
+				s.table.Listener = TableName(scope, l.Key)
+			}
+			served = append(served, s)
 		}
-		s := servedListener{
-			name:   l.Spec.Name,
-			table:  TableKey{Gateway: namespacedName(f.Object), Port: l.Spec.Port},
-			domain: domain(l.Hostname),
-		}
-		if l.Spec.Protocol == gwv1.HTTPSProtocolType {
-			s.table.Listener = string(l.Spec.Name)
-		}
-		served = append(served, s)
 	}
 	return served
 }
 
-// bestListener returns the listener of a port that requests for a domain belong to, or nil: "inbound request hostnames
-// MUST match from the most specific to least specific Hostname values to choose the correct Listener and its associated
-// set of Routes."
-func bestListener(served []servedListener, port int32, domain string) *servedListener {
+// bestListener returns the listener of a port that requests or connections for a domain belong to, or nil: "inbound request
+// hostnames MUST match from the most specific to least specific Hostname values to choose the correct Listener and its
+// associated set of Routes."
+func bestListener(served []servedListener, port int32, in protocolLayer, domain string) *servedListener {
 	var best *servedListener
 	for i := range served {
 		l := &served[i]
-		if l.table.Port == port && covers(l.domain, domain) && (best == nil || moreSpecific(l.domain, best.domain)) {
+		if l.table.Port == port && l.layer == in && covers(l.domain, domain) && (best == nil || moreSpecific(l.domain, best.domain)) {
 			best = l
 		}
 	}
 	return best
 }
 
-func listenerNamed(served []servedListener, name gwv1.SectionName) *servedListener {
-	i := slices.IndexFunc(served, func(l servedListener) bool { return l.name == name })
+func listenerNamed(served []servedListener, key ListenerKey) *servedListener {
+	i := slices.IndexFunc(served, func(l servedListener) bool { return l.key == key })
 	if i < 0 {
 		return nil
 	}

@@ -30,14 +30,26 @@ func TestListener(t *testing.T) {
   listeners:
   - {name: http, port: 80, protocol: HTTP}
   - {name: https, port: 443, protocol: HTTPS, ` + cert + `}`, []want{fine, fine}},
-		{"protocols that are not supported don't conflict", `
+		{"UDP and protocols that are not supported conflict with nothing", `
+  listeners:
+  - {name: http, port: 80, protocol: HTTP}
+  - {name: udp, port: 80, protocol: UDP}
+  - {name: own, port: 80, protocol: example.com/own}`,
+			[]want{fine, {Kinds: "U"}, refused("UnsupportedProtocol", "")}},
+		{"TCP wants a port for itself", `
   listeners:
   - {name: http, port: 80, protocol: HTTP}
   - {name: tcp, port: 80, protocol: TCP}
-  - {name: tls, port: 80, protocol: TLS, tls: {mode: Passthrough}}
-  - {name: udp, port: 80, protocol: UDP}
-  - {name: own, port: 80, protocol: example.com/own}`,
-			[]want{fine, refused("UnsupportedProtocol", ""), refused("UnsupportedProtocol", ""), refused("UnsupportedProtocol", ""), refused("UnsupportedProtocol", "")}},
+  - {name: https, port: 443, protocol: HTTPS, ` + cert + `}
+  - {name: tcp-tls, port: 443, protocol: TCP}
+  - {name: alone, port: 81, protocol: TCP}`,
+			[]want{conflicted("ProtocolConflict"), {Kinds: "T", Conflict: "ProtocolConflict", Unaccepted: "ProtocolConflict", Unprogrammed: "Invalid"}, conflicted("ProtocolConflict"), {Kinds: "T", Conflict: "ProtocolConflict", Unaccepted: "ProtocolConflict", Unprogrammed: "Invalid"}, {Kinds: "T"}}},
+		{"HTTPS and TLS share a port by server name", `
+  listeners:
+  - {name: https, port: 443, protocol: HTTPS, hostname: a.example.com, ` + cert + `}
+  - {name: passthrough, port: 443, protocol: TLS, hostname: b.example.com, tls: {mode: Passthrough}}
+  - {name: terminate, port: 443, protocol: TLS, hostname: c.example.com, ` + cert + `}`,
+			[]want{fine, {Kinds: "T"}, {Kinds: "T"}}},
 		{"HTTP and HTTPS on one port", `
   listeners:
   - {name: a, port: 80, protocol: HTTP, hostname: a.example.com}

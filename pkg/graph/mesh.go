@@ -14,7 +14,7 @@ func (g *Graph) MeshHosts() []BackendKey {
 	var keys []BackendKey
 	for name, service := range g.services {
 		for port := range servicePorts(service) {
-			keys = append(keys, BackendKey{Service: name, Port: port.Port})
+			keys = append(keys, ServiceBackend(name, port.Port))
 		}
 	}
 	slices.SortFunc(keys, compareBackends)
@@ -23,7 +23,7 @@ func (g *Graph) MeshHosts() []BackendKey {
 
 // MeshHost returns what is true of a port of a Service for mesh clients, or nil if there is no such port.
 func (g *Graph) MeshHost(key BackendKey) *MeshHostFacts {
-	if servicePort(g.services[key.Service], key.Port) == nil {
+	if servicePort(g.services[key.NamespacedName()], key) == nil {
 		return nil
 	}
 	return &MeshHostFacts{Key: key, Routes: oldestFirst(g.meshRoutes[key]), TLS: g.tlsPolicy(key) != nil}
@@ -41,7 +41,7 @@ func (g *Graph) serviceParent(f *RouteFacts, p *ParentFacts, name types.Namespac
 		return
 	}
 	p.Managed = true
-	if p.Unaccepted = consumerRoute(f.Key, key); p.Unaccepted != nil {
+	if p.Unaccepted = firstProblem(streamOfMesh(f, key), consumerRoute(f.Key, key)); p.Unaccepted != nil {
 		return
 	}
 	for port := range servicePorts(service) {
@@ -60,6 +60,14 @@ func (g *Graph) serviceParent(f *RouteFacts, p *ParentFacts, name types.Namespac
 		return
 	}
 	p.PartiallyInvalid = partiallyInvalid(rules)
+}
+
+// streamOfMesh: mesh clients are proxyless gRPC clients, which send nothing but gRPC.
+func streamOfMesh(f *RouteFacts, service Key) *Problem {
+	if f.readsHTTP() {
+		return nil
+	}
+	return newProblem(gwv1.RouteReasonNotAllowedByListeners, "%s accepts HTTPRoutes and GRPCRoutes only: mesh clients speak nothing but gRPC", service)
 }
 
 // consumerRoute: "ParentRefs from a Route to a Service in a different namespace are consumer routes, and these routing

@@ -47,7 +47,7 @@ spec: {parentRefs: [{group: "", kind: Service, `+test.ref[1:]+`], rules: [{}]}
 			if diff := cmp.Diff(test.ports, p.ServicePorts); diff != "" {
 				t.Errorf("ServicePorts (-want +got):\n%s", diff)
 			}
-			want := []BackendKey{{name("faces/color"), 80}, {name("faces/color"), 81}}
+			want := []BackendKey{ServiceBackend(name("faces/color"), 80), ServiceBackend(name("faces/color"), 81)}
 			if diff := cmp.Diff(want, g.MeshHosts()); diff != "" {
 				t.Errorf("MeshHosts (-want +got):\n%s", diff)
 			}
@@ -60,7 +60,7 @@ spec: {parentRefs: [{group: "", kind: Service, `+test.ref[1:]+`], rules: [{}]}
 			if diff := cmp.Diff(test.ports, governed); diff != "" {
 				t.Errorf("ports with routes (-want +got):\n%s", diff)
 			}
-			for _, key := range []BackendKey{{name("faces/color"), 53}, {name("faces/external"), 80}, {name("faces/none"), 80}} {
+			for _, key := range []BackendKey{ServiceBackend(name("faces/color"), 53), ServiceBackend(name("faces/external"), 80), ServiceBackend(name("faces/none"), 80)} {
 				if g.MeshHost(key) != nil || g.ServicePort(key) != nil {
 					t.Errorf("%s is there", key)
 				}
@@ -140,7 +140,7 @@ spec: {parentRefs: [{group: "", kind: Service, name: s}, {name: gw}], rules: [`+
 			if p := f.Parents[1]; p.Unaccepted != nil || p.PartiallyInvalid != nil || len(p.Attachments) != 1 {
 				t.Errorf("Gateway: %+v", p)
 			}
-			if governed := len(g.MeshHost(BackendKey{name("default/s"), 80}).Routes) > 0; governed != (test.unaccepted == "") {
+			if governed := len(g.MeshHost(ServiceBackend(name("default/s"), 80)).Routes) > 0; governed != (test.unaccepted == "") {
 				t.Errorf("the Service's port has routes: %t", governed)
 			}
 			if diff := cmp.Diff(test.warnings, f.Warnings); diff != "" {
@@ -180,7 +180,7 @@ kind: EndpointSlice
 metadata: {name: s-d}
 addressType: IPv4
 `)
-	f := g.ServicePort(BackendKey{name("default/s"), 53})
+	f := g.ServicePort(ServiceBackend(name("default/s"), 53))
 	if f.Port.Name != "dns" {
 		t.Errorf("port: %s, want dns", f.Port.Name)
 	}

@@ -17,7 +17,7 @@ func (g *Graph) MissingFor(obj metav1.Object) []Key {
 		}
 	}
 	switch obj.(type) {
-	case *gwv1.HTTPRoute, *gwv1.GRPCRoute: // which may be allowed by the labels of their Namespace
+	case *gwv1.HTTPRoute, *gwv1.GRPCRoute, *gwv1.TLSRoute, *gwv1.TCPRoute, *gwv1.UDPRoute, *gwv1.ListenerSet: // which may be allowed by the labels of their Namespace
 		if namespace := obj.GetNamespace(); g.namespaces[namespace] == nil {
 			missing = append(missing, Key{Kind: KindNamespace, Name: namespace})
 		}
@@ -28,10 +28,8 @@ func (g *Graph) MissingFor(obj metav1.Object) []Key {
 // servicesOf returns the Services that an object refers to.
 func (g *Graph) servicesOf(obj metav1.Object) []types.NamespacedName {
 	switch o := obj.(type) {
-	case *gwv1.HTTPRoute:
-		return g.routeServices(bareHTTPRoute(o))
-	case *gwv1.GRPCRoute:
-		return g.routeServices(bareGRPCRoute(o))
+	case *gwv1.HTTPRoute, *gwv1.GRPCRoute, *gwv1.TLSRoute, *gwv1.TCPRoute, *gwv1.UDPRoute:
+		return g.routeServices(g.bareRoute(obj))
 	case *gwv1.BackendTLSPolicy:
 		return targetServices(o)
 	case *gwxv1alpha1.XBackendTrafficPolicy:
@@ -43,22 +41,26 @@ func (g *Graph) servicesOf(obj metav1.Object) []types.NamespacedName {
 // routeServices returns the Services that a route has as parents, and those that it may have as backends and mirrors.
 func (g *Graph) routeServices(f *RouteFacts) []types.NamespacedName {
 	var services []types.NamespacedName
-	for _, ref := range f.parentRefs() {
-		if parentKind(ref) == KindService {
-			services = append(services, types.NamespacedName{Namespace: namespaceOr(ref.Namespace, f.Key.Namespace), Name: string(ref.Name)})
-		}
-	}
-	return append(services, g.permittedBackends(f)...)
-}
-
-// permittedBackends returns the Services that a route may have as backends and mirrors.
-func (g *Graph) permittedBackends(f *RouteFacts) []types.NamespacedName {
-	var services []types.NamespacedName
-	f.eachBackendRef(func(ref *gwv1.BackendObjectReference) {
-		target := Key{Kind: KindService, Namespace: namespaceOr(ref.Namespace, f.Key.Namespace), Name: string(ref.Name)}
-		if g.permitted(f.Key.Kind, f.Key.Namespace, target) {
+	for _, ref := range f.Refs {
+		if target := parentKey(ref, f.Key.Namespace); target.Kind == KindService {
 			services = append(services, target.NamespacedName())
 		}
-	})
+	}
+	for _, target := range g.permittedBackends(f) {
+		if target.Kind == KindService {
+			services = append(services, target.NamespacedName())
+		}
+	}
 	return services
+}
+
+// permittedBackends returns what a route may have as backends and mirrors.
+func (g *Graph) permittedBackends(f *RouteFacts) []Key {
+	var backends []Key
+	f.eachBackend(func(target Key) {
+		if g.permitted(f.Key.Kind, f.Key.Namespace, target) {
+			backends = append(backends, target)
+		}
+	})
+	return backends
 }

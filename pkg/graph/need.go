@@ -20,48 +20,77 @@ func (g *Graph) Needed(key Key) bool { return g.needed[key] > 0 }
 func (g *Graph) NeededBy(obj metav1.Object) []Key {
 	switch o := obj.(type) {
 	case *gwv1.Gateway:
-		return g.gatewayNeeds(o)
+		return g.gatewayNeeds(g.PreviewGateway(o))
 	case *gwv1.BackendTLSPolicy:
 		return tlsPolicyNeeds(o)
-	case *gwv1.HTTPRoute:
-		return g.routeNeeds(bareHTTPRoute(o))
-	case *gwv1.GRPCRoute:
-		return g.routeNeeds(bareGRPCRoute(o))
+	case *gwv1.ListenerSet:
+		return g.listenerSetNeeds(g.PreviewListenerSet(o))
+	case *gwv1.HTTPRoute, *gwv1.GRPCRoute, *gwv1.TLSRoute, *gwv1.TCPRoute, *gwv1.UDPRoute:
+		return g.routeNeeds(g.bareRoute(obj))
 	}
 	return nil
 }
 
-// gatewayNeeds returns what evalGateway looks up. A Gateway of another controller needs nothing.
-func (g *Graph) gatewayNeeds(gw *gwv1.Gateway) []Key {
-	if class := g.GatewayClass(string(gw.Spec.GatewayClassName)); class == nil || !class.Managed {
+// gatewayNeeds returns what the facts about a Gateway were looked up in. A Gateway of another controller needs nothing.
+func (g *Graph) gatewayNeeds(f *GatewayFacts) []Key {
+	if !f.Managed {
 		return nil
 	}
+	gw := f.Object
+	from := gatewayKey(namespacedName(gw))
 	var needs []Key
-	need := func(target Key, known bool) {
-		if known && g.permitted(KindGateway, gw.Namespace, target) {
-			needs = append(needs, target)
-		}
+	for _, l := range f.own() {
+		needs = g.appendCertificates(needs, from, l.Spec)
 	}
-	for i := range gw.Spec.Listeners {
-		l := &ListenerFacts{Spec: &gw.Spec.Listeners[i], Index: i}
+	for _, l := range f.Listeners {
 		if l.Spec.Protocol != gwv1.HTTPSProtocolType {
 			continue
 		}
-		if l.Spec.TLS != nil && tlsNotTerminated(l) == nil {
-			for _, ref := range l.Spec.TLS.CertificateRefs {
-				need(secretOf(gw.Namespace, ref))
-			}
+		frontend := frontendOf(gw, l.Spec.Port)
+		if frontend == nil || unknownMode(frontend) != nil {
+			continue
 		}
-		if f := frontendOf(gw, l.Spec.Port); f != nil && unknownMode(f) == nil {
-			for _, ref := range f.validation.CACertificateRefs {
-				need(configMapOf(gw.Namespace, ref))
+		for _, ref := range frontend.validation.CACertificateRefs {
+			if target, known := configMapOf(gw.Namespace, ref); known && g.permitted(KindGateway, gw.Namespace, target) {
+				needs = append(needs, target)
 			}
 		}
 	}
 	if ref := clientCertificateRef(gw); ref != nil {
-		need(secretOf(gw.Namespace, *ref))
+		needs = g.appendSecret(needs, from, *ref)
 	}
 	return sorted(needs, compareKeys)
+}
+
+// listenerSetNeeds returns what the listeners of a ListenerSet look up, if the Gateway is ours and allows it.
+func (g *Graph) listenerSetNeeds(f *ListenerSetFacts) []Key {
+	if !f.Managed || f.attachable() == nil {
+		return nil
+	}
+	var needs []Key
+	for _, l := range f.Listeners {
+		needs = g.appendCertificates(needs, l.Key.Parent, l.Spec)
+	}
+	return sorted(needs, compareKeys)
+}
+
+// appendCertificates adds the Secrets of a listener that terminates TLS.
+func (g *Graph) appendCertificates(needs []Key, from Key, spec *gwv1.Listener) []Key {
+	if l := (&ListenerFacts{Spec: spec}); spec.TLS == nil || !terminatesTLS(l) || unsupportedTLS(l) != nil {
+		return needs
+	}
+	for _, ref := range spec.TLS.CertificateRefs {
+		needs = g.appendSecret(needs, from, ref)
+	}
+	return needs
+}
+
+// appendSecret adds a Secret that may be referred to.
+func (g *Graph) appendSecret(needs []Key, from Key, ref gwv1.SecretObjectReference) []Key {
+	if target, known := secretOf(from.Namespace, ref); known && g.permitted(from.Kind, from.Namespace, target) {
+		return append(needs, target)
+	}
+	return needs
 }
 
 // tlsPolicyNeeds returns what validateTLS looks up. Every policy is ours to judge: see evalTLSPolicy.
@@ -78,8 +107,11 @@ func tlsPolicyNeeds(policy *gwv1.BackendTLSPolicy) []Key {
 // routeNeeds returns what the policies need that rule the connections to a route's backends.
 func (g *Graph) routeNeeds(f *RouteFacts) []Key {
 	var needs []Key
-	for _, service := range g.permittedBackends(f) {
-		for policy := range g.tlsPoliciesByService[service] {
+	for _, backend := range g.permittedBackends(f) {
+		if backend.Kind != KindService {
+			continue
+		}
+		for policy := range g.tlsPoliciesByService[backend.NamespacedName()] {
 			needs = append(needs, tlsPolicyNeeds(g.tlsPolicies[policy].object)...)
 		}
 	}

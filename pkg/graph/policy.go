@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"cmp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -59,8 +58,5 @@ func missingTarget(name types.NamespacedName, service *corev1.Service) *Problem 
 // timestamp MUST be considered the established spec and that spec beats all challenger specs", and then "the one
 // appearing first in alphabetical order by {namespace}/{name}" (GEP-713).
 func comparePolicies(a, b metav1.Object) int {
-	return cmp.Or(
-		a.GetCreationTimestamp().Compare(b.GetCreationTimestamp().Time),
-		compareAlphabetically(Key{Namespace: a.GetNamespace(), Name: a.GetName()}, Key{Namespace: b.GetNamespace(), Name: b.GetName()}),
-	)
+	return compareAge(a, b)
 }

@@ -14,7 +14,7 @@ import (
 
 // hasServiceParent says whether the route is one for mesh clients (GEP-1294), whatever comes of that.
 func (f *RouteFacts) hasServiceParent() bool {
-	return slices.ContainsFunc(f.parentRefs(), func(ref gwv1.ParentReference) bool { return parentKind(ref) == KindService })
+	return slices.ContainsFunc(f.Refs, func(ref gwv1.ParentReference) bool { return parentKind(ref) == KindService })
 }
 
 // findNeedsProxy finds the rules of a route that only a proxy can execute, among those that can be executed at all.
@@ -24,55 +24,63 @@ func (f *RouteFacts) findNeedsProxy() {
 		if rule.Dropped != nil || rule.Failing != nil {
 			continue
 		}
-		if f.HTTP != nil {
-			rule.NeedsProxy = httpNeedsProxy(&f.HTTP.Spec.Rules[i], i)
-		} else {
-			rule.NeedsProxy = grpcNeedsProxy(&f.GRPC.Spec.Rules[i], i)
-		}
-		rule.NeedsProxy = firstProblem(rule.NeedsProxy, tlsNeedsProxy(rule, i))
+		id, filters := f.ruleFilters(i)
+		rule.NeedsProxy = firstProblem(filters.needProxy(id, rule.Backends), tlsNeedsProxy(rule, i))
 	}
 }
 
-func httpNeedsProxy(rule *gwv1.HTTPRouteRule, i int) *Problem {
-	id := ruleName(i, rule.Name)
-	for j := range rule.Filters {
-		if p := proxyFilter(rule.Filters[j].Type); p != nil {
-			return p.in(id.field(fmt.Sprintf("filters[%d]", j)))
-		}
+// ruleFilters returns the filters of a rule of an HTTPRoute or a GRPCRoute.
+func (f *RouteFacts) ruleFilters(i int) (ruleID, ruleFilters) {
+	if f.HTTP != nil {
+		rule := &f.HTTP.Spec.Rules[i]
+		return ruleName(i, rule.Name), httpFilters(rule)
 	}
-	for j := range rule.BackendRefs {
-		ref := &rule.BackendRefs[j]
-		if len(ref.Filters) > 0 && valueOr(ref.Weight, 1) > 0 {
-			return proxyFilter(ref.Filters[0].Type).in(id.field(fmt.Sprintf("backendRefs[%d].filters[0]", j)))
+	rule := &f.GRPC.Spec.Rules[i]
+	return ruleName(i, rule.Name), grpcFilters(rule)
+}
+
+// needProxy: a filter "MUST NOT be skipped" (HTTPRouteFilter.Type), so that a rule with one that the clients can't
+// execute can't be served to them. A mirror is left out instead: its answers reach nobody.
+func (f ruleFilters) needProxy(id ruleID, backends []BackendFacts) *Problem {
+	if p := needProxy(f.rule, id.field); p != nil {
+		return p
+	}
+	for i, filters := range f.backends {
+		if p := needProxy(filters, backendField(id, i)); p != nil && backends[i].Weight > 0 {
+			return p
 		}
 	}
 	return nil
 }
 
-func grpcNeedsProxy(rule *gwv1.GRPCRouteRule, i int) *Problem {
-	id := ruleName(i, rule.Name)
-	for j := range rule.Filters {
-		if p := proxyFilter(rule.Filters[j].Type); p != nil {
-			return p.in(id.field(fmt.Sprintf("filters[%d]", j)))
-		}
-	}
-	for j := range rule.BackendRefs {
-		ref := &rule.BackendRefs[j]
-		if len(ref.Filters) > 0 && valueOr(ref.Weight, 1) > 0 {
-			return proxyFilter(ref.Filters[0].Type).in(id.field(fmt.Sprintf("backendRefs[%d].filters[0]", j)))
+func needProxy(filters []gwv1.HTTPRouteFilter, field func(path string) string) *Problem {
+	for i := range filters {
+		if row := rowOf(filters[i].Type); row == nil || !row.unmeshed {
+			return unsupportedValue("%s cannot be executed by proxyless gRPC clients, which are the mesh clients that are served", filters[i].Type).
+				in(field(fmt.Sprintf("filters[%d]", i)))
 		}
 	}
 	return nil
 }
 
-// proxyFilter: a filter "MUST NOT be skipped" (HTTPRouteFilter.Type), so that a rule with one that the clients can't
-// execute can't be served to them. A mirror is left out instead: its answers reach nobody. Of a backend's own filters,
-// none is a mirror here: see unsupportedHTTPBackendFilter.
-func proxyFilter[T ~string](filter T) *Problem {
-	if string(filter) == string(gwv1.HTTPRouteFilterRequestMirror) {
-		return nil
+// unmeshed names the filters that mesh clients leave out.
+func (f ruleFilters) unmeshed(id ruleID) []string {
+	warnings := unmeshed(f.rule, id.field)
+	for i, filters := range f.backends {
+		warnings = append(warnings, unmeshed(filters, backendField(id, i))...)
 	}
-	return unsupportedValue("%s cannot be executed by proxyless gRPC clients, which are the mesh clients that are served", filter)
+	return warnings
+}
+
+func unmeshed(filters []gwv1.HTTPRouteFilter, field func(path string) string) []string {
+	var warnings []string
+	for i := range filters {
+		if row := rowOf(filters[i].Type); row != nil && row.unmeshed {
+			warnings = append(warnings, field(fmt.Sprintf("filters[%d]", i))+
+				" has no effect: for Services as parents, because proxyless gRPC clients mirror no requests")
+		}
+	}
+	return warnings
 }
 
 // tlsNeedsProxy: clients execute their routes over the transport credentials that they were made with. Whom to trust could
@@ -81,7 +89,7 @@ func proxyFilter[T ~string](filter T) *Problem {
 func tlsNeedsProxy(rule *RuleFacts, i int) *Problem {
 	for j := range rule.Backends {
 		if b := &rule.Backends[j]; b.TLS && b.Weight > 0 {
-			return unsupportedValue("a BackendTLSPolicy applies to Service %s, and proxyless gRPC clients cannot be told to use TLS", b.Backend.Service).
+			return unsupportedValue("a BackendTLSPolicy applies to Service %s, and proxyless gRPC clients cannot be told to use TLS", b.Backend.NamespacedName()).
 				in(ruleID{i, rule.Name}.field(fmt.Sprintf("backendRefs[%d]", j)))
 		}
 	}
@@ -100,19 +108,11 @@ func meshRules(rules []RuleFacts) []RuleFacts {
 // meshWarnings names what mesh clients leave out of the rules of a route.
 func meshWarnings(f *RouteFacts) []string {
 	var warnings []string
-	mirror := func(id ruleID, i int) {
-		warnings = append(warnings, id.field(fmt.Sprintf("filters[%d]", i))+
-			" has no effect: for Services as parents, because proxyless gRPC clients mirror no requests")
-	}
 	if f.GRPC != nil {
 		for i := range f.GRPC.Spec.Rules {
 			rule := &f.GRPC.Spec.Rules[i]
 			id := ruleName(i, rule.Name)
-			for j := range rule.Filters {
-				if rule.Filters[j].RequestMirror != nil {
-					mirror(id, j)
-				}
-			}
+			warnings = append(warnings, grpcFilters(rule).unmeshed(id)...)
 			warnings = append(warnings, meshSessionWarnings(id, rule.SessionPersistence)...)
 		}
 		return warnings
@@ -131,11 +131,7 @@ func meshWarnings(f *RouteFacts) []string {
 					": with a Service as parent, the match never holds: gRPC requests have no query parameters")
 			}
 		}
-		for j := range rule.Filters {
-			if rule.Filters[j].RequestMirror != nil {
-				mirror(id, j)
-			}
-		}
+		warnings = append(warnings, httpFilters(rule).unmeshed(id)...)
 		warnings = append(warnings, meshRetryWarnings(id, rule.Retry)...)
 		warnings = append(warnings, meshSessionWarnings(id, rule.SessionPersistence)...)
 	}

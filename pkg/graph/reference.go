@@ -40,6 +40,16 @@ func compareNames(a, b types.NamespacedName) int {
 	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 }
 
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
 func compareBackends(a, b BackendKey) int {
-	return cmp.Or(compareNames(a.Service, b.Service), cmp.Compare(a.Port, b.Port))
+	return cmp.Or(compareKeys(a.Key, b.Key), cmp.Compare(a.Port, b.Port), compareBools(a.UDP, b.UDP))
 }

@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -17,7 +16,7 @@ type routeNode struct {
 	placed placement
 }
 
-// Route returns what is true of an HTTPRoute or GRPCRoute, or nil if there is no such route.
+// Route returns what is true of a route, or nil if there is no such route.
 func (g *Graph) Route(key Key) *RouteFacts {
 	node := g.routes[key]
 	if node == nil {
@@ -26,23 +25,66 @@ func (g *Graph) Route(key Key) *RouteFacts {
 	return node.facts
 }
 
-// PreviewHTTPRoute returns what would be true of route if it were written now. Nothing changes.
-func (g *Graph) PreviewHTTPRoute(route *gwv1.HTTPRoute) *RouteFacts {
-	return g.evalRoute(bareHTTPRoute(route))
+// PreviewRoute returns what would be true of route, which is of one of the kinds of routes, if it were written now. Nothing
+// changes.
+func (g *Graph) PreviewRoute(route metav1.Object) *RouteFacts {
+	return g.evalRoute(g.bareRoute(route))
 }
 
-// PreviewGRPCRoute returns what would be true of route if it were written now. Nothing changes.
-func (g *Graph) PreviewGRPCRoute(route *gwv1.GRPCRoute) *RouteFacts {
-	return g.evalRoute(bareGRPCRoute(route))
+// bareRoute returns facts that nothing has been found out for yet but the parents that a route refers to.
+func (g *Graph) bareRoute(obj metav1.Object) *RouteFacts {
+	f := &RouteFacts{}
+	f.set(obj)
+	f.Key = Key{f.route().kind(), obj.GetNamespace(), obj.GetName()}
+	f.Refs = g.parentRefs(f)
+	return f
 }
 
-// bareHTTPRoute returns facts that nothing has been found out for yet.
-func bareHTTPRoute(r *gwv1.HTTPRoute) *RouteFacts {
-	return &RouteFacts{Key: Key{KindHTTPRoute, r.Namespace, r.Name}, HTTP: r}
+// A kindOfRoute is what the kinds of routes have in common. Each is in a file of its own.
+type kindOfRoute interface {
+	kind() Kind
+	object() metav1.Object
+	common() *gwv1.CommonRouteSpec
+	hostnames() []gwv1.Hostname
+	// rules finds what is true of the rules.
+	rules(g *Graph, from Key) []RuleFacts
+	// eachBackendRef visits all references to backends, mirrors and others that requests go to.
+	eachBackendRef(visit func(*gwv1.BackendObjectReference))
+	// warnings name fields of the rules that have no effect, and why.
+	warnings() []string
+	// sameSpec says whether another route of the kind has the same spec.
+	sameSpec(other *RouteFacts) bool
 }
 
-func bareGRPCRoute(r *gwv1.GRPCRoute) *RouteFacts {
-	return &RouteFacts{Key: Key{KindGRPCRoute, r.Namespace, r.Name}, GRPC: r}
+func (f *RouteFacts) route() kindOfRoute {
+	switch {
+	case f.HTTP != nil:
+		return (*httpRoute)(f.HTTP)
+	case f.GRPC != nil:
+		return (*grpcRoute)(f.GRPC)
+	case f.TLS != nil:
+		return (*tlsRoute)(f.TLS)
+	case f.TCP != nil:
+		return (*tcpRoute)(f.TCP)
+	default:
+		return (*udpRoute)(f.UDP)
+	}
+}
+
+// set puts the route in the field of its kind.
+func (f *RouteFacts) set(obj metav1.Object) {
+	switch o := obj.(type) {
+	case *gwv1.HTTPRoute:
+		f.HTTP = o
+	case *gwv1.GRPCRoute:
+		f.GRPC = o
+	case *gwv1.TLSRoute:
+		f.TLS = o
+	case *gwv1.TCPRoute:
+		f.TCP = o
+	case *gwv1.UDPRoute:
+		f.UDP = o
+	}
 }
 
 // setRoute takes a route, bare, or nil for a route that is gone.
@@ -51,7 +93,7 @@ func (g *Graph) setRoute(key Key, bare *RouteFacts, d *Dirty) {
 	node := g.routes[key]
 	if node != nil && bare != nil && sameRoute(node.facts, bare) {
 		facts := *node.facts
-		facts.HTTP, facts.GRPC = bare.HTTP, bare.GRPC
+		facts.set(bare.object())
 		node.facts = &facts
 		return
 	}
@@ -78,37 +120,44 @@ func sameRoute(a, b *RouteFacts) bool {
 	if other := b.object().GetCreationTimestamp(); !created.Equal(&other) {
 		return false
 	}
-	if a.HTTP != nil {
-		return reflect.DeepEqual(a.HTTP.Spec, b.HTTP.Spec)
-	}
-	return reflect.DeepEqual(a.GRPC.Spec, b.GRPC.Spec)
+	return a.route().sameSpec(b)
 }
 
 // indexRoute adds or removes the edges from a route to what its facts depend on.
 func (g *Graph) indexRoute(n *routeNode, present bool) {
 	key := n.facts.Key
 	g.routesByNamespace.edit(present, key.Namespace, n)
-	for _, ref := range n.facts.parentRefs() {
-		target := types.NamespacedName{Namespace: namespaceOr(ref.Namespace, key.Namespace), Name: string(ref.Name)}
-		switch parentKind(ref) {
-		case KindGateway:
-			g.routesByGateway.edit(present, target, n)
-		case KindService:
-			g.routesByService.edit(present, target, n)
-		}
+	g.indexParents(n, present)
+	if usesDefaults(n.facts) && present {
+		g.defaultRoutes[n] = struct{}{}
+	} else {
+		delete(g.defaultRoutes, n)
 	}
-	n.facts.eachBackendRef(func(ref *gwv1.BackendObjectReference) {
-		target := types.NamespacedName{Namespace: namespaceOr(ref.Namespace, key.Namespace), Name: string(ref.Name)}
-		g.routesByService.edit(present, target, n)
+	n.facts.eachBackend(func(target Key) {
+		g.routesByBackend.edit(present, target, n)
 		if target.Namespace != key.Namespace {
 			g.routesAcross.edit(present, crossing{key.Kind, key.Namespace, target.Namespace}, n)
 		}
 	})
 }
 
+// indexParents adds or removes the edges from a route to its parents.
+func (g *Graph) indexParents(n *routeNode, present bool) {
+	for _, ref := range n.facts.Refs {
+		switch target := parentKey(ref, n.facts.Key.Namespace); target.Kind {
+		case KindGateway, KindListenerSet:
+			g.routesByParent.edit(present, target, n)
+		case KindService:
+			g.routesByBackend.edit(present, target, n)
+		}
+	}
+}
+
 // refreshRoute looks at a route again after something that its rules refer to has changed.
 func (g *Graph) refreshRoute(n *routeNode, d *Dirty) {
-	g.replaceRoute(n, g.evalRoute(&RouteFacts{Key: n.facts.Key, HTTP: n.facts.HTTP, GRPC: n.facts.GRPC}), d)
+	bare := &RouteFacts{Key: n.facts.Key, Refs: n.facts.Refs}
+	bare.set(n.facts.object())
+	g.replaceRoute(n, g.evalRoute(bare), d)
 }
 
 // reattachRoute looks at a route's parents again, after one of them, or what decides about them, has changed.
@@ -128,12 +177,8 @@ func (g *Graph) replaceRoute(n *routeNode, facts *RouteFacts, d *Dirty) {
 }
 
 func (g *Graph) evalRoute(f *RouteFacts) *RouteFacts {
-	if f.HTTP != nil {
-		f.Rules = g.httpRules(f.Key, f.HTTP)
-	} else {
-		f.Rules = g.grpcRules(f.Key, f.GRPC)
-	}
-	if f.hasServiceParent() {
+	f.Rules = f.route().rules(g, f.Key)
+	if f.hasServiceParent() && f.readsHTTP() {
 		f.findNeedsProxy()
 	}
 	f.Unresolved = firstUnresolved(f.Rules)
@@ -146,15 +191,10 @@ func (g *Graph) evalRoute(f *RouteFacts) *RouteFacts {
 // firstUnresolved summarises ResolvedRefs: "whether the controller was able to resolve all the object references for
 // the Route."
 func firstUnresolved(rules []RuleFacts) *Problem {
-	for _, rule := range rules {
-		for _, b := range rule.Backends {
+	for i := range rules {
+		for b := range rules[i].targets() {
 			if b.Problem != nil {
 				return b.Problem
-			}
-		}
-		for _, m := range rule.Mirrors {
-			if m.Problem != nil {
-				return m.Problem
 			}
 		}
 	}
@@ -212,104 +252,44 @@ func joinMessages(problems []*Problem) string {
 // routeWarnings names what is set in the spec and does nothing.
 func routeWarnings(f *RouteFacts) []string {
 	var warnings []string
-	warn := func(field, why string) { warnings = append(warnings, field+" has no effect: "+why) }
-	if scope := f.common().UseDefaultGateways; scope != "" && scope != gwv1.GatewayDefaultScopeNone {
-		warn("spec.useDefaultGateways", "default Gateways are not supported")
-	}
-	if len(f.hostnames()) > 0 {
-		for i, ref := range f.parentRefs() {
+	if len(f.route().hostnames()) > 0 {
+		for i, ref := range f.Refs {
 			if parentKind(ref) == KindService {
-				warn("spec.hostnames", fmt.Sprintf("for spec.parentRefs[%d], because a Service is reached by its own names", i))
+				warnings = append(warnings,
+					fmt.Sprintf("spec.hostnames has no effect: for spec.parentRefs[%d], because a Service is reached by its own names", i))
 			}
 		}
 	}
-	if f.hasServiceParent() {
+	if f.hasServiceParent() && f.readsHTTP() {
 		warnings = append(warnings, meshWarnings(f)...)
 	}
-	if f.HTTP != nil {
-		for i := range f.HTTP.Spec.Rules {
-			rule := &f.HTTP.Spec.Rules[i]
-			id := ruleName(i, rule.Name)
-			warnings = append(warnings, retryWarnings(id, rule.Retry)...)
-			if s := rule.SessionPersistence; s != nil {
-				warnings = append(warnings, sessionWarnings(s, id.field)...)
-			}
-		}
-		return warnings
-	}
-	for i := range f.GRPC.Spec.Rules {
-		rule := &f.GRPC.Spec.Rules[i]
-		if s := rule.SessionPersistence; s != nil {
-			warnings = append(warnings, sessionWarnings(s, ruleName(i, rule.Name).field)...)
-		}
-	}
-	return warnings
+	return append(warnings, f.route().warnings()...)
 }
 
-func (f *RouteFacts) object() metav1.Object {
-	if f.HTTP != nil {
-		return f.HTTP
-	}
-	return f.GRPC
+// readsHTTP says whether the route is one of requests, not of streams.
+func (f *RouteFacts) readsHTTP() bool { return f.HTTP != nil || f.GRPC != nil }
+
+func (f *RouteFacts) object() metav1.Object { return f.route().object() }
+
+// eachBackend visits the backends that a route refers to, be they there or not, as far as they are of kinds that are supported.
+func (f *RouteFacts) eachBackend(visit func(target Key)) {
+	f.route().eachBackendRef(func(ref *gwv1.BackendObjectReference) {
+		if target, known := backendKey(ref, f.Key.Namespace); known {
+			visit(target)
+		}
+	})
 }
 
-func (f *RouteFacts) common() *gwv1.CommonRouteSpec {
-	if f.HTTP != nil {
-		return &f.HTTP.Spec.CommonRouteSpec
-	}
-	return &f.GRPC.Spec.CommonRouteSpec
-}
-
-func (f *RouteFacts) parentRefs() []gwv1.ParentReference { return f.common().ParentRefs }
-
-func (f *RouteFacts) hostnames() []gwv1.Hostname {
-	if f.HTTP != nil {
-		return f.HTTP.Spec.Hostnames
-	}
-	return f.GRPC.Spec.Hostnames
-}
-
-// eachBackendRef visits the references to Services, of backends and of mirrors.
-func (f *RouteFacts) eachBackendRef(visit func(*gwv1.BackendObjectReference)) {
-	service := func(ref *gwv1.BackendObjectReference) {
-		if isService(ref) {
-			visit(ref)
-		}
-	}
-	mirror := func(m *gwv1.HTTPRequestMirrorFilter) {
-		if m != nil {
-			service(&m.BackendRef)
-		}
-	}
-	if f.HTTP != nil {
-		for i := range f.HTTP.Spec.Rules {
-			rule := &f.HTTP.Spec.Rules[i]
-			for j := range rule.BackendRefs {
-				service(&rule.BackendRefs[j].BackendObjectReference)
-			}
-			for j := range rule.Filters {
-				mirror(rule.Filters[j].RequestMirror)
-			}
-		}
-		return
-	}
-	for i := range f.GRPC.Spec.Rules {
-		rule := &f.GRPC.Spec.Rules[i]
-		for j := range rule.BackendRefs {
-			service(&rule.BackendRefs[j].BackendObjectReference)
-		}
-		for j := range rule.Filters {
-			mirror(rule.Filters[j].RequestMirror)
-		}
-	}
-}
-
-// setNamespace follows the labels of a namespace, which decide which routes a listener with a selector allows.
+// setNamespace follows the labels of a namespace, which decide which routes a listener with a selector allows, and which
+// ListenerSets a Gateway.
 func (g *Graph) setNamespace(name string, ns *corev1.Namespace, d *Dirty) {
 	old := g.namespaces[name]
 	put(g.namespaces, name, ns)
 	if old != nil && ns != nil && reflect.DeepEqual(old.Labels, ns.Labels) {
 		return
+	}
+	for set := range g.setsByNamespace[name] {
+		g.refreshListeners(listenerSetKey(set), d)
 	}
 	for route := range g.routesByNamespace[name] {
 		if g.isSelected(route.facts) {
@@ -320,16 +300,19 @@ func (g *Graph) setNamespace(name string, ns *corev1.Namespace, d *Dirty) {
 
 // isSelected says whether one of the route's parents asks for the labels of the route's namespace.
 func (g *Graph) isSelected(f *RouteFacts) bool {
+	selects := func(l *ListenerFacts) bool {
+		from, _ := routeNamespaces(l)
+		return from == gwv1.NamespacesFromSelector
+	}
 	for i := range f.Parents {
-		if f.Parents[i].Gateway == nil {
-			continue
+		p := &f.Parents[i]
+		if p.Gateway != nil {
+			if node := g.gateways[*p.Gateway]; node != nil && slices.ContainsFunc(node.facts.Listeners, selects) {
+				return true
+			}
 		}
-		node := g.gateways[*f.Parents[i].Gateway]
-		if node == nil {
-			continue
-		}
-		for _, l := range node.facts.Listeners {
-			if from, _ := routeNamespaces(l); from == gwv1.NamespacesFromSelector {
+		if p.ListenerSet != nil {
+			if node := g.listenerSets[*p.ListenerSet]; node != nil && slices.ContainsFunc(node.facts.Listeners, selects) {
 				return true
 			}
 		}

@@ -3,7 +3,6 @@ package graph
 import (
 	"fmt"
 	"regexp/syntax"
-	"strings"
 
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
@@ -55,26 +54,4 @@ func invalidMatchType[T ~string](matchType *T, values ...string) *Problem {
 	default:
 		return unsupportedValue("type %s is not known", t)
 	}
-}
-
-// repeatedFilter: "Specifying the same filter multiple times is not supported unless explicitly indicated in the filter."
-func repeatedFilter[T ~string](seen map[T]int, filter T, i int) *Problem {
-	first, repeated := seen[filter]
-	if !repeated {
-		seen[filter] = i
-		return nil
-	}
-	return newProblem(gwv1.RouteReasonIncompatibleFilters, "%s is already in filters[%d]", filter, first)
-}
-
-func unsupportedFilter[T ~string](filter T, supported ...T) *Problem {
-	names := make([]string, len(supported))
-	for i, s := range supported {
-		names[i] = string(s)
-	}
-	return unsupportedValue("filter %s is not supported here; supported are %s", filter, strings.Join(names, ", "))
-}
-
-func filterWithoutConfig(field string) *Problem {
-	return unsupportedValue("%s must be set", field)
 }

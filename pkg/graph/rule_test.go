@@ -48,8 +48,6 @@ func TestHTTPRules(t *testing.T) {
 		{name: "rewrite without a path", rule: "{filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath}}}]}", failing: us, field: "filters[0]"},
 		{name: "rewrite without a prefix", rule: "{filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch}}}]}", failing: us, field: "filters[0]"},
 		{name: "rewrite and redirect", rule: "{filters: [{type: URLRewrite, urlRewrite: {}}, {type: RequestRedirect, requestRedirect: {}}]}", failing: in, field: "filters"},
-		{name: "CORS", rule: "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {}}, {type: CORS, cors: {}}]}", failing: us, field: "filters[1]"},
-		{name: "ExternalAuth", rule: "{filters: [{type: ExternalAuth, externalAuth: {backendRef: {name: s}}}]}", failing: us, field: "filters[0]"},
 		{name: "ExtensionRef", rule: "{filters: [{type: ExtensionRef, extensionRef: {group: example.com, kind: Filter, name: f}}]}", failing: us, field: "filters[0]"},
 		{name: "twice", rule: "{filters: [{type: URLRewrite, urlRewrite: {}}, {type: URLRewrite, urlRewrite: {}}]}", failing: in, field: "filters[1]"},
 		{name: "without request headers", rule: "{filters: [{type: RequestHeaderModifier}]}", failing: us, field: "filters[0]"},
@@ -76,11 +74,10 @@ func TestHTTPRules(t *testing.T) {
 			dropped: us, field: "filters[0]"},
 
 		{name: "filters of a backend", rule: "{backendRefs: [{name: s, port: 80, filters: [{type: RequestHeaderModifier, requestHeaderModifier: {}}, {type: ResponseHeaderModifier, responseHeaderModifier: {}}]}]}"},
-		{name: "mirror of a backend", rule: "{backendRefs: [{name: s}, {name: s, filters: [{type: RequestMirror, requestMirror: {backendRef: {name: s}}}]}]}", failing: us, field: "backendRefs[1].filters[0]"},
 		{name: "filter of a backend twice", rule: "{backendRefs: [{name: s, filters: [{type: RequestHeaderModifier, requestHeaderModifier: {}}, {type: RequestHeaderModifier, requestHeaderModifier: {}}]}]}",
 			failing: in, field: "backendRefs[0].filters[1]"},
 
-		{name: "dropped and failing", rule: "{matches: [{method: BREW}], filters: [{type: CORS, cors: {}}]}", dropped: us, failing: us, field: "matches[0].method"},
+		{name: "dropped and failing", rule: "{matches: [{method: BREW}], filters: [{type: CORS}]}", warning: "matches", dropped: us, failing: us, field: "matches[0].method"},
 		{name: "retry", rule: "{retry: {attempts: 3, codes: [400, 599]}}"},
 		{name: "no retries", rule: "{retry: {attempts: 0}}"},
 		{name: "fewer than no retries", rule: "{retry: {attempts: -1}}", dropped: us, field: "retry.attempts"},
@@ -120,7 +117,10 @@ func TestGRPCRules(t *testing.T) {
 		{name: "without response headers", rule: "{filters: [{type: ResponseHeaderModifier}]}", failing: us, field: "filters[0]"},
 		{name: "without mirror", rule: "{filters: [{type: RequestMirror}]}", failing: us, field: "filters[0]"},
 		{name: "filter of a backend", rule: "{backendRefs: [{name: s, filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {}}]}]}"},
-		{name: "mirror of a backend", rule: "{backendRefs: [{name: s, filters: [{type: RequestMirror, requestMirror: {backendRef: {name: s}}}]}]}", failing: us, field: "backendRefs[0].filters[0]"},
+		{name: "mirror of a backend", rule: "{backendRefs: [{name: s, filters: [{type: RequestMirror, requestMirror: {backendRef: {name: s}}}, {type: RequestMirror, requestMirror: {backendRef: {name: s}}}]}]}"},
+		{name: "mirror of a backend by too much", rule: "{backendRefs: [{name: s}, {name: s, filters: [{type: RequestMirror, requestMirror: {backendRef: {name: s}, percent: 101}}]}]}", failing: us, field: "backendRefs[1].filters[0]"},
+		{name: "ExtensionRef of a backend", rule: "{backendRefs: [{name: s, filters: [{type: ExtensionRef, extensionRef: {group: example.com, kind: Filter, name: f}}]}]}", failing: us, field: "backendRefs[0].filters[0]"},
+		{name: "CORS", rule: "{filters: [{type: CORS}]}", failing: us, field: "filters[0]"},
 		{name: "session persistence", rule: "{sessionPersistence: {sessionName: s}}"},
 		{name: "session persistence without effect", rule: "{sessionPersistence: {type: Header, absoluteTimeout: 1h}}", warning: "sessionPersistence.absoluteTimeout"},
 		{name: "session name", rule: "{sessionPersistence: {sessionName: ''}}", dropped: us, field: "sessionPersistence.sessionName"},
@@ -203,7 +203,7 @@ spec: {parentRefs: [{name: gw}], rules: [NAMED, {}]}
 
 func TestInvalidRules(t *testing.T) {
 	t.Parallel()
-	f := New().PreviewHTTPRoute(parseOne[*gwv1.HTTPRoute](t, `
+	f := New().PreviewRoute(parseOne[*gwv1.HTTPRoute](t, `
 kind: HTTPRoute
 metadata: {name: r}
 spec:
@@ -221,16 +221,15 @@ spec:
 
 func TestRouteWarnings(t *testing.T) {
 	t.Parallel()
-	f := New().PreviewGRPCRoute(parseOne[*gwv1.GRPCRoute](t, `
+	f := New().PreviewRoute(parseOne[*gwv1.GRPCRoute](t, `
 kind: GRPCRoute
 metadata: {name: r}
 spec:
-  useDefaultGateways: All
+
   hostnames: [a.example.com]
   parentRefs: [{name: gw}, {group: "", kind: Service, name: s}]
 `))
 	want := []string{
-		"spec.useDefaultGateways has no effect: default Gateways are not supported",
 		"spec.hostnames has no effect: for spec.parentRefs[1], because a Service is reached by its own names",
 	}
 	if diff := cmp.Diff(want, f.Warnings); diff != "" {

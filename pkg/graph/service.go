@@ -11,47 +11,71 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// ServicePort returns a TCP port of a Service that isn't an ExternalName, with what backs it, or nil if there is none.
+// ServicePort returns a TCP or UDP port of a Service that isn't an ExternalName, with what backs it, or nil if there is none.
 func (g *Graph) ServicePort(key BackendKey) *ServicePortFacts {
-	service := g.services[key.Service]
-	port := servicePort(service, key.Port)
+	service := g.services[key.NamespacedName()]
+	port := servicePort(service, key)
 	if port == nil {
 		return nil
 	}
-	f := &ServicePortFacts{Key: key, Service: service, Port: port, RetryBudget: g.servicePolicy(key.Service).budget}
+	f := &ServicePortFacts{Key: key, Service: service, Port: port, RetryBudget: g.servicePolicy(key.NamespacedName()).budget}
 	if policy := g.tlsPolicy(key); policy != nil {
 		f.TLS = policy.validation.tls
 	}
-	for name := range g.slicesByService[key.Service] {
+	for name := range g.slicesByService[key.NamespacedName()] {
 		f.Slices = append(f.Slices, g.slices[name])
 	}
 	slices.SortFunc(f.Slices, func(a, b *discoveryv1.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) })
 	return f
 }
 
-// servicePorts yields the ports of a Service that can be served: those of TCP. A Service of type ExternalName has none:
+// servicePorts yields the ports of a Service that can be served by TCP. A Service of type ExternalName has none:
 // "Implementations SHOULD NOT support ExternalName Services" (CVE-2021-25740).
 func servicePorts(service *corev1.Service) iter.Seq[*corev1.ServicePort] {
 	return func(yield func(*corev1.ServicePort) bool) {
-		if service == nil || service.Spec.Type == corev1.ServiceTypeExternalName {
-			return
-		}
-		for i := range service.Spec.Ports {
-			port := &service.Spec.Ports[i]
-			if (port.Protocol == "" || port.Protocol == corev1.ProtocolTCP) && !yield(port) {
+		for key, port := range allPorts(service) {
+			if !key.UDP && !yield(port) {
 				return
 			}
 		}
 	}
 }
 
-func servicePort(service *corev1.Service, number int32) *corev1.ServicePort {
-	for port := range servicePorts(service) {
-		if port.Port == number {
+// allPorts yields the ports of a Service that can be served, by TCP or UDP.
+func allPorts(service *corev1.Service) iter.Seq2[BackendKey, *corev1.ServicePort] {
+	return func(yield func(BackendKey, *corev1.ServicePort) bool) {
+		if service == nil || service.Spec.Type == corev1.ServiceTypeExternalName {
+			return
+		}
+		for i := range service.Spec.Ports {
+			port := &service.Spec.Ports[i]
+			key := ServiceBackend(namespacedName(service), port.Port)
+			switch port.Protocol {
+			case "", corev1.ProtocolTCP:
+			case corev1.ProtocolUDP:
+				key.UDP = true
+			default:
+				continue
+			}
+			if !yield(key, port) {
+				return
+			}
+		}
+	}
+}
+
+// servicePort returns the port of a Service that a key is about; nil if there is none.
+func servicePort(service *corev1.Service, key BackendKey) *corev1.ServicePort {
+	for k, port := range allPorts(service) {
+		if k.Port == key.Port && k.UDP == key.UDP {
 			return port
 		}
 	}
 	return nil
+}
+
+func serviceKey(name types.NamespacedName) Key {
+	return Key{Kind: KindService, Namespace: name.Namespace, Name: name.Name}
 }
 
 func (g *Graph) setService(name types.NamespacedName, service *corev1.Service, d *Dirty) {
@@ -63,13 +87,13 @@ func (g *Graph) setService(name types.NamespacedName, service *corev1.Service, d
 	g.followTLS([]types.NamespacedName{name}, func() { put(g.services, name, service) }, d)
 	g.tlsPoliciesChanged(name, d)
 	g.targetChanged(name, old, service, d)
-	for port := range servicePorts(old) {
-		g.portChanged(BackendKey{name, port.Port}, service, d)
+	for key := range allPorts(old) {
+		g.portChanged(key, service, d)
 	}
-	for port := range servicePorts(service) {
-		g.portChanged(BackendKey{name, port.Port}, old, d)
+	for key := range allPorts(service) {
+		g.portChanged(key, old, d)
 	}
-	for route := range g.routesByService[name] {
+	for route := range g.routesByBackend[serviceKey(name)] {
 		g.refreshRoute(route, d)
 	}
 }
@@ -77,7 +101,7 @@ func (g *Graph) setService(name types.NamespacedName, service *corev1.Service, d
 // portChanged marks a port that one of two states of a Service has; other is the other state.
 func (g *Graph) portChanged(key BackendKey, other *corev1.Service, d *Dirty) {
 	d.backend(key)
-	if servicePort(other, key.Port) == nil {
+	if !key.UDP && servicePort(other, key) == nil {
 		d.meshHost(key)
 	}
 }
@@ -101,8 +125,8 @@ func (g *Graph) setSlice(name types.NamespacedName, slice *discoveryv1.EndpointS
 }
 
 func (g *Graph) endpointsChanged(service types.NamespacedName, d *Dirty) {
-	for port := range servicePorts(g.services[service]) {
-		d.backend(BackendKey{service, port.Port})
+	for key := range allPorts(g.services[service]) {
+		d.backend(key)
 	}
 }
 

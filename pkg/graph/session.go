@@ -69,13 +69,18 @@ var notForSessions = []string{
 // invalidSessionName: the schema allows any text, but cookies and headers are named by tokens (RFC 6265, RFC 9110), and
 // what Envoy writes must not break the response.
 func invalidSessionName(name string, header bool) *Problem {
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isTokenRune(r) }) {
+	if !isToken(name) {
 		return unsupportedValue("%q cannot be the name of a cookie or a header; use letters, digits and any of !#$%%&'*+-.^_`|~", name)
 	}
 	if header && slices.Contains(notForSessions, strings.ToLower(name)) {
 		return unsupportedValue("the header %s has a meaning of its own; choose another name", name)
 	}
 	return nil
+}
+
+// isToken: names of headers and cookies are tokens (RFC 9110, RFC 6265).
+func isToken(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool { return !isTokenRune(r) })
 }
 
 // isTokenRune: tchar of RFC 9110.
@@ -103,7 +108,7 @@ func (g *Graph) backendSession(rule *SessionFacts, b *BackendFacts) *SessionFact
 	if rule != nil || b.Problem != nil {
 		return nil
 	}
-	return g.servicePolicy(b.Backend.Service).session
+	return g.servicePolicy(b.Backend.NamespacedName()).session
 }
 
 // meshSessionWarnings: of the gRPC clients, only some keep sessions (gRFC A55), and the others refuse a configuration that

@@ -104,19 +104,19 @@ func (g *Graph) tlsPoliciesChanged(service types.NamespacedName, d *Dirty) {
 // tlsPolicy returns the policy that rules the connections to a port of a Service, valid or not, or nil: "policies with
 // and without sectionName on one Service do not conflict", and the one that names the port is the more specific.
 func (g *Graph) tlsPolicy(key BackendKey) *tlsPolicyNode {
-	if len(g.tlsPoliciesByService[key.Service]) == 0 {
+	if key.Kind != KindService || key.UDP || len(g.tlsPoliciesByService[key.NamespacedName()]) == 0 {
 		return nil
 	}
-	port := servicePort(g.services[key.Service], key.Port)
+	port := servicePort(g.services[key.NamespacedName()], key)
 	if port == nil {
 		return nil
 	}
 	if port.Name != "" {
-		if first := g.firstTLSPolicy(tlsTarget{key.Service, gwv1.SectionName(port.Name)}, nil); first != nil {
+		if first := g.firstTLSPolicy(tlsTarget{key.NamespacedName(), gwv1.SectionName(port.Name)}, nil); first != nil {
 			return first
 		}
 	}
-	return g.firstTLSPolicy(tlsTarget{service: key.Service}, nil)
+	return g.firstTLSPolicy(tlsTarget{service: key.NamespacedName()}, nil)
 }
 
 // firstTLSPolicy returns the policy that takes precedence among those that select a target, or nil: "The older policy by
@@ -158,7 +158,7 @@ func (g *Graph) followTLS(services []types.NamespacedName, change func(), d *Dir
 			d.meshHost(key)
 		}
 		if had != has || was.policy != is.policy || (was.tls == nil) != (is.tls == nil) {
-			refresh[key.Service] = struct{}{}
+			refresh[key.NamespacedName()] = struct{}{}
 		}
 	}
 	for key := range before {
@@ -170,7 +170,7 @@ func (g *Graph) followTLS(services []types.NamespacedName, change func(), d *Dir
 		}
 	}
 	for service := range refresh {
-		for route := range g.routesByService[service] {
+		for route := range g.routesByBackend[serviceKey(service)] {
 			g.refreshRoute(route, d)
 		}
 	}
@@ -184,7 +184,7 @@ func (g *Graph) applied(services []types.NamespacedName) map[BackendKey]appliedT
 			continue
 		}
 		for port := range servicePorts(g.services[service]) {
-			key := BackendKey{service, port.Port}
+			key := ServiceBackend(service, port.Port)
 			if node := g.tlsPolicy(key); node != nil {
 				ports[key] = appliedTLS{namespacedName(node.object), node.validation.tls}
 			}

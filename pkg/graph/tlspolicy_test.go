@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,7 +100,7 @@ func TestTLSPolicyValidation(t *testing.T) {
 			apply(t, g, tlsPolicy("p", targetS, test.validation))
 			f := g.BackendTLSPolicy(name("default/p"))
 			got := want{Unaccepted: reason(f.Ancestors[0].Unaccepted), Unresolved: reason(f.Unresolved)}
-			tls := g.ServicePort(BackendKey{name("default/s"), 443}).TLS
+			tls := g.ServicePort(ServiceBackend(name("default/s"), 443)).TLS
 			if tls != nil {
 				got.CAs = strings.NewReplacer(a, "a", b, "b").Replace(string(tls.Authorities))
 				if tls.System {
@@ -232,7 +233,7 @@ func TestTLSPolicyOfPort(t *testing.T) {
 			t.Parallel()
 			g := graphOf(t, append([]string{tlsBase}, test.policies...)...)
 			hostname := func(port int32) string {
-				if tls := g.ServicePort(BackendKey{name("default/s"), port}).TLS; tls != nil {
+				if tls := g.ServicePort(ServiceBackend(name("default/s"), port)).TLS; tls != nil {
 					return tls.Hostname
 				}
 				return ""
@@ -240,7 +241,7 @@ func TestTLSPolicyOfPort(t *testing.T) {
 			if hostname(443) != test.https || hostname(8443) != test.rest {
 				t.Errorf("https %q, the rest %q", hostname(443), hostname(8443))
 			}
-			if ruled := g.MeshHost(BackendKey{name("default/s"), 443}).TLS; ruled != (len(test.policies) > 0) {
+			if ruled := g.MeshHost(ServiceBackend(name("default/s"), 443)).TLS; ruled != (len(test.policies) > 0) {
 				t.Errorf("mesh: TLS %t", ruled)
 			}
 		})
@@ -263,7 +264,7 @@ func TestTLSAppProtocols(t *testing.T) {
 		}
 	}
 	upper := strings.Replace(backendServices, "appProtocol: https", "appProtocol: HTTPS", 1)
-	if f := graphOf(t, upper, tlsPolicy("p", targetS, fromSystem)).PreviewHTTPRoute(parseOne[*gwv1.HTTPRoute](t,
+	if f := graphOf(t, upper, tlsPolicy("p", targetS, fromSystem)).PreviewRoute(parseOne[*gwv1.HTTPRoute](t,
 		"kind: HTTPRoute\nmetadata: {name: r}\nspec: {rules: [{backendRefs: [{name: s, port: 86}]}]}")); f.Unresolved != nil {
 		t.Errorf("HTTPS in upper case: %+v", f.Unresolved)
 	}
@@ -343,13 +344,13 @@ spec: {gatewayClassName: ours, tls: {backend: {clientCertificateRef: {name: %s}}
 		{"the last use gone", deletion(key(KindHTTPRoute, "default/r")),
 			[]string{"host 80/ *", status, "status Gateway default/gw", "status HTTPRoute default/r"}},
 		{"a client certificate", manifest(fmt.Sprintf(frontend, "c")),
-			[]string{"gateway default/gw", "host 80/ *", "reference Secret default/c", "status Gateway default/gw"}},
+			[]string{"scope Gateway default/gw", "host 80/ *", "reference Secret default/c", "status Gateway default/gw"}},
 		{"a client certificate that is missing", manifest(fmt.Sprintf(frontend, "none")),
-			[]string{"gateway default/gw", "reference Secret default/none", "status Gateway default/gw"}},
+			[]string{"scope Gateway default/gw", "reference Secret default/none", "status Gateway default/gw"}},
 		{"a client certificate renewed", func(t *testing.T, g *Graph) Dirty {
 			apply(t, g, fmt.Sprintf(frontend, "c"))
 			return g.Apply(tlsSecret("default/c", keyPairs().b))
-		}, []string{"gateway default/gw", "status Gateway default/gw"}},
+		}, []string{"scope Gateway default/gw", "status Gateway default/gw"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -358,7 +359,7 @@ spec: {gatewayClassName: ours, tls: {backend: {clientCertificateRef: {name: %s}}
 			g.Apply(caConfigMap("default/a", string(keyPairs().a.chain)))
 			g.Apply(tlsSecret("default/c", keyPairs().a))
 			apply(t, g, fmt.Sprintf(policy, "a.example"))
-			if diff := cmp.Diff(test.want, describe(test.change(t, g))); diff != "" {
+			if diff := cmp.Diff(slices.Sorted(slices.Values(test.want)), describe(test.change(t, g))); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

@@ -217,11 +217,11 @@ func (g *Graph) establish(service types.NamespacedName, before, after *trafficPo
 	was, is := before.asked(), after.asked()
 	if !reflect.DeepEqual(was.budget, is.budget) {
 		for port := range servicePorts(g.services[service]) {
-			d.backend(BackendKey{service, port.Port})
+			d.backend(ServiceBackend(service, port.Port))
 		}
 	}
 	if !reflect.DeepEqual(was.session, is.session) {
-		for route := range g.routesByService[service] {
+		for route := range g.routesByBackend[serviceKey(service)] {
 			g.refreshRoute(route, d)
 		}
 	}

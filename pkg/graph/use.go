@@ -15,7 +15,7 @@ type use struct {
 	gateway types.NamespacedName
 }
 
-// usesOf returns what the Gateways that accept a route use by it, for its backends and mirrors. A reference that no
+// usesOf returns what the Gateways that accept a route use by it, for its backends and its filters. A reference that no
 // ReferenceGrant permits uses nothing: whose business it would be must not hear of it.
 func usesOf(f *RouteFacts) []use {
 	var gateways []types.NamespacedName
@@ -34,11 +34,8 @@ func usesOf(f *RouteFacts) []use {
 		}
 	}
 	for i := range f.Rules {
-		for j := range f.Rules[i].Backends {
-			add(&f.Rules[i].Backends[j])
-		}
-		for j := range f.Rules[i].Mirrors {
-			add(&f.Rules[i].Mirrors[j].BackendFacts)
+		for b := range f.Rules[i].targets() {
+			add(b)
 		}
 	}
 	return sorted(uses, compareUses)
@@ -51,7 +48,7 @@ func compareUses(a, b use) int {
 // countUse adds a route to a use, or takes one away. When a use begins or ends, the policies of the Service have other
 // ancestors.
 func (g *Graph) countUse(u use, change int, d *Dirty) {
-	service := u.backend.Service
+	service := u.backend.NamespacedName()
 	counts := g.uses[service]
 	if counts == nil {
 		counts = map[use]int{}

@@ -3,22 +3,20 @@ package graph
 import (
 	"cmp"
 	"slices"
-
-	"k8s.io/apimachinery/pkg/types"
 )
 
-// VirtualHosts returns the virtual hosts of a Gateway, sorted by port, listener and domain. It costs as much as there
+// VirtualHosts returns the virtual hosts of a scope, sorted by port, listener and domain. It costs as much as there
 // are; a reader that follows changes takes them from Dirty.VirtualHosts instead.
-func (g *Graph) VirtualHosts(gateway types.NamespacedName) []VirtualHostKey {
-	node := g.gateways[gateway]
+func (g *Graph) VirtualHosts(scope Key) []VirtualHostKey {
+	node := g.scopes[scope]
 	if node == nil {
 		return nil
 	}
-	keys := make([]VirtualHostKey, 0, len(node.hosts)+len(g.hostRoutes[gateway]))
+	keys := make([]VirtualHostKey, 0, len(node.hosts)+len(g.hostRoutes[scope]))
 	for key := range node.hosts {
 		keys = append(keys, key)
 	}
-	for key := range g.hostRoutes[gateway] {
+	for key := range g.hostRoutes[scope] {
 		if _, listed := node.hosts[key]; !listed {
 			keys = append(keys, key)
 		}
@@ -32,25 +30,40 @@ func (g *Graph) VirtualHost(key VirtualHostKey) *VirtualHostFacts {
 	if !g.hasVirtualHost(key) {
 		return nil
 	}
-	gateway := g.gateways[key.Table.Gateway]
-	return &VirtualHostFacts{
-		Key:               key,
-		Misdirected:       gateway.hosts[key],
-		Routes:            oldestFirst(g.hostRoutes[key.Table.Gateway][key]),
-		ClientCertificate: gateway.facts.clientCertificate(),
+	node := g.scopes[key.Table.Scope]
+	f := &VirtualHostFacts{
+		Key:         key,
+		Misdirected: node.hosts[key],
+		Routes:      oldestFirst(g.hostRoutes[key.Table.Scope][key]),
 	}
+	if l := listenerOf(node.served, key); l != nil {
+		f.ClientCertificate = g.gateways[l.gateway].facts.ClientCertificateSecret()
+	}
+	return f
 }
 
 func (g *Graph) hasVirtualHost(key VirtualHostKey) bool {
-	if len(g.hostRoutes[key.Table.Gateway][key]) > 0 {
+	if len(g.hostRoutes[key.Table.Scope][key]) > 0 {
 		return true
 	}
-	node := g.gateways[key.Table.Gateway]
+	node := g.scopes[key.Table.Scope]
 	if node == nil {
 		return false
 	}
 	_, ok := node.hosts[key]
 	return ok
+}
+
+// listenerOf returns the listener that the requests of a virtual host belong to.
+func listenerOf(served []servedListener, key VirtualHostKey) *servedListener {
+	if key.Table.Listener == "" {
+		return bestListener(served, key.Table.Port, plainHTTP, key.Domain)
+	}
+	i := slices.IndexFunc(served, func(l servedListener) bool { return l.table == key.Table })
+	if i < 0 {
+		return nil
+	}
+	return &served[i]
 }
 
 // listenerHosts returns the virtual hosts that listeners have without any route: one for its own hostname, which keeps
@@ -61,7 +74,7 @@ func listenerHosts(served []servedListener) map[VirtualHostKey]bool {
 	hosts := map[VirtualHostKey]bool{}
 	for i := range served {
 		for j := range served {
-			if l, o := &served[i], &served[j]; l.table.Port == o.table.Port {
+			if l, o := &served[i], &served[j]; l.http && l.table.Port == o.table.Port && l.layer == o.layer {
 				hosts[VirtualHostKey{Table: l.table, Domain: o.domain}] = l.table != o.table
 			}
 		}
@@ -81,8 +94,7 @@ func oldestFirst(nodes map[*routeNode]struct{}) []*RouteFacts {
 	}
 	slices.SortFunc(routes, func(a, b *RouteFacts) int {
 		return cmp.Or(
-			a.object().GetCreationTimestamp().Compare(b.object().GetCreationTimestamp().Time),
-			compareAlphabetically(a.Key, b.Key),
+			compareAge(a.object(), b.object()),
 			cmp.Compare(a.Key.Kind, b.Key.Kind),
 		)
 	})

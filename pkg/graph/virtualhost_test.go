@@ -11,7 +11,7 @@ import (
 // hosts describes the virtual hosts of a Gateway: "port/listener domain: routes".
 func hosts(g *Graph, gateway string) []string {
 	var list []string
-	for _, k := range g.VirtualHosts(name(gateway)) {
+	for _, k := range g.VirtualHosts(key(KindGateway, gateway)) {
 		f := g.VirtualHost(k)
 		var routes []string
 		for _, r := range f.Routes {
@@ -69,7 +69,7 @@ func TestVirtualHosts(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			for _, k := range []VirtualHostKey{
-				{TableKey{name("default/gw"), 80, ""}, "unheard.of"}, {TableKey{name("default/none"), 80, ""}, "*"},
+				{TableKey{key(KindGateway, "default/gw"), 80, ""}, "unheard.of"}, {TableKey{key(KindGateway, "default/none"), 80, ""}, "*"},
 			} {
 				if f := g.VirtualHost(k); f != nil {
 					t.Errorf("%v is there: %+v", k, f)

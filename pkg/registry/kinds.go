@@ -15,20 +15,29 @@ import (
 // eventTTLSeconds is how long Events are kept, as in kube-apiserver.
 const eventTTLSeconds = 60 * 60
 
-// modelled are the kinds of the Gateway API that the Model holds.
-var modelled = sets.New("GatewayClass", "Gateway", "HTTPRoute", "GRPCRoute", "ReferenceGrant", "BackendTLSPolicy", "XBackendTrafficPolicy")
+// modelled are the kinds that the Model holds, besides those of CoreKinds.
+var modelled = sets.New(
+	"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute",
+	"ReferenceGrant", "BackendTLSPolicy", "XBackendTrafficPolicy", "EnvoyFleet",
+)
 
 // GatewayKinds are the kinds of the Gateway API. Their names, columns and rules are those of the official CRDs; channel
 // says of which.
-func GatewayKinds(channel crd.Channel) []*Kind {
-	var kinds []*Kind
-	for _, kind := range apis.GatewayKinds {
-		kinds = append(kinds, gatewayKind(kind, channel))
+func GatewayKinds(channel crd.Channel) []*Kind { return definedKinds(apis.GatewayKinds, channel) }
+
+// OwnKinds are the kinds of this project's own group, which are the same in all channels.
+func OwnKinds() []*Kind { return definedKinds(apis.OwnKinds, crd.ExperimentalChannel) }
+
+// definedKinds are kinds that have CustomResourceDefinitions.
+func definedKinds(kinds []apis.Kind, channel crd.Channel) []*Kind {
+	var defined []*Kind
+	for _, kind := range kinds {
+		defined = append(defined, definedKind(kind, channel))
 	}
-	return kinds
+	return defined
 }
 
-func gatewayKind(kind apis.Kind, channel crd.Channel) *Kind {
+func definedKind(kind apis.Kind, channel crd.Channel) *Kind {
 	hub := kind.Hub()
 	s := crd.Lookup(hub.GroupVersionKind)
 	k := &Kind{
@@ -48,12 +57,12 @@ func gatewayKind(kind apis.Kind, channel crd.Channel) *Kind {
 		},
 	}
 	for _, v := range kind {
-		k.Versions = append(k.Versions, gatewayVersion(v, hub, channel))
+		k.Versions = append(k.Versions, definedVersion(v, hub, channel))
 	}
 	return k
 }
 
-func gatewayVersion(v, hub apis.Version, channel crd.Channel) *Version {
+func definedVersion(v, hub apis.Version, channel crd.Channel) *Version {
 	s := crd.Lookup(v.GroupVersionKind)
 	names := s.Names()
 	return &Version{

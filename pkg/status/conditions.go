@@ -43,6 +43,9 @@ var (
 	classConditionTypes    = typesOf(classVerdicts(&graph.GatewayClassFacts{}))
 	gatewayConditionTypes  = typesOf(gatewayVerdicts(&graph.GatewayFacts{}))
 	listenerConditionTypes = typesOf(listenerVerdicts(&graph.ListenerFacts{}))
+
+	listenerSetConditionTypes = typesOf(listenerSetVerdicts(&graph.ListenerSetFacts{}))
+	fleetConditionTypes       = typesOf(fleetVerdicts(&graph.EnvoyFleetFacts{}))
 )
 
 func typesOf(verdicts []verdict) []string {
@@ -53,10 +56,10 @@ func typesOf(verdicts []verdict) []string {
 	return types
 }
 
-// ConditionTypes returns the types of all conditions that are rendered into the status of GatewayClasses, Gateways and
-// their listeners, next to those of others, each once, in the order of the alphabet. The slice is the caller's.
+// ConditionTypes returns the types of all conditions that are rendered into the status of GatewayClasses, Gateways,
+// ListenerSets, listeners and EnvoyFleets, next to those of others, each once, in the order of the alphabet. The slice is the caller's.
 func ConditionTypes() []string {
-	types := slices.Concat(classConditionTypes, gatewayConditionTypes, listenerConditionTypes)
+	types := slices.Concat(classConditionTypes, gatewayConditionTypes, listenerConditionTypes, listenerSetConditionTypes, fleetConditionTypes)
 	slices.Sort(types)
 	return slices.Compact(types)
 }

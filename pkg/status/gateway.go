@@ -29,9 +29,14 @@ func Gateway(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, no
 	merge(&status.Conditions, generation, now, gatewayVerdicts(f)...)
 	status.Addresses = addresses(f.Addresses)
 
+	status.AttachedListenerSets = attachedListenerSets(f, old)
+
 	// An entry whose listener is gone from the spec goes too: its name is all that it was about.
-	listeners := make([]gwv1.ListenerStatus, 0, len(f.Listeners))
+	listeners := make([]gwv1.ListenerStatus, 0, len(f.Object.Spec.Listeners))
 	for i, l := range f.Listeners {
+		if l.Key.Parent.Kind != graph.KindGateway {
+			continue // it is the business of a ListenerSet
+		}
 		entry := gwv1.ListenerStatus{Name: l.Spec.Name}
 		if j := slices.IndexFunc(status.Listeners, func(s gwv1.ListenerStatus) bool { return s.Name == l.Spec.Name }); j >= 0 {
 			entry.Conditions = status.Listeners[j].Conditions
@@ -43,6 +48,14 @@ func Gateway(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, no
 	}
 	status.Listeners = listeners
 	return status
+}
+
+// attachedListenerSets counts the ListenerSets of a Gateway, if there are any or were.
+func attachedListenerSets(f *graph.GatewayFacts, old gwv1.GatewayStatus) *int32 {
+	if f.AttachedListenerSets == 0 && old.AttachedListenerSets == nil {
+		return nil
+	}
+	return new(f.AttachedListenerSets)
 }
 
 // gatewayVerdicts are the conditions of a Gateway.

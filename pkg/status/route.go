@@ -85,7 +85,7 @@ func attachedTo(p *graph.ParentFacts) string {
 	var names []string
 	what := "listener"
 	for _, a := range p.Attachments {
-		names = append(names, strconv.Quote(string(a.Listener)))
+		names = append(names, strconv.Quote(string(a.Listener.Name)))
 	}
 	if p.Service != nil {
 		what = "port"

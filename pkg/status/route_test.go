@@ -29,7 +29,7 @@ func section(name gwv1.ObjectName, section gwv1.SectionName) gwv1.ParentReferenc
 func parent(r gwv1.ParentReference) graph.ParentFacts {
 	return graph.ParentFacts{
 		Ref: r, Managed: true, Gateway: &types.NamespacedName{Namespace: "default", Name: string(r.Name)},
-		Attachments: []graph.Attachment{{Listener: "http", Hostnames: []string{"*"}}},
+		Attachments: []graph.Attachment{{Listener: graph.ListenerKey{Name: "http"}, Hostnames: []string{"*"}}},
 	}
 }
 
@@ -105,7 +105,7 @@ func TestRouteAcceptedMessage(t *testing.T) {
 		p := parent(ref("g"))
 		p.Attachments = nil
 		for i := range n {
-			p.Attachments = append(p.Attachments, graph.Attachment{Listener: gwv1.SectionName('a' + rune(i))})
+			p.Attachments = append(p.Attachments, graph.Attachment{Listener: graph.ListenerKey{Name: gwv1.SectionName('a' + rune(i))}})
 		}
 		return p
 	}

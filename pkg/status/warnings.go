@@ -38,6 +38,18 @@ func (w *warnings) problem(what string, p *graph.Problem) {
 	}
 }
 
+// listeners adds what is wrong with the listeners of a Gateway or a ListenerSet.
+func (w *warnings) listeners(listeners []*graph.ListenerFacts) {
+	for _, l := range listeners {
+		name := fmt.Sprintf("listener %q ", l.Spec.Name)
+		w.problem(name+"is not accepted", l.Unaccepted)
+		w.problem(name+"has a reference that is not resolved", l.Unresolved)
+		if l.Unaccepted == nil && l.Unresolved == nil {
+			w.problem(name+"is not programmed", l.Unprogrammed)
+		}
+	}
+}
+
 // GatewayClassWarnings returns what the writer of a GatewayClass should know.
 func GatewayClassWarnings(f *graph.GatewayClassFacts) []string {
 	var w warnings
@@ -56,14 +68,7 @@ func GatewayWarnings(f *graph.GatewayFacts) []string {
 	if f.Unaccepted == nil {
 		w.problem("the Gateway is not programmed", f.Unprogrammed)
 	}
-	for _, l := range f.Listeners {
-		name := fmt.Sprintf("listener %q ", l.Spec.Name)
-		w.problem(name+"is not accepted", l.Unaccepted)
-		w.problem(name+"has a reference that is not resolved", l.Unresolved)
-		if l.Unaccepted == nil && l.Unresolved == nil {
-			w.problem(name+"is not programmed", l.Unprogrammed)
-		}
-	}
+	w.listeners(slices.DeleteFunc(slices.Clone(f.Listeners), func(l *graph.ListenerFacts) bool { return l.Key.Parent.Kind != graph.KindGateway }))
 	if f.Unresolved != nil && f.Unresolved.Reason != string(gwv1.GatewayReasonListenersNotResolved) {
 		w.problem("the Gateway has a reference that is not resolved", f.Unresolved)
 	}
@@ -97,10 +102,11 @@ func RouteWarnings(f *graph.RouteFacts) []string {
 		}
 	}
 	// A route that is accepted nowhere gets no requests that could be answered.
-	failing, unresolved := "a rule cannot be served", "a backend is not resolved"
+	failing, unresolved, unauthorized := "a rule cannot be served", "a backend is not resolved", "an authorization server is not resolved"
 	if accepted {
 		failing = "a rule answers every request with 500"
 		unresolved += ", its share of the requests is answered with 500"
+		unauthorized += ", the requests that it would authorize are answered with 500"
 	}
 	for _, r := range f.Rules {
 		w.problem("a rule is not served", r.Dropped)
@@ -108,15 +114,24 @@ func RouteWarnings(f *graph.RouteFacts) []string {
 		if byService {
 			w.problem("a rule fails every call of a mesh client", r.NeedsProxy)
 		}
+		w.filters(r.FilterFacts, unauthorized)
 		for _, b := range r.Backends {
 			w.problem(unresolved, b.Problem)
-		}
-		for _, m := range r.Mirrors {
-			w.problem("a mirror is left out", m.Problem)
+			w.filters(b.Filters, unauthorized)
 		}
 	}
 	w.add(f.Warnings...)
 	return w
+}
+
+// filters adds what is wrong with what filters refer to.
+func (w *warnings) filters(f graph.FilterFacts, unauthorized string) {
+	for _, m := range f.Mirrors {
+		w.problem("a mirror is left out", m.Problem)
+	}
+	if f.ExternalAuth != nil {
+		w.problem(unauthorized, f.ExternalAuth.Problem)
+	}
 }
 
 // parentName returns "Kind namespace/name" of what a parentRef refers to.
@@ -124,6 +139,8 @@ func parentName(p *graph.ParentFacts) string {
 	switch {
 	case p.Gateway != nil:
 		return "Gateway " + p.Gateway.String()
+	case p.ListenerSet != nil:
+		return "ListenerSet " + p.ListenerSet.String()
 	case p.Service != nil:
 		return "Service " + p.Service.String()
 	case p.Ref.Kind != nil:

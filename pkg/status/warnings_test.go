@@ -71,6 +71,14 @@ func TestGatewayWarnings(t *testing.T) {
 	}
 }
 
+func mirroring(message string) graph.FilterFacts {
+	return graph.FilterFacts{Mirrors: []graph.MirrorFacts{{BackendFacts: graph.BackendFacts{Problem: problem("BackendNotFound", message)}}}}
+}
+
+func authorizing(message string) graph.FilterFacts {
+	return graph.FilterFacts{ExternalAuth: &graph.ExternalAuthFacts{BackendFacts: graph.BackendFacts{Problem: problem("BackendNotFound", message)}}}
+}
+
 func TestRouteWarnings(t *testing.T) {
 	t.Parallel()
 	unmanaged := graph.ParentFacts{Ref: ref("other"), Gateway: &types.NamespacedName{Namespace: "default", Name: "other"}}
@@ -117,12 +125,16 @@ func TestRouteWarnings(t *testing.T) {
 			[]graph.RuleFacts{
 				{Dropped: problem("UnsupportedValue", "a")},
 				{Failing: problem("IncompatibleFilters", "b")},
-				{Mirrors: []graph.MirrorFacts{{BackendFacts: graph.BackendFacts{Problem: problem("BackendNotFound", "c")}}}},
+				{FilterFacts: mirroring("c")},
+				{Backends: []graph.BackendFacts{{Filters: mirroring("d")}}},
+				{FilterFacts: authorizing("e")},
 			}, nil,
 			[]string{
 				"a rule is not served (UnsupportedValue): a",
 				"a rule answers every request with 500 (IncompatibleFilters): b",
 				"a mirror is left out (BackendNotFound): c",
+				"a mirror is left out (BackendNotFound): d",
+				"an authorization server is not resolved, the requests that it would authorize are answered with 500 (BackendNotFound): e",
 			},
 		},
 		{

@@ -51,7 +51,7 @@ func newClusterServer(ctx context.Context, config clusterConfig) (_ *clusterServ
 	go crd.Load()
 
 	api := apiserver.NewConfig(version.Get())
-	api.Kinds = registry.GatewayKinds(s.channel)
+	api.Kinds = append(registry.GatewayKinds(s.channel), registry.OwnKinds()...)
 	if err := s.options.run.ApplyTo(&api.Generic.Config); err != nil {
 		return nil, err
 	}

@@ -31,10 +31,11 @@ func newExportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write every object of a server as YAML",
-		Long: `Write every object of a server as YAML, for "gateway-apiserver import" or kubectl to read: the kinds of the Gateway API
-and, from a standalone server, the Namespaces, ConfigMaps, Secrets, Services and EndpointSlices that it stores too. It
-can be any server with the Gateway API, also a cluster with the CRDs of another implementation. Objects are written in
-the version that the server prefers, which is v1 where there is one, each once, in an order in which they can be made.
+		Long: `Write every object of a server as YAML, for "gateway-apiserver import" or kubectl to read: the kinds of the Gateway API,
+EnvoyFleets and, from a standalone server, the Namespaces, ConfigMaps, Secrets, Services and EndpointSlices that it
+stores too. It can be any server with the Gateway API, also a cluster with the CRDs of another implementation. Objects
+are written in the version that the server prefers, which is v1 where there is one, each once, in an order in which they
+can be made.
 
 Secrets are written as they are stored, with private keys in plain text.
 

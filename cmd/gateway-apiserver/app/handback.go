@@ -18,7 +18,8 @@ Objects that the CRDs have from before are made as the server has them, and thos
 deleted. What the CRDs don't allow is reported before anything changes for clients. Objects that are new in the CRDs get
 another uid, age and generation, which only kube-apiserver can give: the annotation gateway-apiserver.dev/former-uid has
 the uid that they had, and references of other objects to them as owners are changed. Conditions of other controllers
-that observed the server's generation observe the new one; conditions of gateway-apiserver itself don't move.
+that observed the server's generation observe the new one; conditions of gateway-apiserver itself don't move, and neither
+do EnvoyFleets, for which there is no CRD.
 
 The server keeps its copies until it is uninstalled. Watches that are open there see no more changes; they end by
 themselves after some minutes, or when it is uninstalled.

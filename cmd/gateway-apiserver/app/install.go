@@ -92,6 +92,7 @@ The cluster's roles view, edit and admin are extended: view reads everything, ed
 	flags.StringVar(&o.Image, "image", o.Image, "image of the server")
 	flags.Var(&c.channel, "channel", channelUsage)
 	flags.StringSliceVar(&o.SecretNamespaces, "secret-namespaces", nil, "the only namespaces whose Secrets and ConfigMaps the server may read, separated by commas; by default all")
+	flags.BoolVar(&o.Provisioning, "provisioning", false, "have the server run Envoys for the Gateways whose EnvoyFleet has spec.provisioning: it may then write Deployments, Services, ServiceAccounts, ConfigMaps and PodDisruptionBudgets in all namespaces")
 	flags.Int32Var(&o.ServicePort, "service-port", o.ServicePort, "port of the Service, where kube-apiserver reaches the server")
 	flags.Int32Var(&o.SecurePort, "secure-port", o.SecurePort, "port of the pods, for firewalls that let kube-apiserver reach only some")
 	flags.BoolVar(&o.HostNetwork, "host-network", false, "run the pods on the network of their nodes, where --secure-port must be free, for kube-apiservers that reach no pods; without xDS, which other processes of the node could read")

@@ -30,8 +30,9 @@ type serveOptions struct {
 	selfSigned  *selfSignedOptions
 	embedded    *embeddedOptions
 
-	channel   choiceFlag
-	xdsListen string
+	channel      choiceFlag
+	xdsListen    string
+	provisioning bool
 }
 
 func newServeOptions() *serveOptions {
@@ -96,6 +97,7 @@ func (o *serveOptions) flags() *cliflag.NamedFlagSets {
 	ours := sets.FlagSet("gateway")
 	ours.Var(&o.channel, "channel", channelUsage)
 	ours.StringVar(&o.xdsListen, "xds-listen", o.xdsListen, "address of the xDS server, HOST:PORT; loopback only. Empty: none")
+	ours.BoolVar(&o.provisioning, "provisioning", false, "run Envoys in the cluster for the Gateways whose EnvoyFleet has spec.provisioning")
 
 	r := o.recommended
 	r.CoreAPI.AddFlags(sets.FlagSet("cluster"))
@@ -147,7 +149,22 @@ func (o *serveOptions) complete() error {
 			errs = append(errs, err)
 		}
 	}
+	if o.provisioning {
+		errs = append(errs, o.checkProvisioning()...)
+	}
 	return utilerrors.NewAggregate(errs)
+}
+
+// checkProvisioning checks that Envoys could find the server.
+func (o *serveOptions) checkProvisioning() []error {
+	var errs []error
+	if o.selfSigned.namespace == "" {
+		errs = append(errs, errors.New("--provisioning needs --namespace: that of the server's Service, by which Envoys find it"))
+	}
+	if o.xdsListen == "" {
+		errs = append(errs, errors.New("--provisioning needs --xds-listen: Envoys have no other way to get their configuration"))
+	}
+	return errs
 }
 
 // completeEtcd checks which etcd is used.

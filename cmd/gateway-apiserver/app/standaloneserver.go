@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 
 	"k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -61,7 +62,7 @@ func newStandalone(ctx context.Context, config standaloneConfig) (_ *standalone,
 	go crd.Load()
 
 	api := apiserver.NewConfig(version.Get())
-	api.Kinds = append(registry.GatewayKinds(s.channel), registry.CoreKinds()...)
+	api.Kinds = slices.Concat(registry.GatewayKinds(s.channel), registry.OwnKinds(), registry.CoreKinds())
 	if err := s.secure(api.Generic); err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/bootstrap"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/client"
 )
 
@@ -87,7 +88,7 @@ func fetch(ctx context.Context, o xdsOptions) (*client.Snapshot, error) {
 	if len(o.mesh) > 0 {
 		query.Node = &corev3.Node{Id: id}
 	} else {
-		node, err := gatewayNode(o.gateway, id)
+		node, err := bootstrap.Node(o.gateway.String(), id)
 		if err != nil {
 			return nil, err
 		}

@@ -23,6 +23,9 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/client"
 )
 
+// httpProtocolOptions is the key of HttpProtocolOptions in Cluster.typed_extension_protocol_options.
+const httpProtocolOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
 // none stands in a cell for something that is not there.
 const none = "-"
 

@@ -98,7 +98,7 @@ func rules(channel crd.Channel, obj runtime.Object) *crd.Rules {
 
 // hub returns the hub of a kind and version if that has the hub's Go types, else the version itself.
 func hub(of schema.GroupVersionKind) apis.Version {
-	for _, kind := range apis.GatewayKinds {
+	for _, kind := range apis.DefinedKinds {
 		at := slices.IndexFunc(kind, func(v apis.Version) bool { return v.GroupVersionKind == of })
 		if at < 0 {
 			continue

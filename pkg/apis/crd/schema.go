@@ -35,7 +35,7 @@ type Schema struct {
 }
 
 // Lookup returns the schema of gvk in the experimental channel, or nil if gvk is not defined by a
-// CustomResourceDefinition of the Gateway API that this server serves.
+// CustomResourceDefinition that this server serves.
 func Lookup(gvk schema.GroupVersionKind) *Schema { return index()[gvk].experimental }
 
 // Standard returns the schema of gvk in the standard channel, or nil if gvk is not in that channel.

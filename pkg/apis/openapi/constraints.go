@@ -10,7 +10,8 @@ import (
 	"k8s.io/kube-openapi/pkg/validation/spec"
 )
 
-// typePrefixes are where the names of definitions begin whose types only Gateway API kinds use: upstream's and ours.
+// typePrefixes are where the names of definitions begin whose types only kinds with CustomResourceDefinitions use:
+// upstream's and ours.
 var typePrefixes = []string{"sigs.k8s.io/gateway-api/", "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/"}
 
 func isGatewayType(name string) bool {

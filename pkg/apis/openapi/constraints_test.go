@@ -27,7 +27,7 @@ func TestConstraints(t *testing.T) {
 		names[ref.String()] = name
 		return ref
 	})
-	for _, version := range slices.Concat(apis.GatewayKinds...) {
+	for _, version := range slices.Concat(apis.DefinedKinds...) {
 		t.Run(version.GroupVersionKind.String(), func(t *testing.T) {
 			t.Parallel()
 			var walk func(path string, published, want *spec.Schema)

@@ -34,10 +34,10 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 
 	c := completer{generated: definitions, names: names, completed: map[string]spec.Schema{}}
 	// The hubs come first: other versions share most types with them.
-	for _, kind := range apis.GatewayKinds {
+	for _, kind := range apis.DefinedKinds {
 		c.complete(definitionOf(kind.Hub()), crd.Lookup(kind.Hub().GroupVersionKind).OpenAPI())
 	}
-	for _, kind := range apis.GatewayKinds {
+	for _, kind := range apis.DefinedKinds {
 		for _, version := range kind[1:] {
 			name := definitionOf(version)
 			c.complete(name, crd.Lookup(version.GroupVersionKind).OpenAPI())

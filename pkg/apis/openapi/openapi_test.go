@@ -65,7 +65,7 @@ func objects(t *testing.T) map[schema.GroupVersionKind]runtime.Object {
 		},
 	}
 	all := map[schema.GroupVersionKind]runtime.Object{}
-	for _, kind := range slices.Concat(apis.GatewayKinds, apis.CoreKinds) {
+	for _, kind := range slices.Concat(apis.DefinedKinds, apis.CoreKinds) {
 		hub := contents[kind.Hub().GroupVersionKind]
 		if hub == nil {
 			hub = kind.Hub().New()

@@ -26,6 +26,15 @@ var keys = []graph.Key{
 	{Kind: graph.KindHTTPRoute, Namespace: "infra", Name: "a"},
 	{Kind: graph.KindGRPCRoute, Namespace: "app", Name: "a"},
 	{Kind: graph.KindGRPCRoute, Namespace: "infra", Name: "b"},
+	{Kind: graph.KindTLSRoute, Namespace: "app", Name: "a"},
+	{Kind: graph.KindTLSRoute, Namespace: "infra", Name: "b"},
+	{Kind: graph.KindTCPRoute, Namespace: "app", Name: "a"},
+	{Kind: graph.KindTCPRoute, Namespace: "app", Name: "b"},
+	{Kind: graph.KindUDPRoute, Namespace: "app", Name: "a"},
+	{Kind: graph.KindListenerSet, Namespace: "app", Name: "gw"},
+	{Kind: graph.KindListenerSet, Namespace: "infra", Name: "gw"},
+	{Kind: graph.KindListenerSet, Namespace: "infra", Name: "more"},
+	{Kind: graph.KindEnvoyFleet, Namespace: "infra", Name: "fleet"},
 	{Kind: graph.KindReferenceGrant, Namespace: "app", Name: "g"},
 	{Kind: graph.KindReferenceGrant, Namespace: "infra", Name: "g"},
 	{Kind: graph.KindReferenceGrant, Namespace: "infra", Name: "h"},
@@ -48,8 +57,8 @@ var keys = []graph.Key{
 	{Kind: graph.KindBackendTrafficPolicy, Namespace: "infra", Name: "p"},
 }
 
-// central are the Gateways and routes, on which most depends.
-var central = keys[2:9]
+// central are the Gateways, routes and ListenerSets, on which most depends.
+var central = keys[2:17]
 
 // Keys returns the objects that there can be in a history.
 func Keys() []graph.Key { return slices.Clone(keys) }
@@ -64,7 +73,10 @@ func Backends() []graph.BackendKey {
 	var backends []graph.BackendKey
 	for _, k := range KeysOf(graph.KindService) {
 		for _, port := range servicePorts {
-			backends = append(backends, graph.BackendKey{Service: k.NamespacedName(), Port: port})
+			tcp := graph.ServiceBackend(k.NamespacedName(), port)
+			udp := tcp
+			udp.UDP = true
+			backends = append(backends, tcp, udp)
 		}
 	}
 	return backends
@@ -186,6 +198,10 @@ func touch(obj metav1.Object) metav1.Object {
 		o.Status.Parents = []gwv1.RouteParentStatus{{ControllerName: graph.ControllerName}}
 	case *gwv1.GRPCRoute:
 		o.Status.Parents = []gwv1.RouteParentStatus{{ControllerName: graph.ControllerName}}
+	case *gwv1.TLSRoute:
+		o.Status.Parents = []gwv1.RouteParentStatus{{ControllerName: graph.ControllerName}}
+	case *gwv1.ListenerSet:
+		o.Status.Conditions = []metav1.Condition{{Type: "Accepted"}}
 	case *gwv1.BackendTLSPolicy:
 		o.Status.Ancestors = []gwv1.PolicyAncestorStatus{{ControllerName: graph.ControllerName}}
 	case *gwxv1alpha1.XBackendTrafficPolicy:
@@ -199,7 +215,7 @@ func modify(c *choices, old, next metav1.Object) metav1.Object {
 	switch result := clone(old).(type) {
 	case *gwv1.Gateway:
 		l, from := &result.Spec.Listeners[0], next.(*gwv1.Gateway).Spec.Listeners[0]
-		switch c.n(5) {
+		switch c.n(8) {
 		case 0:
 			l.AllowedRoutes = from.AllowedRoutes
 		case 1:
@@ -210,6 +226,21 @@ func modify(c *choices, old, next metav1.Object) metav1.Object {
 			l.TLS = from.TLS
 		case 4:
 			result.Spec.TLS = next.(*gwv1.Gateway).Spec.TLS
+		case 5:
+			result.Spec.AllowedListeners = next.(*gwv1.Gateway).Spec.AllowedListeners
+		case 6:
+			result.Spec.DefaultScope = next.(*gwv1.Gateway).Spec.DefaultScope
+		case 7:
+			result.Spec.Infrastructure = next.(*gwv1.Gateway).Spec.Infrastructure
+		}
+		return result
+	case *gwv1.ListenerSet:
+		from := next.(*gwv1.ListenerSet).Spec
+		switch c.n(2) {
+		case 0:
+			result.Spec.ParentRef = from.ParentRef
+		case 1:
+			result.Spec.Listeners = from.Listeners
 		}
 		return result
 	case *gwv1.HTTPRoute:

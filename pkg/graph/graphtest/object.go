@@ -2,12 +2,14 @@ package graphtest
 
 import (
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
 
@@ -22,6 +24,12 @@ func randomObject(c *choices, k graph.Key) metav1.Object {
 		return randomHTTPRoute(c, meta)
 	case graph.KindGRPCRoute:
 		return randomGRPCRoute(c, meta)
+	case graph.KindTLSRoute, graph.KindTCPRoute, graph.KindUDPRoute:
+		return randomStreamRoute(c, k.Kind, meta)
+	case graph.KindListenerSet:
+		return randomListenerSet(c, meta)
+	case graph.KindEnvoyFleet:
+		return randomFleet(c, meta)
 	case graph.KindReferenceGrant:
 		return randomGrant(c, meta)
 	case graph.KindNamespace:
@@ -50,11 +58,16 @@ func randomClass(c *choices, meta metav1.ObjectMeta) *gwv1.GatewayClass {
 		class.Spec.ControllerName = "example.com/other"
 	case c.flip(8):
 		class.Spec.ParametersRef = &gwv1.ParametersReference{Kind: "ConfigMap", Name: "p"}
+	case c.flip(2):
+		class.Spec.ParametersRef = &gwv1.ParametersReference{
+			Group: fleetv1alpha1.GroupName, Kind: "EnvoyFleet", Namespace: new(gwv1.Namespace("infra")), Name: "fleet",
+		}
 	}
 	return class
 }
 
 func randomGateway(c *choices, meta metav1.ObjectMeta) *gwv1.Gateway {
+	meta.CreationTimestamp = randomAge(c)
 	gw := &gwv1.Gateway{ObjectMeta: meta, Spec: gwv1.GatewaySpec{
 		GatewayClassName: pick[gwv1.ObjectName](c, "ours", "ours", "ours", "ours", "theirs"),
 	}}
@@ -74,7 +87,47 @@ func randomGateway(c *choices, meta metav1.ObjectMeta) *gwv1.Gateway {
 	if c.flip(2) {
 		gw.Spec.TLS = randomGatewayTLS(c)
 	}
+	if c.flip(4) {
+		gw.Spec.DefaultScope = gwv1.GatewayDefaultScopeAll
+	}
+	if c.flip(8) {
+		gw.Spec.Infrastructure = &gwv1.GatewayInfrastructure{ParametersRef: &gwv1.LocalParametersReference{
+			Group: fleetv1alpha1.GroupName, Kind: "EnvoyFleet", Name: pick(c, "fleet", "missing"),
+		}}
+	}
+	gw.Spec.AllowedListeners = randomAllowedListeners(c)
 	return gw
+}
+
+func randomAllowedListeners(c *choices) *gwv1.AllowedListeners {
+	switch c.n(4) {
+	case 0:
+		return nil
+	case 1:
+		return &gwv1.AllowedListeners{Namespaces: &gwv1.ListenerNamespaces{
+			From: new(gwv1.NamespacesFromSelector), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "a"}},
+		}}
+	}
+	return &gwv1.AllowedListeners{Namespaces: &gwv1.ListenerNamespaces{From: new(gwv1.NamespacesFromAll)}}
+}
+
+func randomAge(c *choices) metav1.Time { return metav1.NewTime(time.Unix(int64(c.n(2)), 0)) }
+
+func randomListenerSet(c *choices, meta metav1.ObjectMeta) *gwv1.ListenerSet {
+	meta.CreationTimestamp = randomAge(c)
+	set := &gwv1.ListenerSet{ObjectMeta: meta, Spec: gwv1.ListenerSetSpec{ParentRef: gwv1.ParentGatewayReference{
+		Name: pick[gwv1.ObjectName](c, "gw", "gw", "gw", "missing"), Namespace: maybe[gwv1.Namespace](c, "app", "infra"),
+	}}}
+	i := 0
+	set.Spec.Listeners = some(c, 1, 2, func() gwv1.ListenerEntry {
+		i++
+		return gwv1.ListenerEntry(randomListener(c, gwv1.SectionName(fmt.Sprint("l", i))))
+	})
+	return set
+}
+
+func randomFleet(c *choices, meta metav1.ObjectMeta) *fleetv1alpha1.EnvoyFleet {
+	return &fleetv1alpha1.EnvoyFleet{ObjectMeta: meta, Spec: fleetv1alpha1.EnvoyFleetSpec{MergeGateways: c.flip(2)}}
 }
 
 func randomListener(c *choices, name gwv1.SectionName) gwv1.Listener {
@@ -86,10 +139,12 @@ func randomListener(c *choices, name gwv1.SectionName) gwv1.Listener {
 	if l.Port == 443 {
 		l.Protocol = gwv1.HTTPSProtocolType
 	}
-	if c.flip(16) {
-		l.Protocol = pick(c, gwv1.HTTPProtocolType, gwv1.HTTPSProtocolType, gwv1.TLSProtocolType, gwv1.TCPProtocolType)
+	if c.flip(3) {
+		l.Protocol = pick(c, gwv1.HTTPProtocolType, gwv1.HTTPSProtocolType, gwv1.TLSProtocolType, gwv1.TLSProtocolType, gwv1.TCPProtocolType, gwv1.UDPProtocolType)
 	}
-	if l.Protocol == gwv1.HTTPSProtocolType {
+	if l.Protocol == gwv1.TLSProtocolType && c.flip(2) {
+		l.TLS = &gwv1.ListenerTLSConfig{Mode: new(gwv1.TLSModePassthrough)}
+	} else if l.Protocol == gwv1.HTTPSProtocolType || l.Protocol == gwv1.TLSProtocolType {
 		l.TLS = &gwv1.ListenerTLSConfig{CertificateRefs: some(c, 1, 2, func() gwv1.SecretObjectReference {
 			return gwv1.SecretObjectReference{Name: "c", Namespace: maybe[gwv1.Namespace](c, "app", "infra")}
 		})}
@@ -103,7 +158,7 @@ func randomListener(c *choices, name gwv1.SectionName) gwv1.Listener {
 		}}
 	case 2:
 		l.AllowedRoutes = &gwv1.AllowedRoutes{Kinds: some(c, 1, 2, func() gwv1.RouteGroupKind {
-			return gwv1.RouteGroupKind{Kind: pick[gwv1.Kind](c, "HTTPRoute", "GRPCRoute", "TCPRoute")}
+			return gwv1.RouteGroupKind{Kind: pick[gwv1.Kind](c, "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute")}
 		})}
 	default:
 		l.AllowedRoutes = &gwv1.AllowedRoutes{Namespaces: &gwv1.RouteNamespaces{From: new(gwv1.NamespacesFromAll)}}
@@ -115,7 +170,7 @@ func randomGrant(c *choices, meta metav1.ObjectMeta) *gwv1.ReferenceGrant {
 	return &gwv1.ReferenceGrant{ObjectMeta: meta, Spec: gwv1.ReferenceGrantSpec{
 		From: some(c, 1, 2, func() gwv1.ReferenceGrantFrom {
 			return gwv1.ReferenceGrantFrom{
-				Group: gwv1.GroupName, Kind: pick[gwv1.Kind](c, "HTTPRoute", "GRPCRoute", "Gateway"),
+				Group: gwv1.GroupName, Kind: pick[gwv1.Kind](c, "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "Gateway", "ListenerSet"),
 				Namespace: pick[gwv1.Namespace](c, "app", "infra"),
 			}
 		}),

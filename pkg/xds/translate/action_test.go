@@ -33,7 +33,6 @@ func TestMirrors(t *testing.T) {
 	for _, tt := range []struct{ mirror, want string }{
 		{``, ``},
 		{`, percent: 42`, `, runtimeFraction: {defaultValue: {numerator: 42}}`},
-		{`, percent: 0`, `, runtimeFraction: {defaultValue: {}}`},
 		{`, fraction: {numerator: 1, denominator: 10000}`, `, runtimeFraction: {defaultValue: {numerator: 1, denominator: TEN_THOUSAND}}`},
 		{`, fraction: {numerator: 5}`, `, runtimeFraction: {defaultValue: {numerator: 5}}`},
 		{`, fraction: {numerator: 2, denominator: 3}`, `, runtimeFraction: {defaultValue: {numerator: 666667, denominator: MILLION}}`},
@@ -52,6 +51,20 @@ func TestMirrors(t *testing.T) {
 				t.Errorf("clusters %q", clusters)
 			}
 		})
+	}
+}
+
+func TestMirrorOfNothing(t *testing.T) {
+	t.Parallel()
+	for _, some := range []string{`percent: 0`, `fraction: {numerator: 0, denominator: 7}`, `fraction: {numerator: 1, denominator: 2000001}`} {
+		vh, clusters := translated(t, virtualHost("*", httpRoute(t, "h", `{rules: [{backendRefs: [{name: a, port: 80}], filters: [
+			{type: RequestMirror, requestMirror: {backendRef: {name: m, port: 80}, `+some+`}}]}]}`)))
+		if policies := vh.Routes[0].GetRoute().RequestMirrorPolicies; len(policies) > 0 {
+			t.Errorf("%s: %v", some, policies)
+		}
+		if want := []string{"ns/a:80"}; !slices.Equal(clusters, want) {
+			t.Errorf("%s: clusters %q", some, clusters)
+		}
 	}
 }
 

@@ -13,7 +13,7 @@ type backendSplit struct {
 	valid      []backend // those that get requests
 	weight     uint32    // of all valid
 	invalid    uint32    // the weight of the backends that are invalid, whose share fails
-	ownEffects bool      // a valid backend has filters of its own
+	ownEffects bool      // a valid backend has filters of its own that do something
 }
 
 func split(r *rule) backendSplit {
@@ -21,15 +21,23 @@ func split(r *rule) backendSplit {
 	for _, b := range r.backends {
 		switch {
 		case b.Weight == 0:
-		case b.Problem != nil:
+		case b.fails():
 			s.invalid += uint32(b.Weight)
 		default:
 			s.valid = append(s.valid, b)
 			s.weight += uint32(b.Weight)
-			s.ownEffects = s.ownEffects || b.hasEffects()
+			s.ownEffects = s.ownEffects || !b.effects.empty()
 		}
 	}
 	return s
+}
+
+// only returns the backend that every request goes to, or nil if there is none.
+func (s backendSplit) only() *backend {
+	if len(s.valid) == 1 && s.invalid == 0 {
+		return &s.valid[0]
+	}
+	return nil
 }
 
 // connector is what of a route and its Gateway decides how a backend is connected to.
@@ -49,25 +57,11 @@ func (by connector) cluster(b *graph.BackendFacts) ClusterKey {
 
 // weighted makes an action forward to the backends.
 func (s backendSplit) weighted(action *routev3.RouteAction, by connector, clusters clusterSet) {
-	if len(s.valid) == 1 && s.invalid == 0 {
-		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: clusters.use(by.cluster(s.valid[0].BackendFacts))}
+	if b := s.only(); b != nil {
+		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: clusters.use(by.cluster(b.BackendFacts))}
 		return
 	}
 	s.setWeights(action, by, clusters)
-}
-
-// weightedWithEffects makes an action forward to the backends, with the rule's filters and then the backend's own applied.
-func (s backendSplit) weightedWithEffects(action *routev3.RouteAction, r *rule, by connector, clusters clusterSet) {
-	weights := s.setWeights(action, by, clusters)
-	for i, b := range s.valid {
-		w := weights[i]
-		request, response := r.effects.request.then(b.effects.request), r.effects.response.then(b.effects.response)
-		w.RequestHeadersToAdd, w.RequestHeadersToRemove = request.options(), request.remove
-		w.ResponseHeadersToAdd, w.ResponseHeadersToRemove = response.options(), response.remove
-		if b.effects.host != "" {
-			w.HostRewriteSpecifier = &routev3.WeightedCluster_ClusterWeight_HostRewriteLiteral{HostRewriteLiteral: b.effects.host}
-		}
-	}
 }
 
 // setWeights makes an action forward to the valid backends, in their order, by weight. "If multiple backends are

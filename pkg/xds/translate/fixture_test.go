@@ -31,11 +31,7 @@ func httpRoute(t testing.TB, name, spec string) *graph.RouteFacts {
 	parse(t, spec, &route.Spec)
 	facts := &graph.RouteFacts{Key: graph.Key{Kind: graph.KindHTTPRoute, Namespace: "ns", Name: name}, HTTP: route}
 	for _, r := range route.Spec.Rules {
-		var backends []gwv1.BackendRef
-		for _, b := range r.BackendRefs {
-			backends = append(backends, b.BackendRef)
-		}
-		facts.Rules = append(facts.Rules, ruleFacts(r.Name, backends, r.Filters))
+		facts.Rules = append(facts.Rules, ruleFacts(r.Name, r.BackendRefs, r.Filters))
 	}
 	return facts
 }
@@ -48,18 +44,18 @@ func grpcRoute(t testing.TB, name, spec string) *graph.RouteFacts {
 	parse(t, spec, &route.Spec)
 	facts := &graph.RouteFacts{Key: graph.Key{Kind: graph.KindGRPCRoute, Namespace: "ns", Name: name}, GRPC: route}
 	for _, r := range route.Spec.Rules {
-		var backends []gwv1.BackendRef
+		var backends []gwv1.HTTPBackendRef
 		for _, b := range r.BackendRefs {
-			backends = append(backends, b.BackendRef)
+			backends = append(backends, gwv1.HTTPBackendRef{BackendRef: b.BackendRef, Filters: graph.HTTPFilters(b.Filters)})
 		}
-		facts.Rules = append(facts.Rules, ruleFacts(r.Name, backends, asHTTPFilters(r.Filters)))
+		facts.Rules = append(facts.Rules, ruleFacts(r.Name, backends, graph.HTTPFilters(r.Filters)))
 	}
 	return facts
 }
 
 // ruleFacts resolves backends by their names: "missing" doesn't exist, "h2c", "ws" and "wss" have that appProtocol, "tls"
 // and "wss" a BackendTLSPolicy.
-func ruleFacts(name *gwv1.SectionName, refs []gwv1.BackendRef, filters []gwv1.HTTPRouteFilter) graph.RuleFacts {
+func ruleFacts(name *gwv1.SectionName, refs []gwv1.HTTPBackendRef, filters []gwv1.HTTPRouteFilter) graph.RuleFacts {
 	facts := graph.RuleFacts{Name: string(deref(name, ""))}
 	resolve := func(ref gwv1.BackendObjectReference, weight int32) graph.BackendFacts {
 		b := graph.BackendFacts{Weight: weight, Backend: service(string(ref.Name), int32(deref(ref.Port, 80)))}
@@ -75,34 +71,42 @@ func ruleFacts(name *gwv1.SectionName, refs []gwv1.BackendRef, filters []gwv1.HT
 		}
 		return b
 	}
+	filtersOf := func(filters []gwv1.HTTPRouteFilter) (f graph.FilterFacts) {
+		for i := range filters {
+			if m := filters[i].RequestMirror; m != nil {
+				f.Mirrors = append(f.Mirrors, graph.MirrorFacts{Filter: i, BackendFacts: resolve(m.BackendRef, 1)})
+				continue
+			}
+			facts.NeedsProxy = &graph.Problem{Reason: "UnsupportedValue"}
+			if a := filters[i].ExternalAuth; a != nil {
+				f.ExternalAuth = &graph.ExternalAuthFacts{Filter: i, BackendFacts: resolve(a.BackendRef, 1)}
+			}
+		}
+		return f
+	}
 	for _, ref := range refs {
 		b := resolve(ref.BackendObjectReference, deref(ref.Weight, 1))
 		if b.TLS && b.Weight > 0 {
 			facts.NeedsProxy = &graph.Problem{Reason: "UnsupportedValue"}
 		}
+		b.Filters = filtersOf(ref.Filters)
 		facts.Backends = append(facts.Backends, b)
 	}
-	for i, f := range filters {
-		if f.RequestMirror == nil {
-			facts.NeedsProxy = &graph.Problem{Reason: "UnsupportedValue"}
-		} else {
-			facts.Mirrors = append(facts.Mirrors, graph.MirrorFacts{Filter: i, BackendFacts: resolve(f.RequestMirror.BackendRef, 1)})
-		}
-	}
+	facts.FilterFacts = filtersOf(filters)
 	return facts
 }
 
 func service(name string, port int32) graph.BackendKey {
-	return graph.BackendKey{Service: types.NamespacedName{Namespace: "ns", Name: name}, Port: port}
+	return graph.ServiceBackend(types.NamespacedName{Namespace: "ns", Name: name}, port)
 }
 
-// gateway is the Gateway ns/gw.
-var gateway = types.NamespacedName{Namespace: "ns", Name: "gw"}
+// gateway is the Gateway ns/gw, which is a scope of its own.
+var gateway = graph.Key{Kind: graph.KindGateway, Namespace: "ns", Name: "gw"}
 
 // virtualHost returns the facts of a virtual host of a port's HTTP listeners.
 func virtualHost(domain string, routes ...*graph.RouteFacts) *graph.VirtualHostFacts {
 	return &graph.VirtualHostFacts{
-		Key:    graph.VirtualHostKey{Table: graph.TableKey{Gateway: gateway, Port: 80}, Domain: domain},
+		Key:    graph.VirtualHostKey{Table: graph.TableKey{Scope: gateway, Port: 80}, Domain: domain},
 		Routes: routes,
 	}
 }

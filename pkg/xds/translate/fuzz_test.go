@@ -10,6 +10,7 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
@@ -47,6 +48,7 @@ func FuzzRules(f *testing.F) {
 		vh, clusters := VirtualHost(facts)
 		validate(t, vh)
 		checkClusters(t, vh, clusters)
+		checkAuthorized(t, vh)
 		again, _ := VirtualHost(facts)
 		checkEqual(t, vh, again)
 
@@ -54,7 +56,7 @@ func FuzzRules(f *testing.F) {
 		config, _ := meshHost(t, mesh)
 		_, clusters = MeshListeners(mesh)
 		for _, c := range clusters {
-			if c.Service.Name == "tls" || c.Service.Name == "wss" {
+			if c.Name == "tls" || c.Name == "wss" {
 				t.Errorf("mesh clients would connect to %s without TLS", c)
 			}
 		}
@@ -66,11 +68,11 @@ func FuzzRules(f *testing.F) {
 
 func checkEqual(t *testing.T, a, b proto.Message) {
 	t.Helper()
-	first, err := proto.Marshal(a)
+	first, err := proto.MarshalOptions{Deterministic: true}.Marshal(a)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := proto.Marshal(b)
+	second, err := proto.MarshalOptions{Deterministic: true}.Marshal(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,11 +85,18 @@ func checkEqual(t *testing.T, a, b proto.Message) {
 func checkClusters(t *testing.T, vh *routev3.VirtualHost, clusters []ClusterKey) {
 	t.Helper()
 	used := map[string]bool{}
+	auth := func(configs map[string]*anypb.Any) {
+		a := extAuthzOf(t, configs)
+		used[a.GetGrpcService().GetEnvoyGrpc().GetClusterName()] = true
+		used[a.GetHttpService().GetServerUri().GetCluster()] = true
+	}
 	for _, r := range vh.Routes {
 		action := r.GetRoute()
 		used[action.GetCluster()] = true
+		auth(r.TypedPerFilterConfig)
 		for _, w := range action.GetWeightedClusters().GetClusters() {
 			used[w.Name] = true
+			auth(w.TypedPerFilterConfig)
 		}
 		for _, m := range action.GetRequestMirrorPolicies() {
 			used[m.Cluster] = true
@@ -103,6 +112,23 @@ func checkClusters(t *testing.T, vh *routev3.VirtualHost, clusters []ClusterKey)
 	}
 	if len(used) > 0 {
 		t.Errorf("unknown clusters %v", used)
+	}
+}
+
+// checkAuthorized makes sure that nothing is forwarded to the backend "guarded", whose filters want a server to be asked, without
+// asking.
+func checkAuthorized(t *testing.T, vh *routev3.VirtualHost) {
+	t.Helper()
+	for _, r := range vh.Routes {
+		asked := extAuthzOf(t, r.TypedPerFilterConfig) != nil
+		if strings.HasPrefix(r.GetRoute().GetCluster(), "ns/guarded:") && !asked {
+			t.Errorf("not authorized: %v", r)
+		}
+		for _, w := range r.GetRoute().GetWeightedClusters().GetClusters() {
+			if strings.HasPrefix(w.Name, "ns/guarded:") && !asked && extAuthzOf(t, w.TypedPerFilterConfig) == nil {
+				t.Errorf("not authorized: %v", r)
+			}
+		}
 	}
 }
 
@@ -191,7 +217,7 @@ func (g generator) httpRule() string {
 		return g.object("path", path, "method", quote(g.one("GET", "POST")), "headers", g.list(3, g.condition), "queryParams", g.list(3, g.condition))
 	}
 	timeout := func() string { return quote(g.one("0s", "1ms", "1h30m", "99999h")) }
-	return g.object("matches", g.list(3, match), "filters", g.filters(true), "backendRefs", g.backends(),
+	return g.object("matches", g.list(3, match), "filters", g.filters(true), "backendRefs", g.backends(true),
 		"timeouts", g.object("request", timeout(), "backendRequest", timeout()),
 		"retry", g.object("codes", g.one("[500]", "[429, 503]", "[]"), "attempts", g.one("0", "1", "5000000000"), "backoff", timeout()))
 }
@@ -204,14 +230,32 @@ func (g generator) grpcRule() string {
 		}
 		return g.object("method", method, "headers", g.list(3, g.condition))
 	}
-	return g.object("matches", g.list(3, match), "filters", g.filters(false), "backendRefs", g.backends())
+	return g.object("matches", g.list(3, match), "filters", g.filters(false), "backendRefs", g.backends(false))
 }
 
-func (g generator) backends() string {
+func (g generator) backends(http bool) string {
 	return g.list(3, func() string {
-		modifiers := g.list(1, func() string { return g.modifier("RequestHeaderModifier", "requestHeaderModifier") })
-		return g.object("name!", quote(g.one("a", "b", "h2c", "ws", "tls", "wss", "missing")), "port!", "80", "weight", g.one("0", "1", "1000000"), "filters", modifiers)
+		fields := []string{"port!", "80", "weight", g.one("0", "1", "1000000")}
+		if http && g.IntN(8) == 0 {
+			filters := "[" + g.auth() + "," + strings.TrimPrefix(g.filters(false), "[")
+			return g.object(append(fields, "name!", `"guarded"`, "filters!", strings.Replace(filters, ",]", "]", 1))...)
+		}
+		return g.object(append(fields, "name!", quote(g.one("a", "b", "h2c", "ws", "tls", "wss", "missing")), "filters", g.filters(http))...)
 	})
+}
+
+func (g generator) cors() string {
+	origins := g.one(`[]`, `["*"]`, `["https://*.a.example", "http://*"]`, `["https://a.example:80"]`)
+	names := g.one(`[]`, `["*"]`, `["a", "X-B"]`)
+	return g.object("type!", `"CORS"`, "cors!", g.object("allowOrigins", origins, "allowMethods", g.one(`["*"]`, `["GET", "PUT"]`), "allowHeaders", names,
+		"exposeHeaders", names, "allowCredentials", g.one("true", "false"), "maxAge", "1"))
+}
+
+func (g generator) auth() string {
+	headers := g.list(2, func() string { return quote(g.one("A", "host", "", "x\n", ":path")) })
+	return g.object("type!", `"ExternalAuth"`, "externalAuth!", g.object("protocol!", quote(g.one("GRPC", "HTTP")),
+		"backendRef!", `{"name":"`+g.one("auth", "missing", "h2c", "tls")+`","port":80}`, "forwardBody", g.one(`{}`, `{"maxSize":65535}`),
+		"grpc", g.object("allowedHeaders", headers), "http", g.object("path", quote(g.one("", "/", "a/b", "/a/")), "allowedHeaders", headers, "allowedResponseHeaders", headers)))
 }
 
 func (g generator) modifier(kind, field string) string {
@@ -228,6 +272,7 @@ func (g generator) filters(http bool) string {
 			"percent", g.one("0", "42", "100"), "fraction", g.one(`{"numerator":1,"denominator":3}`, `{"numerator":0}`, `{"numerator":2147483647,"denominator":2147483647}`))),
 	}
 	if http {
+		filters = append(filters, g.cors(), g.auth())
 		path := g.object("type!", `"ReplacePrefixMatch"`, "replacePrefixMatch!", quote(g.one("", "/", "/x", "x/", "a\nb")))
 		if g.maybe() {
 			path = g.object("type!", `"ReplaceFullPath"`, "replaceFullPath!", quote(g.one("", "/", "/x", `\1`, "/%", "a\nb")))

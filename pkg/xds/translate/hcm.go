@@ -34,7 +34,7 @@ func connectionManager(table graph.TableKey) *listenerv3.Filter {
 				RouteConfigName: name,
 			}},
 			// A client's x-envoy-* headers must not set timeouts or retries, whatever network it comes from.
-			HttpFilters:           []*hcmv3.HttpFilter{sessionFilter(), routerFilter(&routerv3.Router{SuppressEnvoyHeaders: true})},
+			HttpFilters:           append(routeFilters(), routerFilter(&routerv3.Router{SuppressEnvoyHeaders: true})),
 			UseRemoteAddress:      wrapperspb.Bool(true),
 			InternalAddressConfig: &hcmv3.HttpConnectionManager_InternalAddressConfig{},
 			// Routing decides by path, so a path must have one spelling.
@@ -55,6 +55,12 @@ func connectionManager(table graph.TableKey) *listenerv3.Filter {
 			UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: webSocket, Enabled: wrapperspb.Bool(false)}},
 		})},
 	}
+}
+
+// routeFilters are the HTTP filters that routes switch on, in the order in which they run: a browser's preflight request, which
+// has no credentials, is answered before anybody is asked to authorize it.
+func routeFilters() []*hcmv3.HttpFilter {
+	return []*hcmv3.HttpFilter{corsFilter(), authFilter(), sessionFilter()}
 }
 
 // http2Windows bounds what an HTTP/2 peer may have in flight, as Envoy recommends for edge proxies.

@@ -17,33 +17,44 @@ import (
 // bufferLimit is Envoy's recommendation for edge proxies: 32 KiB for each connection, down- and upstream.
 const bufferLimit = 32 << 10
 
-// Listeners returns the Envoy listeners of a Gateway by port: one for each port that has a programmed HTTP or HTTPS
-// listener, because Envoy binds a port once. The HTTP listeners of a port share a filter chain and a table of virtual
-// hosts; an HTTPS listener has a filter chain, chosen by server name (SNI), and a table of its own.
-func Listeners(gw *graph.GatewayFacts) []*listenerv3.Listener {
-	byPort := map[int32][]*graph.ListenerFacts{}
-	for _, l := range servedListeners(gw) {
+// Listeners returns the Envoy listeners of a scope by port, and the clusters that they forward to themselves, sorted: one
+// listener for each port that has a programmed listener, because Envoy binds a port once, and another one for UDP. The HTTP
+// listeners of a port share a filter chain and a table of virtual hosts; an HTTPS listener has a filter chain, chosen by
+// server name (SNI), and a table of its own; a TLS listener has one for each server name that its routes tell apart.
+func Listeners(scope *graph.ScopeFacts) ([]*listenerv3.Listener, []ClusterKey) {
+	b := &listenerBuilder{scope: scope, streams: map[graph.ListenerKey][]*graph.StreamFacts{}, clusters: clusterSet{}}
+	for i := range scope.Streams {
+		s := &scope.Streams[i]
+		b.streams[s.Key.Listener] = append(b.streams[s.Key.Listener], s)
+	}
+	byPort := map[int32][]servedListener{}
+	for _, l := range servedListeners(scope) {
 		byPort[int32(l.Spec.Port)] = append(byPort[int32(l.Spec.Port)], l)
 	}
 	out := make([]*listenerv3.Listener, 0, len(byPort))
 	for _, port := range slices.Sorted(maps.Keys(byPort)) {
-		out = append(out, portListener(gw, port, byPort[port]))
+		out = append(out, b.port(port, byPort[port])...)
 	}
-	return out
+	return out, b.clusters.sorted()
 }
 
-// servedListeners returns the listeners of a Gateway that carry traffic.
-func servedListeners(gw *graph.GatewayFacts) []*graph.ListenerFacts {
-	if !gw.Managed || gw.Unaccepted != nil || gw.Unprogrammed != nil {
-		return nil
-	}
-	var served []*graph.ListenerFacts
-	for _, l := range gw.Listeners {
-		if l.Conflict != nil || l.Unaccepted != nil || l.Unprogrammed != nil {
+// servedListener is a listener that carries traffic, and its Gateway.
+type servedListener struct {
+	*graph.ListenerFacts
+	gateway *graph.GatewayFacts
+}
+
+// servedListeners returns the listeners of a scope that carry traffic.
+func servedListeners(scope *graph.ScopeFacts) []servedListener {
+	var served []servedListener
+	for _, gw := range scope.Gateways {
+		if gw.Unaccepted != nil || gw.Unprogrammed != nil {
 			continue
 		}
-		if l.Spec.Protocol == gwv1.HTTPProtocolType || l.Spec.Protocol == gwv1.HTTPSProtocolType {
-			served = append(served, l)
+		for _, l := range gw.Listeners {
+			if l.Conflict == nil && l.Unaccepted == nil && l.Unprogrammed == nil {
+				served = append(served, servedListener{l, gw})
+			}
 		}
 	}
 	return served
@@ -53,45 +64,77 @@ func gatewayName(gw *graph.GatewayFacts) types.NamespacedName {
 	return types.NamespacedName{Namespace: gw.Object.Namespace, Name: gw.Object.Name}
 }
 
-func portListener(gw *graph.GatewayFacts, port int32, listeners []*graph.ListenerFacts) *listenerv3.Listener {
-	gateway := gatewayName(gw)
-	out := &listenerv3.Listener{
-		Name:                          listenerName(gateway, port),
-		PerConnectionBufferLimitBytes: wrapperspb.UInt32(bufferLimit),
-	}
-	bind(out, gw.Addresses, port)
+type listenerBuilder struct {
+	scope    *graph.ScopeFacts
+	streams  map[graph.ListenerKey][]*graph.StreamFacts
+	clusters clusterSet
+}
 
-	http := graph.TableKey{Gateway: gateway, Port: port}
-	var hasHTTP bool
+// port returns the Envoy listeners of a port: one for TCP, one for UDP, as far as there is something to serve.
+func (b *listenerBuilder) port(port int32, listeners []servedListener) []*listenerv3.Listener {
+	var out []*listenerv3.Listener
+	var plain, tls []*listenerv3.FilterChain
 	for _, l := range listeners {
-		if l.Spec.Protocol == gwv1.HTTPProtocolType {
-			hasHTTP = true
-			continue
+		switch l.Spec.Protocol {
+		case gwv1.HTTPProtocolType:
+			if plain == nil {
+				table := graph.TableKey{Scope: b.scope.Key, Port: port}
+				plain = []*listenerv3.FilterChain{{Name: "http", Filters: []*listenerv3.Filter{connectionManager(table)}}}
+			}
+		case gwv1.HTTPSProtocolType:
+			tls = append(tls, b.https(l))
+		case gwv1.TLSProtocolType:
+			tls = append(tls, b.tls(l)...)
+		case gwv1.TCPProtocolType:
+			plain = append(plain, b.tcp(l))
+		case gwv1.UDPProtocolType:
+			out = append(out, b.udp(l))
 		}
-		table := http
-		table.Listener = string(l.Spec.Name)
-		out.FilterChains = append(out.FilterChains, &listenerv3.FilterChain{
-			Name:             table.Listener,
-			FilterChainMatch: tlsMatch(l.Hostname),
-			Filters:          []*listenerv3.Filter{connectionManager(table)},
-			TransportSocket:  downstreamTLS(l, clientCAName(gateway, port)),
-		})
 	}
-	if len(out.FilterChains) > 0 {
+	if len(plain)+len(tls) == 0 {
+		return out
+	}
+	l := b.listener(listenerName(b.scope.Key, port), port)
+	if len(tls) > 0 {
 		// Reads the server name from the ClientHello, so that a filter chain can be chosen by it.
-		out.ListenerFilters = []*listenerv3.ListenerFilter{{
+		l.ListenerFilters = []*listenerv3.ListenerFilter{{
 			Name:       "envoy.filters.listener.tls_inspector",
 			ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: packed(&tlsinspectorv3.TlsInspector{})},
 		}}
 	}
-	if hasHTTP {
-		chain := &listenerv3.FilterChain{Name: "http", Filters: []*listenerv3.Filter{connectionManager(http)}}
-		if len(out.FilterChains) > 0 {
-			chain.FilterChainMatch = &listenerv3.FilterChainMatch{TransportProtocol: "raw_buffer"}
+	l.FilterChains = append(tls, plain...)
+	return append([]*listenerv3.Listener{l}, out...)
+}
+
+// listener returns a listener without filter chains.
+func (b *listenerBuilder) listener(name string, port int32) *listenerv3.Listener {
+	l := &listenerv3.Listener{Name: name, PerConnectionBufferLimitBytes: wrapperspb.UInt32(bufferLimit)}
+	bind(l, b.addresses(), port)
+	return l
+}
+
+// addresses are those that the Gateways of the scope ask for, each once.
+func (b *listenerBuilder) addresses() []string {
+	var addresses []string
+	for _, gw := range b.scope.Gateways {
+		for _, a := range gw.Addresses {
+			if !slices.Contains(addresses, a) {
+				addresses = append(addresses, a)
+			}
 		}
-		out.FilterChains = append(out.FilterChains, chain)
 	}
-	return out
+	return addresses
+}
+
+// https returns the filter chain of an HTTPS listener.
+func (b *listenerBuilder) https(l servedListener) *listenerv3.FilterChain {
+	table := graph.TableKey{Scope: b.scope.Key, Port: int32(l.Spec.Port), Listener: graph.TableName(b.scope.Key, l.Key)}
+	return &listenerv3.FilterChain{
+		Name:             table.Listener,
+		FilterChainMatch: tlsMatch(l.Hostname),
+		Filters:          []*listenerv3.Filter{connectionManager(table)},
+		TransportSocket:  downstreamTLS(l.ListenerFacts, clientCAName(gatewayName(l.gateway), int32(l.Spec.Port)), "h2", "http/1.1"),
+	}
 }
 
 // tlsMatch matches TLS connections for a listener's hostname, which may be a wildcard such as "*.example.com". Without a

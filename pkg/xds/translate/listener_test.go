@@ -13,6 +13,11 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
 
+// scopeOf returns the facts of a scope with one Gateway.
+func scopeOf(gw *graph.GatewayFacts) *graph.ScopeFacts {
+	return &graph.ScopeFacts{Key: gateway, Gateways: []*graph.GatewayFacts{gw}}
+}
+
 // gatewayFacts returns the facts of ns/gw with the given listeners.
 func gatewayFacts(listeners ...*graph.ListenerFacts) *graph.GatewayFacts {
 	object := &gwv1.Gateway{}
@@ -22,7 +27,7 @@ func gatewayFacts(listeners ...*graph.ListenerFacts) *graph.GatewayFacts {
 
 // listener returns the facts of a listener, with a certificate from each of the named Secrets.
 func listener(name, protocol string, port int32, hostname string, secrets ...string) *graph.ListenerFacts {
-	l := &graph.ListenerFacts{Hostname: hostname, Spec: &gwv1.Listener{
+	l := &graph.ListenerFacts{Key: graph.ListenerKey{Parent: gateway, Name: gwv1.SectionName(name)}, Hostname: hostname, Spec: &gwv1.Listener{
 		Name: gwv1.SectionName(name), Protocol: gwv1.ProtocolType(protocol), Port: gwv1.PortNumber(port),
 	}}
 	for _, s := range secrets {
@@ -36,7 +41,7 @@ func listener(name, protocol string, port int32, hostname string, secrets ...str
 // listeners returns valid listeners, and for each the names of the route configurations of its filter chains.
 func listeners(t *testing.T, gw *graph.GatewayFacts) (out []*listenerv3.Listener, tables [][]string) {
 	t.Helper()
-	out = Listeners(gw)
+	out, _ = Listeners(scopeOf(gw))
 	for _, l := range out {
 		validate(t, l)
 		var names []string
@@ -94,13 +99,11 @@ func TestListeners(t *testing.T) {
 				bad(func(l *graph.ListenerFacts) { l.Conflict = problem }),
 				bad(func(l *graph.ListenerFacts) { l.Unaccepted = problem }),
 				bad(func(l *graph.ListenerFacts) { l.Unprogrammed = problem }),
-				bad(func(l *graph.ListenerFacts) { l.Spec.Protocol = gwv1.TCPProtocolType }),
 				listener("ok", "HTTP", 8080, "")),
 			want:   `[{name: "ns/gw:8080", filterChains: [{name: http}]}]`,
 			tables: [][]string{{"ns/gw:8080"}},
 		},
 		{name: "no listeners", gw: gatewayFacts()},
-		{name: "unmanaged", gw: &graph.GatewayFacts{Listeners: []*graph.ListenerFacts{listener("a", "HTTP", 80, "")}}},
 		{name: "unaccepted", gw: func() *graph.GatewayFacts {
 			gw := gatewayFacts(listener("a", "HTTP", 80, ""))
 			gw.Unaccepted = problem
@@ -159,7 +162,13 @@ func TestConnectionManager(t *testing.T) {
 	expect(t, []*hcmv3.HttpConnectionManager{manager}, `[{
 		statPrefix: "ns/gw:80",
 		rds: {configSource: {ads: {}, resourceApiVersion: V3}, routeConfigName: "ns/gw:80"},
-		httpFilters: [{name: envoy.filters.http.stateful_session, disabled: true, typedConfig: {
+		httpFilters: [{name: envoy.filters.http.cors, disabled: true, typedConfig: {
+			"@type": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}, {
+			name: envoy.filters.http.ext_authz, disabled: true, typedConfig: {
+			"@type": type.googleapis.com/envoy.extensions.common.matching.v3.ExtensionWithMatcher,
+			extensionConfig: {name: envoy.filters.http.composite, typedConfig: {
+			"@type": type.googleapis.com/envoy.extensions.filters.http.composite.v3.Composite}}}}, {
+			name: envoy.filters.http.stateful_session, disabled: true, typedConfig: {
 			"@type": type.googleapis.com/envoy.extensions.filters.http.stateful_session.v3.StatefulSession}}, {
 			name: envoy.filters.http.router, typedConfig: {
 			"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, suppressEnvoyHeaders: true}}],

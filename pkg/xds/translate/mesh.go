@@ -65,7 +65,7 @@ func MeshListeners(m *graph.MeshHostFacts) ([]*listenerv3.Listener, []ClusterKey
 
 // meshNames returns the names by which clients of other namespaces know a port of a Service.
 func meshNames(key graph.BackendKey) []string {
-	host := key.Service.Name + "." + key.Service.Namespace
+	host := key.Name + "." + key.Namespace
 	return []string{
 		fmt.Sprintf("%s:%d", host, key.Port),
 		fmt.Sprintf("%s.svc:%d", host, key.Port),

@@ -123,7 +123,7 @@ func dial(t *testing.T, host *graph.MeshHostFacts, backends map[string]*testBack
 		resources[resourcev3.ListenerType] = append(resources[resourcev3.ListenerType], l)
 	}
 	for _, key := range keys {
-		address := backends[key.Service.Name].address
+		address := backends[key.Name].address
 		slice := &discoveryv1.EndpointSlice{}
 		parse(t, fmt.Sprintf(`{addressType: IPv4, ports: [{port: %d}], endpoints: [{addresses: [%s], zone: z}]}`, address.Port, address.IP), slice)
 		sp := &graph.ServicePortFacts{Key: key.BackendKey, Port: &corev1.ServicePort{Port: key.Port}, Slices: []*discoveryv1.EndpointSlice{slice}}

@@ -16,20 +16,29 @@ type mirror struct {
 	fraction *gwv1.Fraction
 }
 
-func (m mirror) policy(by connector, clusters clusterSet) *routev3.RouteAction_RequestMirrorPolicy {
+// policy returns how a share of the requests is mirrored; nil if none of it is.
+func (m mirror) policy(of share, by connector, clusters clusterSet) *routev3.RouteAction_RequestMirrorPolicy {
+	// "If neither field is specified, 100% of requests will be mirrored."
+	var some *typev3.FractionalPercent
+	switch {
+	case m.percent != nil:
+		some = fractionalPercent(int64(*m.percent), 100)
+	case m.fraction != nil:
+		some = fractionalPercent(int64(m.fraction.Numerator), int64(deref(m.fraction.Denominator, 100)))
+	}
+	if some != nil && of != everything {
+		some = of.within(millionths(some))
+	}
+	if some != nil && some.Numerator == of.from {
+		return nil // older Envoys would take 0 for all of them
+	}
 	out := &routev3.RouteAction_RequestMirrorPolicy{
 		Cluster: clusters.use(by.cluster(m.backend)),
 		// The mirror sees the request as the backend does; Envoy would append "-shadow" to Host.
 		DisableShadowHostSuffixAppend: true,
 	}
-	// "If neither field is specified, 100% of requests will be mirrored."
-	switch {
-	case m.percent != nil:
-		out.RuntimeFraction = runtimeFraction(&typev3.FractionalPercent{
-			Numerator: uint32(*m.percent), Denominator: typev3.FractionalPercent_HUNDRED,
-		})
-	case m.fraction != nil:
-		out.RuntimeFraction = runtimeFraction(fractionalPercent(int64(m.fraction.Numerator), int64(deref(m.fraction.Denominator, 100))))
+	if some != nil {
+		out.RuntimeFraction = runtimeFraction(some)
 	}
 	return out
 }
@@ -46,10 +55,20 @@ func fractionalPercent(numerator, denominator int64) *typev3.FractionalPercent {
 	case 10_000:
 		return &typev3.FractionalPercent{Numerator: uint32(numerator), Denominator: typev3.FractionalPercent_TEN_THOUSAND}
 	default:
-		const million = 1_000_000
 		return &typev3.FractionalPercent{
 			Numerator:   uint32((numerator*million + denominator/2) / denominator),
 			Denominator: typev3.FractionalPercent_MILLION,
 		}
+	}
+}
+
+func millionths(p *typev3.FractionalPercent) uint32 {
+	switch p.Denominator {
+	case typev3.FractionalPercent_HUNDRED:
+		return p.Numerator * (million / 100)
+	case typev3.FractionalPercent_TEN_THOUSAND:
+		return p.Numerator * (million / 10_000)
+	default:
+		return p.Numerator
 	}
 }

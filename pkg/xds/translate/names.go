@@ -55,8 +55,8 @@ func (s clusterSet) sorted() []ClusterKey {
 	}
 	slices.SortFunc(keys, func(a, b ClusterKey) int {
 		return cmp.Or(
-			cmp.Compare(a.Service.Namespace, b.Service.Namespace),
-			cmp.Compare(a.Service.Name, b.Service.Name),
+			cmp.Compare(a.Namespace, b.Namespace),
+			cmp.Compare(a.Name, b.Name),
 			cmp.Compare(a.Port, b.Port),
 			cmp.Compare(a.String(), b.String()),
 		)
@@ -65,27 +65,35 @@ func (s clusterSet) sorted() []ClusterKey {
 }
 
 // RouteConfigurationName names a table: "namespace/gateway:port" for the HTTP listeners of a port,
-// "namespace/gateway:port/listener" for an HTTPS listener.
+// "namespace/gateway:port/listener" for an HTTPS listener. With merged Gateways, it starts with "fleet/namespace/name".
 func RouteConfigurationName(t graph.TableKey) string {
-	name := listenerName(t.Gateway, t.Port)
+	name := listenerName(t.Scope, t.Port)
 	if t.Listener != "" {
 		name += "/" + t.Listener
 	}
 	return name
 }
 
-// listenerName names the Envoy listener of a Gateway's port.
-func listenerName(gateway types.NamespacedName, port int32) string {
-	return fmt.Sprintf("%s:%d", gateway, port)
+// scopeName is how the names of a scope's resources begin.
+func scopeName(scope graph.Key) string {
+	if scope.Kind == graph.KindEnvoyFleet {
+		return "fleet/" + scope.NamespacedName().String()
+	}
+	return scope.NamespacedName().String()
+}
+
+// listenerName names the Envoy listener of a scope's port for TCP.
+func listenerName(scope graph.Key, port int32) string {
+	return fmt.Sprintf("%s:%d", scopeName(scope), port)
 }
 
 // secretName names the SDS secret of a Kubernetes Secret.
 func secretName(secret types.NamespacedName) string { return secret.String() }
 
-// clientCAName names the SDS secret with which the clients of an Envoy listener are validated. It cannot be a secretName's:
+// clientCAName names the SDS secret with which the clients of a Gateway's port are validated. It cannot be a secretName's:
 // those contain no colon.
 func clientCAName(gateway types.NamespacedName, port int32) string {
-	return listenerName(gateway, port) + "/client-ca"
+	return fmt.Sprintf("%s:%d/client-ca", gateway, port)
 }
 
 // isHTTPS says whether the virtual hosts of a table are served over TLS; see graph.TableKey.

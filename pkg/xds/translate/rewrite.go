@@ -51,11 +51,15 @@ func absolute(path string) string {
 	return "/" + path
 }
 
-// rewrite does a URLRewrite's work. The Host header is sent as it came unless host says otherwise.
-func rewrite(action *routev3.RouteAction, host string, change pathChange) {
+// rewriteHost replaces the Host header, which is sent as it came otherwise.
+func rewriteHost(action *routev3.RouteAction, host string) {
 	if host != "" {
 		action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: host}
 	}
+}
+
+// rewritePath does what a URLRewrite says of the path.
+func rewritePath(action *routev3.RouteAction, change pathChange) {
 	action.PrefixRewrite = change.prefix
 	if change.full != "" {
 		// The query stays. path_rewrite would say the same in Envoys of 2025 and later, and reads %COMMANDS%.

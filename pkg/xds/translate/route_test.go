@@ -26,7 +26,7 @@ func TestRouteConfiguration(t *testing.T) {
 			encoded = append(encoded, data)
 		}
 		got := &routev3.RouteConfiguration{}
-		if err := proto.Unmarshal(RouteConfiguration(graph.TableKey{Gateway: gateway, Port: 80}, encoded), got); err != nil {
+		if err := proto.Unmarshal(RouteConfiguration(graph.TableKey{Scope: gateway, Port: 80}, encoded), got); err != nil {
 			t.Fatal(err)
 		}
 		validate(t, got)
@@ -40,8 +40,11 @@ func TestRouteConfiguration(t *testing.T) {
 func TestRouteConfigurationName(t *testing.T) {
 	t.Parallel()
 	for want, table := range map[string]graph.TableKey{
-		"ns/gw:80":      {Gateway: gateway, Port: 80},
-		"ns/gw:443/tls": {Gateway: gateway, Port: 443, Listener: "tls"},
+		"ns/gw:80":      {Scope: gateway, Port: 80},
+		"ns/gw:443/tls": {Scope: gateway, Port: 443, Listener: "tls"},
+		"fleet/ns/edge:443/gateway/ns/gw/tls": {
+			Scope: graph.Key{Kind: graph.KindEnvoyFleet, Namespace: "ns", Name: "edge"}, Port: 443, Listener: "gateway/ns/gw/tls",
+		},
 	} {
 		if got := RouteConfigurationName(table); got != want {
 			t.Errorf("got %s, want %s", got, want)

@@ -28,9 +28,8 @@ type backend struct {
 	token   *sessionToken // keeps sessions; or nil
 }
 
-func (b *backend) hasEffects() bool {
-	return b.effects.host != "" || !b.effects.request.empty() || !b.effects.response.empty()
-}
+// fails says that requests for the backend are answered with an error: it is invalid, or nobody can authorize them.
+func (b *backend) fails() bool { return b.Problem != nil || b.effects.auth.fails() }
 
 // rulesOf returns the rules of a route that are served.
 func rulesOf(route *graph.RouteFacts) []*rule {
@@ -71,11 +70,10 @@ func (r *rule) fillHTTP(spec *gwv1.HTTPRouteRule) {
 	for i := range matches {
 		r.matches = append(r.matches, httpMatch(&matches[i]))
 	}
-	r.effects = effectsOf(spec.Filters, r.facts.Mirrors)
+	r.effects = effectsOf(spec.Filters, &r.facts.FilterFacts)
 	for i := range r.facts.Backends {
-		b := backend{BackendFacts: &r.facts.Backends[i]}
-		b.effects = effectsOf(spec.BackendRefs[i].Filters, nil)
-		r.backends = append(r.backends, b)
+		b := &r.facts.Backends[i]
+		r.backends = append(r.backends, backend{BackendFacts: b, effects: effectsOf(spec.BackendRefs[i].Filters, &b.Filters)})
 	}
 	if spec.Timeouts != nil {
 		r.timeouts = *spec.Timeouts
@@ -94,66 +92,10 @@ func (r *rule) fillGRPC(spec *gwv1.GRPCRouteRule) {
 	for i := range matches {
 		r.matches = append(r.matches, grpcMatch(&matches[i]))
 	}
-	r.effects = effectsOf(asHTTPFilters(spec.Filters), r.facts.Mirrors)
+	r.effects = effectsOf(graph.HTTPFilters(spec.Filters), &r.facts.FilterFacts)
 	for i := range r.facts.Backends {
-		b := backend{BackendFacts: &r.facts.Backends[i]}
-		b.effects = effectsOf(asHTTPFilters(spec.BackendRefs[i].Filters), nil)
-		r.backends = append(r.backends, b)
+		b := &r.facts.Backends[i]
+		r.backends = append(r.backends, backend{BackendFacts: b, effects: effectsOf(graph.HTTPFilters(spec.BackendRefs[i].Filters), &b.Filters)})
 	}
 	r.giveTokens()
-}
-
-// asHTTPFilters returns the filters of a GRPCRoute as those of an HTTPRoute: the types of the former are a part of the latter's.
-func asHTTPFilters(filters []gwv1.GRPCRouteFilter) []gwv1.HTTPRouteFilter {
-	out := make([]gwv1.HTTPRouteFilter, len(filters))
-	for i, f := range filters {
-		out[i] = gwv1.HTTPRouteFilter{
-			Type:                   gwv1.HTTPRouteFilterType(f.Type),
-			RequestHeaderModifier:  f.RequestHeaderModifier,
-			ResponseHeaderModifier: f.ResponseHeaderModifier,
-			RequestMirror:          f.RequestMirror,
-			ExtensionRef:           f.ExtensionRef,
-		}
-	}
-	return out
-}
-
-// effects is what a list of filters does to a request and its response.
-type effects struct {
-	request, response headerMutations
-	host              string // replaces the Host header, unless empty
-	path              *gwv1.HTTPPathModifier
-	redirect          *gwv1.HTTPRequestRedirectFilter
-	mirrors           []mirror
-}
-
-// effectsOf reads filters in their order. Filters of other types never get here: a rule with one is failing (see graph.RuleFacts).
-func effectsOf(filters []gwv1.HTTPRouteFilter, mirrors []graph.MirrorFacts) effects {
-	var e effects
-	for i := range filters {
-		switch f := &filters[i]; {
-		case f.RequestHeaderModifier != nil:
-			e.request = e.request.then(headerModifier(f.RequestHeaderModifier))
-			if host := hostModifier(f.RequestHeaderModifier); host != "" {
-				e.host = host
-			}
-		case f.ResponseHeaderModifier != nil:
-			e.response = e.response.then(headerModifier(f.ResponseHeaderModifier))
-		case f.URLRewrite != nil:
-			if f.URLRewrite.Hostname != nil {
-				e.host = string(*f.URLRewrite.Hostname)
-			}
-			e.path = f.URLRewrite.Path
-		case f.RequestRedirect != nil:
-			e.redirect = f.RequestRedirect
-			e.path = f.RequestRedirect.Path
-		}
-	}
-	for i := range mirrors {
-		m := &mirrors[i]
-		if f := filters[m.Filter].RequestMirror; m.Problem == nil && f != nil {
-			e.mirrors = append(e.mirrors, mirror{backend: &m.BackendFacts, percent: f.Percent, fraction: f.Fraction})
-		}
-	}
-	return e
 }

@@ -12,26 +12,22 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
 
-// Secrets returns what the TLS of a Gateway needs, ordered by name: the certificates that its HTTPS listeners and, to
-// backends, the Gateway itself present, one for each Secret; and the CAs of clients, for each port whose HTTPS listeners
+// Secrets returns what the TLS of a scope needs, ordered by name: the certificates that its listeners and, to backends, the
+// Gateways themselves present, one for each Secret; and the CAs of clients, for each port whose HTTPS listeners
 // validate them. They are resources of their own, so that a renewed certificate drains no connection.
-func Secrets(gw *graph.GatewayFacts) []*tlsv3.Secret {
-	served := servedListeners(gw)
-	if len(served) == 0 {
-		return nil
-	}
+func Secrets(scope *graph.ScopeFacts) []*tlsv3.Secret {
 	secrets := map[string]*tlsv3.Secret{}
 	add := func(secret *tlsv3.Secret) { secrets[secret.GetName()] = secret }
-	for _, l := range served {
+	for _, l := range servedListeners(scope) {
 		for _, c := range l.Certificates {
 			add(certificateSecret(c))
 		}
 		if l.ClientValidation != nil {
-			add(clientCASecret(clientCAName(gatewayName(gw), int32(l.Spec.Port)), l.ClientValidation))
+			add(clientCASecret(clientCAName(gatewayName(l.gateway), int32(l.Spec.Port)), l.ClientValidation))
 		}
-	}
-	if gw.ClientCertificate != nil {
-		add(certificateSecret(*gw.ClientCertificate))
+		if c := l.gateway.ClientCertificate; c != nil {
+			add(certificateSecret(*c))
+		}
 	}
 	out := make([]*tlsv3.Secret, 0, len(secrets))
 	for _, name := range slices.Sorted(maps.Keys(secrets)) {
@@ -45,11 +41,11 @@ func inline(data []byte) *corev3.DataSource {
 }
 
 // downstreamTLS terminates TLS 1.2 or later with the certificates of a listener, among which Envoy chooses by server name
-// and key type. With clients to be validated, a connection waits until the secret with their CAs is there.
-func downstreamTLS(l *graph.ListenerFacts, clientCA string) *corev3.TransportSocket {
+// and key type, and offers the application protocols, if any are given. With clients to be validated, a connection waits until the secret with their CAs is there.
+func downstreamTLS(l *graph.ListenerFacts, clientCA string, alpn ...string) *corev3.TransportSocket {
 	out := &tlsv3.DownstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
 		TlsParams:     &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2},
-		AlpnProtocols: []string{"h2", "http/1.1"},
+		AlpnProtocols: alpn,
 	}}
 	for _, c := range l.Certificates {
 		out.CommonTlsContext.TlsCertificateSdsSecretConfigs = append(out.CommonTlsContext.TlsCertificateSdsSecretConfigs, sdsSecret(secretName(c.Secret)))

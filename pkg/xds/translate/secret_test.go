@@ -12,10 +12,10 @@ func TestSecrets(t *testing.T) {
 	t.Parallel()
 	unserved := listener("unserved", "HTTPS", 443, "", "other")
 	unserved.Unprogrammed = &graph.Problem{Reason: "Invalid"}
-	got := Secrets(gatewayFacts(
+	got := Secrets(scopeOf(gatewayFacts(
 		listener("a", "HTTPS", 443, "a.example", "rsa", "ecdsa"),
 		listener("b", "HTTPS", 443, "b.example", "rsa"),
-		unserved))
+		unserved)))
 	for _, s := range got {
 		validate(t, s)
 	}
@@ -55,7 +55,7 @@ func TestClientValidation(t *testing.T) {
 		validating("c", 8443, graph.ClientValidationFacts{Authorities: []byte("ca"), Optional: true}),
 		listener("d", "HTTPS", 9443, "", "s"))
 	gw.ClientCertificate = &graph.CertificateFacts{Secret: clientSecret, Chain: []byte("chain"), Key: []byte("key")}
-	secrets := Secrets(gw)
+	secrets := Secrets(scopeOf(gw))
 	for _, s := range secrets {
 		validate(t, s)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +52,7 @@ func (r *rule) giveTokens() {
 	for i := range r.backends {
 		b := &r.backends[i]
 		session := cmp.Or(r.facts.Session, b.Session)
-		if session == nil || b.Problem != nil {
+		if session == nil || b.fails() {
 			continue
 		}
 		if owners == nil {
@@ -81,39 +80,6 @@ func (r *rule) tokenName(b *backend) string {
 	return fmt.Sprintf("session-%016x", h.Sum64())
 }
 
-// A variant is a part of the requests of a rule, and the backends that they go to.
-type variant struct {
-	token *sessionToken // that the requests have; nil for all requests that are left
-	split backendSplit
-}
-
-// variants returns the parts of a rule's requests in the order in which they are to be tried: "a persistent session takes
-// precedence over traffic split weights when selecting a backend", "even if the weight is set to 0" (GEP-1619). With a
-// single backend, nothing has to be told apart.
-func variants(r *rule) []variant {
-	all := split(r)
-	if r.facts.Failing != nil || r.effects.redirect != nil {
-		return []variant{{split: all}}
-	}
-	var out []variant
-	for _, b := range r.backends {
-		known := func(v variant) bool { return v.token.name == b.token.name }
-		if b.token == nil || all.goesTo(b) || slices.ContainsFunc(out, known) {
-			continue
-		}
-		alone := *b.BackendFacts
-		alone.Weight = 1
-		b.BackendFacts = &alone
-		out = append(out, variant{b.token, backendSplit{valid: []backend{b}, weight: 1, ownEffects: b.hasEffects()}})
-	}
-	return append(out, variant{split: all})
-}
-
-// goesTo says that every request goes to a backend.
-func (s backendSplit) goesTo(b backend) bool {
-	return len(s.valid) == 1 && s.invalid == 0 && s.valid[0].Backend == b.Backend
-}
-
 // matcher matches requests that have the token. Envoys of 2025 could match cookies by name, and older ones would ignore
 // that they should: hence the expression.
 func (t *sessionToken) matcher() *routev3.HeaderMatcher {
@@ -123,34 +89,21 @@ func (t *sessionToken) matcher() *routev3.HeaderMatcher {
 	return headerMatcher(valueMatch{name: "cookie", value: `(?:.*[;,]\s*)?` + regexp.QuoteMeta(t.name) + `=[^;,].*`, regex: true})
 }
 
-// keepSessions makes a route, or each cluster of its weights, read and write the tokens of its backends.
-func (s backendSplit) keepSessions(route *routev3.Route, action *routev3.RouteAction, path pathMatch, https bool) {
-	weights := action.GetWeightedClusters().GetClusters()
-	for i, b := range s.valid {
-		switch {
-		case b.token == nil:
-		case len(weights) > 0:
-			weights[i].TypedPerFilterConfig = b.token.config(path, https)
-		default:
-			route.TypedPerFilterConfig = b.token.config(path, https)
-		}
-	}
-}
-
-func (t *sessionToken) config(path pathMatch, https bool) map[string]*anypb.Any {
+// config makes a route, or one of its clusters, read and write the token.
+func (t *sessionToken) config(path pathMatch, https bool) *anypb.Any {
 	name, state := "envoy.http.stateful_session.cookie", proto.Message(nil)
 	if t.header {
 		name, state = "envoy.http.stateful_session.header", &headersessionv3.HeaderBasedSessionState{Name: t.name}
 	} else {
 		state = &cookiesessionv3.CookieBasedSessionState{Cookie: t.cookie(path, https)}
 	}
-	return map[string]*anypb.Any{statefulSession: packed(&statefulsessionv3.StatefulSessionPerRoute{
+	return packed(&statefulsessionv3.StatefulSessionPerRoute{
 		Override: &statefulsessionv3.StatefulSessionPerRoute_StatefulSession{
 			StatefulSession: &statefulsessionv3.StatefulSession{
 				SessionState: &corev3.TypedExtensionConfig{Name: name, TypedConfig: packed(state)},
 			},
 		},
-	})}
+	})
 }
 
 // cookie returns what Envoy, which adds HttpOnly, is to set: "follow the security-by-default principle ... enabling Secure

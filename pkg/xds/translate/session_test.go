@@ -100,8 +100,7 @@ func TestSessions(t *testing.T) {
 		{
 			"filters of a backend without weight",
 			`[{name: a, port: 80, weight: 0, filters: [{type: RequestHeaderModifier, requestHeaderModifier: {remove: [x]}}]}]`, s, nil,
-			`[{match: {prefix: /, ` + withCookie("s") + `}, route: {weightedClusters: {clusters: [
-				{name: "ns/a:80", weight: 1, requestHeadersToRemove: [x], ` + byCookie(`name: s, path: /, `+strict) + `}]}}},
+			`[{match: {prefix: /, ` + withCookie("s") + `}, route: {cluster: "ns/a:80"}, requestHeadersToRemove: [x], ` + byCookie(`name: s, path: /, `+strict) + `},
 				{match: {prefix: /}, directResponse: {status: 500}}]`,
 		},
 	} {

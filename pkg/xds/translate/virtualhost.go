@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
@@ -37,14 +38,13 @@ func misdirected() *routev3.Route {
 }
 
 // gatewayRoutes returns the Envoy routes of a match: one, or two where a path modifier needs it, and more where sessions
-// decide about the backend.
+// decide about the backend or backends have filters of their own.
 func gatewayRoutes(c candidate, vh *graph.VirtualHostFacts, clusters clusterSet) []*routev3.Route {
-	paths, change := changePath(c.match.path, c.effects.path)
 	var out []*routev3.Route
-	parts := variants(c.rule)
-	for _, path := range paths {
-		for _, part := range parts {
-			if route := gatewayRoute(c, path, part, change, vh, clusters); route != nil {
+	for _, p := range parts(c.rule) {
+		paths, change := changePath(c.match.path, p.effects.path)
+		for _, path := range paths {
+			if route := p.route(c, path, change, vh, clusters); route != nil {
 				out = append(out, route)
 			}
 		}
@@ -52,17 +52,14 @@ func gatewayRoutes(c candidate, vh *graph.VirtualHostFacts, clusters clusterSet)
 	return out
 }
 
-// gatewayRoute returns the Envoy route of a part of the requests of a match; nil if there can't be such requests.
-func gatewayRoute(c candidate, path pathMatch, part variant, change pathChange, vh *graph.VirtualHostFacts, clusters clusterSet) *routev3.Route {
-	route := &routev3.Route{Name: c.name, Match: c.match.envoy(path)}
-	if part.token != nil {
-		route.Match.Headers = append(route.Match.Headers, part.token.matcher())
-	}
+// route returns the Envoy route of a part of the requests of a match; nil if there can't be such requests.
+func (p part) route(c candidate, path pathMatch, change pathChange, vh *graph.VirtualHostFacts, clusters clusterSet) *routev3.Route {
+	route := &routev3.Route{Name: c.name, Match: p.match(c.match.envoy(path))}
 	if route.Match.ValidateAll() != nil {
 		return nil // an empty expression for the path, which is never empty
 	}
 	uses := clusterSet{}
-	perform(route, c, part.split, change, vh, uses)
+	p.perform(route, c, change, vh, uses)
 	if route.ValidateAll() != nil {
 		// A header, host or path would get a line break or NUL, which the schema doesn't refuse everywhere. The filter
 		// cannot be executed and must not be skipped.
@@ -73,40 +70,81 @@ func gatewayRoute(c candidate, path pathMatch, part variant, change pathChange, 
 	return route
 }
 
-// perform makes a route do what the rule says, with the given backends.
-func perform(route *routev3.Route, c candidate, s backendSplit, change pathChange, vh *graph.VirtualHostFacts, clusters clusterSet) {
-	if c.facts.Failing != nil {
+// perform makes a route do what the rule says with the requests of a part.
+func (p part) perform(route *routev3.Route, c candidate, change pathChange, vh *graph.VirtualHostFacts, clusters clusterSet) {
+	by := connector{grpc: c.grpc, clientCertificate: vh.ClientCertificate}
+	switch {
+	case c.facts.Failing != nil || p.effects.auth.fails():
 		route.Action = directResponse(c.rule)
 		return
-	}
-	if c.effects.redirect != nil {
-		route.Action = &routev3.Route_Redirect{Redirect: redirect(c.effects.redirect, change, vh.Key)}
-		setRouteHeaders(route, c.effects)
+	case p.effects.redirect != nil:
+		route.Action = &routev3.Route_Redirect{Redirect: redirect(p.effects.redirect, change, vh.Key)}
+		route.TypedPerFilterConfig = p.effects.configs(by, clusters)
+		setRouteHeaders(route, p.effects)
 		return
-	}
-	if len(s.valid) == 0 {
+	case len(p.split.valid) == 0:
 		route.Action = directResponse(c.rule)
 		return
 	}
 	action := &routev3.RouteAction{}
-	by := connector{grpc: c.grpc, clientCertificate: vh.ClientCertificate}
-	if s.ownEffects {
-		// Envoy changes headers for the cluster first and for the route then. The rule's filters come first, so where a
-		// backend has filters too, both are said with the cluster.
-		s.weightedWithEffects(action, c.rule, by, clusters)
-	} else {
-		s.weighted(action, by, clusters)
-		setRouteHeaders(route, c.effects)
+	p.forward(route, action, c, vh, by, clusters)
+	rewritePath(action, change)
+	for _, m := range p.effects.mirrors {
+		if policy := m.policy(p.share, by, clusters); policy != nil {
+			action.RequestMirrorPolicies = append(action.RequestMirrorPolicies, policy)
+		}
 	}
-	rewrite(action, c.effects.host, change)
-	for _, m := range c.effects.mirrors {
-		action.RequestMirrorPolicies = append(action.RequestMirrorPolicies, m.policy(by, clusters))
-	}
-	setUpgrades(action, s.valid)
+	setUpgrades(action, p.split.valid)
 	setTimeouts(action, c.rule)
 	action.RetryPolicy = retryPolicy(c.rule)
-	s.keepSessions(route, action, c.match.path, isHTTPS(vh.Key.Table))
 	route.Action = &routev3.Route_Route{Route: action}
+}
+
+// forward makes an action send requests to the backends, with the filters that can be said of a cluster.
+func (p part) forward(route *routev3.Route, action *routev3.RouteAction, c candidate, vh *graph.VirtualHostFacts, by connector, clusters clusterSet) {
+	configs := func(e effects, token *sessionToken) map[string]*anypb.Any {
+		out := e.configs(by, clusters)
+		if token != nil {
+			if out == nil {
+				out = map[string]*anypb.Any{}
+			}
+			out[statefulSession] = token.config(c.match.path, isHTTPS(vh.Key.Table))
+		}
+		return out
+	}
+	p.split.weighted(action, by, clusters)
+	weights, valid := action.GetWeightedClusters().GetClusters(), p.split.valid
+	if p.split.ownEffects {
+		// Envoy executes what is said of the cluster before what is said of the route. The rule's filters come first, so where
+		// a backend has filters too, both are said of the cluster.
+		for i, w := range weights {
+			e, token := p.effects, (*sessionToken)(nil)
+			if i < len(valid) {
+				e, token = e.then(valid[i].effects), valid[i].token
+			}
+			setClusterEffects(w, e)
+			w.TypedPerFilterConfig = configs(e, token)
+		}
+		return
+	}
+	setRouteHeaders(route, p.effects)
+	rewriteHost(action, p.effects.host)
+	if b := p.split.only(); b != nil {
+		route.TypedPerFilterConfig = configs(p.effects, b.token)
+		return
+	}
+	route.TypedPerFilterConfig = configs(p.effects, nil)
+	for i, b := range valid {
+		weights[i].TypedPerFilterConfig = configs(effects{}, b.token)
+	}
+}
+
+func setClusterEffects(w *routev3.WeightedCluster_ClusterWeight, e effects) {
+	w.RequestHeadersToAdd, w.RequestHeadersToRemove = e.request.options(), e.request.remove
+	w.ResponseHeadersToAdd, w.ResponseHeadersToRemove = e.response.options(), e.response.remove
+	if e.host != "" {
+		w.HostRewriteSpecifier = &routev3.WeightedCluster_ClusterWeight_HostRewriteLiteral{HostRewriteLiteral: e.host}
+	}
 }
 
 func setRouteHeaders(route *routev3.Route, e effects) {

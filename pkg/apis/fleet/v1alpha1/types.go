@@ -46,6 +46,7 @@ type EnvoyFleetList struct {
 //
 // +kubebuilder:validation:XValidation:message="addresses must not be set with provisioning: the addresses are those of the Service",rule="!(has(self.addresses) && has(self.provisioning))"
 // +kubebuilder:validation:XValidation:message="nodes must not be set with provisioning: the provisioned Envoys are the nodes",rule="!(has(self.nodes) && has(self.provisioning))"
+// +kubebuilder:validation:XValidation:message="bindAddress must not be set with provisioning: each of the provisioned Envoys has the addresses of its Pod",rule="!(has(self.bindAddress) && has(self.provisioning))"
 // +kubebuilder:validation:XValidation:message="mergeGateways must not be set with provisioning: each Gateway gets Envoys of its own",rule="!(has(self.mergeGateways) && self.mergeGateways && has(self.provisioning))"
 type EnvoyFleetSpec struct {
 	// Nodes selects the Envoy nodes that belong to the fleet: a node belongs to it if one of the selectors matches. They get
@@ -150,6 +151,7 @@ type Addresses struct {
 
 // AddressRange is an IP address, a prefix, or a range with both its ends.
 //
+// +kubebuilder:validation:XValidation:message="must be an IP address, a prefix such as 192.0.2.0/28, or a range such as 192.0.2.10-192.0.2.20",rule="isIP(self) || isCIDR(self) || (self.split('-').size() == 2 && self.split('-').all(end, isIP(end)))"
 // +kubebuilder:validation:MinLength=2
 // +kubebuilder:validation:MaxLength=91
 type AddressRange string
@@ -254,6 +256,7 @@ type Provisioning struct {
 	// Resources are those of the Envoy container.
 	//
 	// +optional
+	// +kubebuilder:validation:XValidation:message="claims must not be set: the Pods of Envoy have no resource claims",rule="!has(self.claims)"
 	Resources corev1.ResourceRequirements `json:"resources,omitempty,omitzero"`
 }
 

@@ -19,6 +19,16 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
+		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.AccessLog":                              schema_pkg_apis_fleet_v1alpha1_AccessLog(ref),
+		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.Addresses":                              schema_pkg_apis_fleet_v1alpha1_Addresses(ref),
+		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyFleet":                             schema_pkg_apis_fleet_v1alpha1_EnvoyFleet(ref),
+		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyFleetList":                         schema_pkg_apis_fleet_v1alpha1_EnvoyFleetList(ref),
+		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyFleetSpec":                         schema_pkg_apis_fleet_v1alpha1_EnvoyFleetSpec(ref),
+		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyFleetStatus":                       schema_pkg_apis_fleet_v1alpha1_EnvoyFleetStatus(ref),
+		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.NodeSelector":                           schema_pkg_apis_fleet_v1alpha1_NodeSelector(ref),
+		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.OpenTelemetry":                          schema_pkg_apis_fleet_v1alpha1_OpenTelemetry(ref),
+		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.Provisioning":                           schema_pkg_apis_fleet_v1alpha1_Provisioning(ref),
+		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.Tracing":                                schema_pkg_apis_fleet_v1alpha1_Tracing(ref),
 		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/gateway/v1alpha2.BackendLBPolicy":                      schema_pkg_apis_gateway_v1alpha2_BackendLBPolicy(ref),
 		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/gateway/v1alpha2.BackendLBPolicyList":                  schema_pkg_apis_gateway_v1alpha2_BackendLBPolicyList(ref),
 		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/gateway/v1alpha2.BackendLBPolicySpec":                  schema_pkg_apis_gateway_v1alpha2_BackendLBPolicySpec(ref),
@@ -57,6 +67,8 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.NamespaceStatus{}.OpenAPIModelName():                                                                         schema_k8sio_api_core_v1_NamespaceStatus(ref),
 		v1.ObjectReference{}.OpenAPIModelName():                                                                         schema_k8sio_api_core_v1_ObjectReference(ref),
 		v1.PortStatus{}.OpenAPIModelName():                                                                              schema_k8sio_api_core_v1_PortStatus(ref),
+		v1.ResourceClaim{}.OpenAPIModelName():                                                                           schema_k8sio_api_core_v1_ResourceClaim(ref),
+		v1.ResourceRequirements{}.OpenAPIModelName():                                                                    schema_k8sio_api_core_v1_ResourceRequirements(ref),
 		v1.Secret{}.OpenAPIModelName():                                                                                  schema_k8sio_api_core_v1_Secret(ref),
 		v1.SecretList{}.OpenAPIModelName():                                                                              schema_k8sio_api_core_v1_SecretList(ref),
 		v1.Service{}.OpenAPIModelName():                                                                                 schema_k8sio_api_core_v1_Service(ref),
@@ -129,6 +141,463 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.Unknown{}.OpenAPIModelName():                                                                            schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
 		intstr.IntOrString{}.OpenAPIModelName():                                                                         schema_apimachinery_pkg_util_intstr_IntOrString(ref),
 		version.Info{}.OpenAPIModelName():                                                                               schema_k8sio_apimachinery_pkg_version_Info(ref),
+	}
+}
+
+func schema_pkg_apis_fleet_v1alpha1_AccessLog(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AccessLog is where each request that an HTTP listener has answered, and each connection of another one that has ended, is logged, and how.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"path": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Path is the file that is written to.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"text": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Text is the format of a line, in Envoy's format strings. A line break is added if there is none. Without text and json, it is Envoy's default format.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"json": {
+						SchemaProps: spec.SchemaProps{
+							Description: "JSON has each line be an object with these members, whose values are in Envoy's format strings.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_fleet_v1alpha1_Addresses(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Addresses are where Gateways can be reached: a pool of which each gets one, or the same for all.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"pool": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Pool are the addresses of which each Gateway gets one for itself: the one that its spec.addresses asks for, or the first that is free. A merged fleet gets one. Each entry is an IP address, a prefix such as 192.0.2.0/28, or a range such as 192.0.2.10-192.0.2.20.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"shared": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Shared are IP addresses at which every Gateway of the fleet is reached, such as those of a load balancer in front of it. They are shown in status; a Gateway that has spec.addresses must ask for some of them.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_fleet_v1alpha1_EnvoyFleet(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EnvoyFleet says how the Envoys that serve Gateways are found, reached and observed.\n\nA Gateway refers to it in spec.infrastructure.parametersRef, or all Gateways of a class do in the class's spec.parametersRef; the Gateway's own reference takes the place of that of its class as a whole. A reference to an EnvoyFleet that doesn't exist or isn't accepted is InvalidParameters.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec is the desired state of the fleet.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyFleetSpec"),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is what is true of the fleet.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyFleetStatus"),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyFleetSpec", "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyFleetStatus", metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_fleet_v1alpha1_EnvoyFleetList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EnvoyFleetList is a list of EnvoyFleets.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Type: []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref("github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyFleet"),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyFleet", metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_fleet_v1alpha1_EnvoyFleetSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EnvoyFleetSpec is the desired state of an EnvoyFleet.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"nodes": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Nodes selects the Envoy nodes that belong to the fleet: a node belongs to it if one of the selectors matches. They get the configuration of its Gateway without naming it, if it has one Gateway or merges them; otherwise they have to name the Gateway in their metadata. No other node gets the configuration of a Gateway of this fleet.\n\nWithout any selector, the nodes of a Gateway are those that name it in their metadata.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref("github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.NodeSelector"),
+									},
+								},
+							},
+						},
+					},
+					"addresses": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Addresses are where the Gateways of the fleet can be reached.",
+							Ref:         ref("github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.Addresses"),
+						},
+					},
+					"bindAddress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "BindAddress is the IP address that Envoy's listeners bind, in place of the addresses of their Gateway: for Envoys that are reached by way of a load balancer or address translation. Without it, listeners bind the addresses of their Gateway, or every address if it has none.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"mergeGateways": {
+						SchemaProps: spec.SchemaProps{
+							Description: "MergeGateways has all Gateways of the fleet served by the same Envoys. Their listeners are then one set, in which those of the older Gateway come first, and win conflicts.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"accessLog": {
+						SchemaProps: spec.SchemaProps{
+							Description: "AccessLog has every request, or connection, logged. Without it, none is.",
+							Ref:         ref("github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.AccessLog"),
+						},
+					},
+					"tracing": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Tracing has requests traced. Without it, none is.",
+							Ref:         ref("github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.Tracing"),
+						},
+					},
+					"provisioning": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Provisioning has Envoys run in the cluster for each Gateway of the fleet. Without it, Envoys are run by someone else.",
+							Ref:         ref("github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.Provisioning"),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.AccessLog", "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.Addresses", "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.NodeSelector", "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.Provisioning", "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.Tracing"},
+	}
+}
+
+func schema_pkg_apis_fleet_v1alpha1_EnvoyFleetStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EnvoyFleetStatus is what is true of an EnvoyFleet.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Conditions are Accepted, which says whether the spec can be used, and why not.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(metav1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"gateways": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Gateways is how many Gateways the fleet serves.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_fleet_v1alpha1_NodeSelector(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "NodeSelector matches Envoy nodes by what their bootstrap configuration says about them (envoy.config.core.v3.Node). All fields that are set have to match.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"id": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ID is what the node's id is, or starts with if it ends with \"*\".",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"cluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Cluster is what the node's cluster is, or starts with if it ends with \"*\".",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Metadata are entries that the node's metadata has, with values that are strings.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_fleet_v1alpha1_OpenTelemetry(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "OpenTelemetry is a collector of the OpenTelemetry protocol (OTLP) over gRPC.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"service": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Service is the Service of the collector, in the namespace of the EnvoyFleet.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Port is the Service's port for OTLP over gRPC.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"serviceName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ServiceName is what the spans say the service is. Without it, that is the namespace and name of the Gateway.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"service"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_fleet_v1alpha1_Provisioning(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Provisioning is how Envoys are run in the cluster for a Gateway: a Deployment, a Service, a ServiceAccount and a ConfigMap, which are owned by the Gateway and carry its infrastructure labels and annotations (GEP-1762).",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"image": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Image is the container image of Envoy.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"replicas": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Replicas is how many Envoys there are for each Gateway.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"serviceType": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ServiceType is the type of the Service by which the Envoys are reached. The addresses of the Gateway come from it: those of the load balancer, or else the cluster IPs.\n\n\nPossible enum values:\n - `\"ClusterIP\"` means a service will only be accessible inside the cluster, via the cluster IP.\n - `\"ExternalName\"` means a service consists of only a reference to an external name that kubedns or equivalent will return as a CNAME record, with no exposing or proxying of any pods involved.\n - `\"LoadBalancer\"` means a service will be exposed via an external load balancer (if the cloud provider supports it), in addition to 'NodePort' type.\n - `\"NodePort\"` means a service will be exposed on one port of every node, in addition to 'ClusterIP' type.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"},
+						},
+					},
+					"resources": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Resources are those of the Envoy container.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ResourceRequirements{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.ResourceRequirements{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_fleet_v1alpha1_Tracing(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Tracing is where the spans of requests are sent.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"openTelemetry": {
+						SchemaProps: spec.SchemaProps{
+							Description: "OpenTelemetry is the collector that spans are sent to.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.OpenTelemetry"),
+						},
+					},
+					"samplingPercent": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SamplingPercent is how many of the requests of which the client hasn't decided that itself are traced.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"openTelemetry"},
+			},
+		},
+		Dependencies: []string{
+			"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.OpenTelemetry"},
 	}
 }
 
@@ -2022,6 +2491,99 @@ func schema_k8sio_api_core_v1_PortStatus(ref common.ReferenceCallback) common.Op
 				Required: []string{"port", "protocol"},
 			},
 		},
+	}
+}
+
+func schema_k8sio_api_core_v1_ResourceClaim(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ResourceClaim references one entry in PodSpec.ResourceClaims.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name must match the name of one entry in pod.spec.resourceClaims of the Pod where this field is used. It makes that resource available inside a container.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"request": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Request is the name chosen for a request in the referenced claim. If empty, everything from the claim is made available, otherwise only the result of this request.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+	}
+}
+
+func schema_k8sio_api_core_v1_ResourceRequirements(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ResourceRequirements describes the compute resource requirements.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"limits": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Limits describes the maximum amount of compute resources allowed. More info: https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(resource.Quantity{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"requests": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Requests describes the minimum amount of compute resources required. If Requests is omitted for a container, it defaults to Limits if that is explicitly specified, otherwise to an implementation-defined value. Requests cannot exceed Limits. More info: https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(resource.Quantity{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"claims": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Claims lists the names of resources, defined in spec.resourceClaims, that are used by this container.\n\nThis field depends on the DynamicResourceAllocation feature gate.\n\nThis field is immutable. It can only be set for containers.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.ResourceClaim{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.ResourceClaim{}.OpenAPIModelName(), resource.Quantity{}.OpenAPIModelName()},
 	}
 }
 

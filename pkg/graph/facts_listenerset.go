@@ -1,0 +1,30 @@
+package graph
+
+import (
+	"k8s.io/apimachinery/pkg/types"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// ListenerSetFacts is what is true of a ListenerSet.
+type ListenerSetFacts struct {
+	Object *gwv1.ListenerSet
+	// Gateway is its parent.
+	Gateway types.NamespacedName
+	// Managed says that the parent is a Gateway of ours. Nothing else is said of other ListenerSets.
+	Managed bool
+	// Orphaned says that nobody is responsible: the parent, or its class, doesn't exist. Missing says what it is.
+	Orphaned bool
+	Missing  Key
+	// Listeners are in the order of spec.listeners; they are among those of the Gateway unless Unaccepted is NotAllowed.
+	Listeners []*ListenerFacts
+	// AttachedRoutes counts, for each of Listeners, the routes that are accepted there.
+	AttachedRoutes []int32
+	// Unaccepted: NotAllowed, ParentNotAccepted, ListenersNotValid when no listener is valid.
+	Unaccepted *Problem
+	// SomeListenersInvalid: the ListenerSet is accepted, with reason ListenersNotValid.
+	SomeListenersInvalid *Problem
+	// Unprogrammed: Invalid, ParentNotProgrammed, ListenersNotValid.
+	Unprogrammed *Problem
+	// Warnings name fields that have no effect, and why.
+	Warnings []string
+}

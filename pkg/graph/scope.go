@@ -1,0 +1,260 @@
+package graph
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// The Gateways of a scope and their ListenerSets are judged together: their listeners are one set, in which each has to be
+// distinct ("implementations MAY merge configuration from multiple Gateways onto a single data plane, and these rules also
+// apply in that case").
+
+// scopeNode is what has been found out about a scope.
+type scopeNode struct {
+	served []servedListener
+	hosts  map[VirtualHostKey]bool // those that there are without any route; true if requests for it are misdirected
+}
+
+// scopeEval is what is true of the members of a scope.
+type scopeEval struct {
+	gateways []*GatewayFacts     // in the order of precedence
+	sets     []*ListenerSetFacts // those of the Gateways, by Gateway and then in the order of precedence
+}
+
+// An overlay is an object that counts in place of the one that is stored, or as if it were. The zero value changes nothing.
+type overlay struct {
+	gateway *gwv1.Gateway
+	set     *gwv1.ListenerSet
+}
+
+// Scope returns what the nodes of a scope are configured by, or nil if no Gateway of ours is served in it.
+func (g *Graph) Scope(key Key) *ScopeFacts {
+	f := &ScopeFacts{Key: key}
+	for _, gw := range g.membersOf(key, overlay{}) {
+		if facts := g.gateways[namespacedName(gw)].facts; facts.Managed {
+			f.Gateways = append(f.Gateways, facts)
+		}
+	}
+	if len(f.Gateways) == 0 {
+		return nil
+	}
+	f.Streams = g.streamsOf(g.scopes[key].served)
+	return f
+}
+
+// scopeOf returns the scope that a Gateway is served in, and the EnvoyFleet that it refers to, itself or by its class;
+// without a name if there is none.
+func (g *Graph) scopeOf(gw *gwv1.Gateway) (scope Key, fleet types.NamespacedName) {
+	scope = gatewayKey(namespacedName(gw))
+	class := g.GatewayClass(string(gw.Spec.GatewayClassName))
+	if class == nil || !class.Managed {
+		return scope, fleet
+	}
+	fleet = fleetRef(gw, class.Object)
+	if node := g.fleets[fleet]; node != nil && node.unaccepted == nil && node.object.Spec.MergeGateways {
+		scope = fleetKey(fleet)
+	}
+	return scope, fleet
+}
+
+// membersOf returns the Gateways of a scope in the order of precedence: the oldest first.
+func (g *Graph) membersOf(key Key, with overlay) []*gwv1.Gateway {
+	var members []*gwv1.Gateway
+	for name := range g.gatewaysByScope[key] {
+		if with.gateway == nil || name != namespacedName(with.gateway) {
+			members = append(members, g.gateways[name].object)
+		}
+	}
+	if with.gateway != nil {
+		if scope, _ := g.scopeOf(with.gateway); scope == key {
+			members = append(members, with.gateway)
+		}
+	}
+	slices.SortFunc(members, func(a, b *gwv1.Gateway) int { return compareAge(a, b) })
+	return members
+}
+
+// compareAge orders objects of a kind as most rules of the specification do: the oldest by creation timestamp first, then in
+// alphabetical order of "{namespace}/{name}".
+func compareAge(a, b metav1.Object) int {
+	return cmp.Or(
+		a.GetCreationTimestamp().Compare(b.GetCreationTimestamp().Time),
+		compareAlphabetically(Key{Namespace: a.GetNamespace(), Name: a.GetName()}, Key{Namespace: b.GetNamespace(), Name: b.GetName()}),
+	)
+}
+
+// evalScope finds what is true of the Gateways of a scope and of their ListenerSets.
+func (g *Graph) evalScope(key Key, with overlay) *scopeEval {
+	e := &scopeEval{}
+	var groups [][]*ListenerFacts
+	for _, gw := range g.membersOf(key, with) {
+		f := g.beginGateway(gw, key)
+		e.gateways = append(e.gateways, f)
+		if f.Managed {
+			f.Listeners = g.evalListeners(gw)
+			groups = append(groups, slices.Clone(f.Listeners))
+		}
+		for _, set := range g.setsOf(namespacedName(gw), with) {
+			sf := g.beginListenerSet(set, f)
+			e.sets = append(e.sets, sf)
+			if sf.Managed && sf.Unaccepted == nil {
+				f.Listeners = append(f.Listeners, sf.Listeners...)
+				groups = append(groups, sf.Listeners)
+			}
+		}
+	}
+	judgeListeners(groups)
+	for _, f := range e.gateways {
+		if f.Managed {
+			g.finishGateway(f)
+		}
+	}
+	for _, sf := range e.sets {
+		if sf.Managed {
+			finishListenerSet(sf, e.gateway(sf.Gateway))
+		}
+	}
+	return e
+}
+
+func (e *scopeEval) gateway(name types.NamespacedName) *GatewayFacts {
+	for _, f := range e.gateways {
+		if namespacedName(f.Object) == name {
+			return f
+		}
+	}
+	return nil
+}
+
+func (e *scopeEval) set(name types.NamespacedName) *ListenerSetFacts {
+	for _, f := range e.sets {
+		if namespacedName(f.Object) == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// refreshScope looks at the members of a scope again after one of them, or something that they refer to, has changed, and
+// follows what that changes for virtual hosts and routes.
+func (g *Graph) refreshScope(key Key, d *Dirty) {
+	e := g.evalScope(key, overlay{})
+	var before scopeNode
+	if node := g.scopes[key]; node != nil {
+		before = *node
+	}
+	after := scopeNode{served: servedListeners(key, e.gateways)}
+	after.hosts = listenerHosts(after.served)
+	changed := len(e.gateways) == 0 && g.scopes[key] != nil
+	if len(e.gateways) == 0 {
+		delete(g.scopes, key)
+	} else {
+		g.scopes[key] = &after
+	}
+	reattach := false
+	for _, f := range e.gateways {
+		c := g.replaceGateway(f, d)
+		changed, reattach = changed || c.shown, reattach || c.forRoutes
+		if c.clientCertificate {
+			for host := range g.hostRoutes[key] {
+				d.virtualHost(host)
+			}
+		}
+	}
+	for _, f := range e.sets {
+		c := g.replaceListenerSet(f, d)
+		changed, reattach = changed || c.shown, reattach || c.forRoutes
+	}
+	if changed {
+		d.scope(key)
+	}
+	followHosts(before.hosts, after.hosts, d)
+	for _, f := range e.gateways {
+		g.followDefault(namespacedName(f.Object), isDefault(f), d)
+	}
+	if reattach || !slices.Equal(before.served, after.served) {
+		for _, f := range e.gateways {
+			g.reattachRoutes(gatewayKey(namespacedName(f.Object)), d)
+		}
+		for _, f := range e.sets {
+			g.reattachRoutes(listenerSetKey(namespacedName(f.Object)), d)
+		}
+	}
+}
+
+// followHosts marks the virtual hosts that come, go or become something else with the listeners.
+func followHosts(before, after map[VirtualHostKey]bool, d *Dirty) {
+	for key := range before {
+		if _, kept := after[key]; !kept {
+			d.virtualHost(key)
+		}
+	}
+	for key, misdirected := range after {
+		if was, kept := before[key]; !kept || was != misdirected {
+			d.virtualHost(key)
+		}
+	}
+}
+
+// change is what has become of the facts of a member of a scope.
+type change struct {
+	shown             bool // they are others
+	forRoutes         bool // routes find something else
+	clientCertificate bool // backends are shown another certificate
+}
+
+func (g *Graph) reattachRoutes(parent Key, d *Dirty) {
+	for route := range g.routesByParent[parent] {
+		g.reattachRoute(route, d)
+	}
+}
+
+// refreshListeners looks again at what has listeners, or refers to something, under a key: a Gateway or a ListenerSet.
+func (g *Graph) refreshListeners(key Key, d *Dirty) {
+	name := key.NamespacedName()
+	if key.Kind == KindListenerSet {
+		name = parentOf(g.listenerSets[name].object)
+	}
+	if node := g.gateways[name]; node != nil {
+		g.refreshScope(node.scope, d)
+	}
+}
+
+// refreshGateways looks again at Gateways whose class or fleet has changed, and which may be served in another scope now.
+func (g *Graph) refreshGateways(names map[types.NamespacedName]struct{}, d *Dirty) {
+	scopes := map[Key]struct{}{}
+	for name := range names {
+		node := g.gateways[name]
+		scopes[node.scope] = struct{}{}
+		g.enroll(name, node, true, d)
+		scopes[node.scope] = struct{}{}
+	}
+	for _, scope := range slices.SortedFunc(maps.Keys(scopes), compareKeys) {
+		g.refreshScope(scope, d)
+	}
+}
+
+// enroll puts a Gateway into the scope and the fleet that are its own now, or takes it out of them.
+func (g *Graph) enroll(name types.NamespacedName, node *gatewayNode, present bool, d *Dirty) {
+	if node.scope != (Key{}) {
+		g.gatewaysByScope.remove(node.scope, name)
+	}
+	if node.fleet.Name != "" {
+		g.gatewaysByFleet.remove(node.fleet, name)
+		d.status(fleetKey(node.fleet))
+	}
+	if !present {
+		return
+	}
+	node.scope, node.fleet = g.scopeOf(node.object)
+	g.gatewaysByScope.add(node.scope, name)
+	if node.fleet.Name != "" {
+		g.gatewaysByFleet.add(node.fleet, name)
+		d.status(fleetKey(node.fleet))
+	}
+}
