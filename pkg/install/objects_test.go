@@ -143,7 +143,7 @@ func TestAPIServices(t *testing.T) {
 				t.Errorf("APIService %s points to %v", s.Name, got)
 			}
 		}
-		for _, kind := range apis.GatewayKinds {
+		for _, kind := range apis.DefinedKinds {
 			for _, v := range kind {
 				if !registered[v.GroupVersion().String()] {
 					t.Errorf("%s is served, but not registered", v.GroupVersion())
@@ -218,7 +218,7 @@ func TestPermissions(t *testing.T) {
 		if o.Etcd.Embedded && o.Etcd.Members > 1 {
 			authorities = "[gateway-apiserver-ca gateway-apiserver-etcd-peers]"
 		}
-		registered := "[v1.gateway.networking.k8s.io v1alpha1.gateway.networking.x-k8s.io v1alpha2.gateway.networking.k8s.io v1alpha3.gateway.networking.k8s.io v1beta1.gateway.networking.k8s.io]"
+		registered := "[v1.gateway.networking.k8s.io v1alpha1.gateway-apiserver.dev v1alpha1.gateway.networking.x-k8s.io v1alpha2.gateway.networking.k8s.io v1alpha3.gateway.networking.k8s.io v1beta1.gateway.networking.k8s.io]"
 		want := []string{
 			"update resourcequotas/status []",
 			"get apiservices " + registered, "patch apiservices " + registered,
@@ -251,7 +251,7 @@ func TestUserRoles(t *testing.T) {
 		}
 	}
 	resources := map[string]bool{}
-	for _, kind := range apis.GatewayKinds {
+	for _, kind := range apis.DefinedKinds {
 		for _, v := range kind {
 			s := crd.Lookup(v.GroupVersionKind)
 			resource := s.Names().Plural + "." + v.Group
@@ -259,8 +259,8 @@ func TestUserRoles(t *testing.T) {
 			for action, want := range map[string]bool{
 				"view list ":    true,
 				"view create ":  false,
-				"edit create ":  s.Namespaced() && v.Kind != "Gateway",
-				"edit delete ":  s.Namespaced() && v.Kind != "Gateway",
+				"edit create ":  s.Namespaced() && v.Kind != "Gateway" && v.Kind != "EnvoyFleet",
+				"edit delete ":  s.Namespaced() && v.Kind != "Gateway" && v.Kind != "EnvoyFleet",
 				"admin create ": v.Kind == "Gateway", // and what edit may
 			} {
 				if may[action+resource] != want {

@@ -26,6 +26,8 @@ const (
 	peersService = Name + "-peers"
 	// referencesRole is for reading the Secrets and ConfigMaps that Gateways and policies refer to.
 	referencesRole = Name + "-references"
+	// provisioningRole is for running Envoys for Gateways.
+	provisioningRole = Name + "-provisioning"
 )
 
 // DefaultImage is the repository of the image.
@@ -46,6 +48,9 @@ type Options struct {
 	Channel     crd.Channel
 	// SecretNamespaces, if there are any, are the only namespaces whose Secrets and ConfigMaps the server may read.
 	SecretNamespaces []string
+	// Provisioning has the server run Envoys for the Gateways whose EnvoyFleet says so. For that it may write Deployments and
+	// what belongs to them in all namespaces.
+	Provisioning bool
 	// Register says that the APIServices and the GatewayClass, which is served by them, are installed too.
 	Register bool
 }
@@ -103,6 +108,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--secure-port=%d: the server doesn't run as root, so want a port from 1024", o.SecurePort)
 	case o.SecurePort == peerPort && o.Etcd.Embedded && o.Etcd.Members > 1:
 		return fmt.Errorf("--secure-port=%d: the members of an embedded etcd reach each other at this port, so want another one", o.SecurePort)
+	case o.Provisioning && o.HostNetwork:
+		return fmt.Errorf("--provisioning and --host-network exclude each other: on the network of a node there is no xDS, and Envoys would get no configuration")
 	case o.Image == "" || strings.ContainsAny(o.Image, " \t\n"):
 		return fmt.Errorf("--image=%q: want an image, for example %s:v0.1.0", o.Image, DefaultImage)
 	case o.Replicas < 1 || o.Replicas > maxReplicas:

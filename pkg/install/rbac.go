@@ -39,6 +39,9 @@ func (o Options) rbac() []Object {
 		o.roleBinding(o.Namespace, Name, "Role", Name),
 		clusterRole(referencesRole, nil, []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps", "secrets"}, Verbs: follow}}),
 	}
+	if o.Provisioning {
+		objects = append(objects, clusterRole(provisioningRole, nil, provisioningRules()), clusterRoleBinding(provisioningRole, provisioningRole, o.Namespace))
+	}
 	if len(o.SecretNamespaces) == 0 {
 		return append(objects, clusterRoleBinding(referencesRole, referencesRole, o.Namespace))
 	}
@@ -79,6 +82,17 @@ func (o Options) clusterRules() []rbacv1.PolicyRule {
 	}
 }
 
+// provisioningRules are for the objects that Gateways get in their namespaces, which may be any. Whoever may write an EnvoyFleet
+// has the server run an image of their choice there; who may write a Gateway, one of an EnvoyFleet's.
+func provisioningRules() []rbacv1.PolicyRule {
+	verbs := slices.Concat(read, []string{"create", "patch", "delete"})
+	return []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"configmaps", "serviceaccounts", "services"}, Verbs: verbs},
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: verbs},
+		{APIGroups: []string{"policy"}, Resources: []string{"poddisruptionbudgets"}, Verbs: verbs},
+	}
+}
+
 // authorities are the Secrets of the CAs that the replicas share.
 func (o Options) authorities() []string {
 	if o.Etcd.Embedded && o.Etcd.Members > 1 {
@@ -90,12 +104,13 @@ func (o Options) authorities() []string {
 // userRoles let users of the cluster's roles admin, edit and view use the Gateway API. As the security model of the
 // Gateway API has it (https://gateway-api.sigs.k8s.io/concepts/security-model/), developers write routes and what
 // belongs to these, and who runs a namespace also writes Gateways. What is for the whole cluster stays with its
-// administrators.
+// administrators, and so do EnvoyFleets: they claim Envoys and addresses that nobody's namespace has, and files that Envoys
+// write.
 func userRoles() []Object {
 	var all, developers, gateways []rbacv1.PolicyRule
 	for _, group := range groups() {
 		var everything, most []string
-		for _, kind := range apis.GatewayKinds {
+		for _, kind := range apis.DefinedKinds {
 			for _, v := range kind {
 				s := crd.Lookup(v.GroupVersionKind)
 				resource := s.Names().Plural
@@ -103,7 +118,7 @@ func userRoles() []Object {
 					continue
 				}
 				everything = append(everything, resource)
-				if s.Namespaced() && kind.Hub().Kind != "Gateway" {
+				if s.Namespaced() && kind.Hub().Kind != "Gateway" && group != apis.FleetV1alpha1.Group {
 					most = append(most, resource)
 				}
 			}
@@ -111,7 +126,9 @@ func userRoles() []Object {
 		slices.Sort(everything)
 		slices.Sort(most)
 		all = append(all, rbacv1.PolicyRule{APIGroups: []string{group}, Resources: everything, Verbs: read})
-		developers = append(developers, rbacv1.PolicyRule{APIGroups: []string{group}, Resources: most, Verbs: write})
+		if len(most) > 0 {
+			developers = append(developers, rbacv1.PolicyRule{APIGroups: []string{group}, Resources: most, Verbs: write})
+		}
 	}
 	gateways = append(gateways, rbacv1.PolicyRule{APIGroups: []string{gatewayv1.GroupName}, Resources: []string{"gateways"}, Verbs: write})
 	// view is aggregated to edit by the cluster, and that to admin.

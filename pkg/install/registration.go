@@ -63,7 +63,7 @@ func FindRegistration(ctx context.Context, client dynamic.Interface, namespace s
 }
 
 // APIServices are what tells kube-apiserver to ask our Service for the group versions of the Gateway API, all of them in
-// both channels. Their caBundle is set by the server.
+// both channels, and of our own kinds. Their caBundle is set by the server.
 func (r Registration) APIServices() []*apiregistrationv1.APIService {
 	var services []*apiregistrationv1.APIService
 	for _, gv := range GroupVersions() {
@@ -83,7 +83,7 @@ func (r Registration) APIServices() []*apiregistrationv1.APIService {
 // GroupVersions are those that the server serves, sorted by their APIServices' names.
 func GroupVersions() []schema.GroupVersion {
 	var served []schema.GroupVersion
-	for _, kind := range apis.GatewayKinds {
+	for _, kind := range apis.DefinedKinds {
 		for _, v := range kind {
 			if gv := v.GroupVersion(); !slices.Contains(served, gv) {
 				served = append(served, gv)
@@ -130,7 +130,7 @@ func GetAPIService(ctx context.Context, client dynamic.Interface, name string) (
 	return service, nil
 }
 
-// Register makes kube-apiserver ask our server for the group versions of the Gateway API, instead of the
+// Register makes kube-apiserver ask our server for the group versions that it serves, instead of the
 // CustomResourceDefinitions that may define them, and calls report for each APIService. It can be called again, whatever
 // became of it before. APIServices that point to somebody else's Service are refused.
 func (r Registration) Register(ctx context.Context, client dynamic.Interface, dryRun bool, report func(Result)) error {

@@ -20,7 +20,7 @@ import (
 // definitionsResource are the CustomResourceDefinitions.
 var definitionsResource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 
-// Definition is a CustomResourceDefinition of the Gateway API.
+// Definition is a CustomResourceDefinition of a group that the server serves.
 type Definition struct {
 	Name     string // RESOURCE.GROUP
 	Resource schema.GroupResource
@@ -113,7 +113,7 @@ func count(ctx context.Context, client dynamic.Interface, resource schema.GroupV
 // isn't theirs.
 func stored(ctx context.Context, client dynamic.Interface) ([]string, error) {
 	var found []string
-	for _, kind := range apis.GatewayKinds {
+	for _, kind := range apis.DefinedKinds {
 		hub := kind.Hub()
 		resource := hub.GroupVersion().WithResource(crd.Lookup(hub.GroupVersionKind).Names().Plural)
 		n, err := count(ctx, client, resource)

@@ -86,7 +86,7 @@ func Uninstall(ctx context.Context, client dynamic.Interface, o UninstallOptions
 	return u.purge(ctx)
 }
 
-// registered says whether our server serves the kinds of the Gateway API.
+// registered says whether kube-apiserver asks our server for anything.
 func (u *uninstaller) registered(ctx context.Context, r Registration) (bool, error) {
 	for _, gv := range GroupVersions() {
 		service, err := GetAPIService(ctx, u.client, APIServiceName(gv))

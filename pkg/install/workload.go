@@ -116,6 +116,9 @@ func (o Options) args() []string {
 		// Loopback is the node's then: all that runs on it could read private keys over xDS, which is plaintext.
 		args = append(args, "--xds-listen=")
 	}
+	if o.Provisioning {
+		args = append(args, "--provisioning")
+	}
 	if !o.Etcd.Embedded {
 		args = append(args, "--etcd-servers="+strings.Join(o.Etcd.Endpoints, ","))
 		if o.Etcd.Secret != "" {

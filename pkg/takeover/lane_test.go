@@ -7,6 +7,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
 )
 
 // definitionOf is a CustomResourceDefinition as clusters have it. The first version is stored.
@@ -72,8 +75,18 @@ func TestLanes(t *testing.T) {
 	if diff := cmp.Diff(wantReasons, reasons); diff != "" {
 		t.Errorf("without a lane (-want +got):\n%s", diff)
 	}
-	if len(hubLanes()) < 10 || hubLanes()[0].storage.Resource != "gatewayclasses" || hubLanes()[0].namespaced {
-		t.Errorf("got hubs %+v", hubLanes())
+	hubs := hubLanes(apis.GatewayKinds)
+	if len(hubs) < 10 || hubs[0].storage.Resource != "gatewayclasses" || hubs[0].namespaced {
+		t.Errorf("got hubs %+v", hubs)
+	}
+}
+
+// TestGatewayVersions holds that it takes no registration of other kinds for the Gateway API to be taken over.
+func TestGatewayVersions(t *testing.T) {
+	t.Parallel()
+	want := []schema.GroupVersion{apis.GatewayV1, apis.GatewayXV1alpha1, apis.GatewayV1alpha2, apis.GatewayV1alpha3, apis.GatewayV1beta1}
+	if diff := cmp.Diff(want, gatewayVersions()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -32,10 +32,10 @@ const (
 	allOurs
 )
 
-// registered says who serves the Gateway API.
+// registered says who serves the Gateway API. Our own kinds don't count: nobody else can serve them.
 func (m *mover) registered(ctx context.Context) (owned, error) {
-	ours := 0
-	for _, gv := range install.GroupVersions() {
+	ours, versions := 0, gatewayVersions()
+	for _, gv := range versions {
 		service, err := install.GetAPIService(ctx, m.kube, install.APIServiceName(gv))
 		if err != nil {
 			return 0, err
@@ -52,10 +52,15 @@ func (m *mover) registered(ctx context.Context) (owned, error) {
 	switch ours {
 	case 0:
 		return noneOurs, nil
-	case len(install.GroupVersions()):
+	case len(versions):
 		return allOurs, nil
 	}
 	return someOurs, nil
+}
+
+// gatewayVersions are the group versions of the Gateway API.
+func gatewayVersions() []schema.GroupVersion {
+	return slices.DeleteFunc(install.GroupVersions(), func(gv schema.GroupVersion) bool { return !slices.Contains(groups, gv.Group) })
 }
 
 // register has kube-apiserver ask gateway-apiserver. An APIService trusts its certificate at once: until gateway-apiserver
@@ -164,7 +169,7 @@ func (m *mover) refuseHomeless(ctx context.Context) error {
 		crds[l.row.Hub().GroupKind()] = true
 	}
 	var missing []string
-	for _, l := range hubLanes() {
+	for _, l := range hubLanes(apis.GatewayKinds) {
 		if crds[l.kind] {
 			continue
 		}
@@ -201,10 +206,27 @@ func (m *mover) refuseEmpty(ctx context.Context) error {
 	return errors.New("gateway-apiserver has no objects at all: if its etcd was lost, restore it, or get the objects of the CustomResourceDefinitions as they were before the takeover by \"gateway-apiserver uninstall\"; if it is to be so, --extra=delete deletes what the CustomResourceDefinitions have")
 }
 
-// hubLanes are the kinds as gateway-apiserver stores them.
-func hubLanes() []*lane {
+// tellKept tells of the objects of gateway-apiserver's own kinds, for which there are no CustomResourceDefinitions.
+func (m *mover) tellKept(ctx context.Context) error {
+	for _, l := range hubLanes(apis.OwnKinds) {
+		list, err := m.server.resource(l).List(ctx, metav1.ListOptions{Limit: 1})
+		if apierrors.IsNotFound(err) { // an older release
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("listing %s of %s: %w", l.storage.GroupResource(), m.server, err)
+		}
+		if len(list.Items) > 0 {
+			m.report.line("the %s stay with gateway-apiserver, where nobody sees them until the next takeover: \"gateway-apiserver export\" writes them into a file, before the handback", l.storage.GroupResource())
+		}
+	}
+	return nil
+}
+
+// hubLanes are kinds as gateway-apiserver stores them.
+func hubLanes(kinds []apis.Kind) []*lane {
 	var hubs []*lane
-	for _, kind := range apis.GatewayKinds {
+	for _, kind := range kinds {
 		hub := kind.Hub()
 		s := crd.Lookup(hub.GroupVersionKind)
 		hubs = append(hubs, &lane{

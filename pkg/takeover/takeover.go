@@ -92,7 +92,7 @@ func (m *mover) handback(ctx context.Context) error {
 	mirror.mirrored = func(o *object) bool { return m.state.TakenOver || o.record != nil }
 	mirror.agreed = func(*object) bool { return true } // clients don't see the target side
 	if ours == allOurs || !interrupted {
-		if err := errors.Join(m.refuseHomeless(ctx), m.refuseEmpty(ctx)); err != nil {
+		if err := errors.Join(m.refuseHomeless(ctx), m.refuseEmpty(ctx), m.tellKept(ctx)); err != nil {
 			return err
 		}
 		if err := m.mirrorAll(ctx, mirror); err != nil || m.DryRun {

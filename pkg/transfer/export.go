@@ -28,8 +28,8 @@ type ExportOptions struct {
 	Versions map[string]string
 	// Namespace, if set, restricts the export to the objects in it, and itself.
 	Namespace string
-	// Core says whether to export the kinds outside of the Gateway API that a standalone server stores. Unless it is set,
-	// they are exported from servers that are no cluster.
+	// Core says whether to export the kinds of Kubernetes that a standalone server stores. Unless it is set, they are
+	// exported from servers that are no cluster.
 	Core *bool
 	// Secrets says that Secrets are among these.
 	Secrets bool
@@ -64,7 +64,7 @@ func Export(ctx context.Context, config *rest.Config, o ExportOptions, w io.Writ
 	if err != nil {
 		return Exported{}, err
 	}
-	if err := catalog.available(gatewayGroup, gatewayXGroup); err != nil {
+	if err := catalog.available(gatewayGroup, gatewayXGroup, ownGroup); err != nil {
 		return Exported{}, err
 	}
 	kinds, err := catalog.choose(o.Versions, o.filter(catalog))
@@ -93,7 +93,7 @@ func (o ExportOptions) filter(c *catalog) func(schema.GroupKind) bool {
 	}
 	return func(gk schema.GroupKind) bool {
 		switch {
-		case gk.Group == gatewayGroup || gk.Group == gatewayXGroup:
+		case gk.Group == gatewayGroup || gk.Group == gatewayXGroup || gk.Group == ownGroup:
 			return true
 		case gk == secretKind && !o.Secrets:
 			return false

@@ -16,6 +16,9 @@ const (
 	gatewayXGroup = "gateway.networking.x-k8s.io"
 )
 
+// ownGroup is that of gateway-apiserver's own kinds, which nobody else serves.
+const ownGroup = "gateway-apiserver.dev"
+
 // aggregationGroup is served by servers that pass requests on to other servers, of which gateway-apiserver may be one.
 const aggregationGroup = "apiregistration.k8s.io"
 
@@ -24,7 +27,7 @@ var (
 	secretKind    = schema.GroupKind{Kind: "Secret"}
 )
 
-// coreKinds are the kinds outside of the Gateway API that a standalone server stores. Events are not among them: they
+// coreKinds are the kinds of Kubernetes that a standalone server stores. Events are not among them: they
 // are gone in an hour.
 var coreKinds = []schema.GroupKind{
 	namespaceKind, {Kind: "ConfigMap"}, secretKind, {Kind: "Service"}, {Group: "discovery.k8s.io", Kind: "EndpointSlice"},
@@ -45,9 +48,10 @@ func stored(gk schema.GroupKind) schema.GroupKind {
 	return gk
 }
 
-// order holds the kinds that others refer to or belong in, each after those that it needs.
+// order holds the kinds that others refer to or belong in, each after those that it needs: but for EnvoyFleets, which do
+// without the Service of their tracing for a while.
 var order = []string{
-	"Namespace", "GatewayClass", "XMesh", "ReferenceGrant", "ConfigMap", "Secret", "Service", "EndpointSlice", "XBackend",
+	"Namespace", "EnvoyFleet", "GatewayClass", "XMesh", "ReferenceGrant", "ConfigMap", "Secret", "Service", "EndpointSlice", "XBackend",
 	"Gateway", "ListenerSet", "BackendTLSPolicy", "XBackendTrafficPolicy",
 }
 

@@ -53,6 +53,10 @@ func TestChoose(t *testing.T) {
 			catalog: newCatalog(apiServices, "/v1/Namespace/namespaces", "/v1/Secret/secrets"), options: ExportOptions{Core: new(true), Secrets: true},
 			want: []string{"v1 Namespace", "v1 Secret"},
 		},
+		"our own kinds, before what refers to them": {
+			catalog: newCatalog(apiServices, gatewayGroup+"/v1/Gateway/gateways/gtw", gatewayGroup+"/v1/GatewayClass/gatewayclasses/gc", ownGroup+"/v1alpha1/EnvoyFleet/envoyfleets/fleet"),
+			want:    []string{"v1alpha1 EnvoyFleet", "v1 GatewayClass", "v1 Gateway"},
+		},
 		"without Secrets": {
 			catalog: newCatalog("/v1/Namespace/namespaces", "/v1/Secret/secrets"),
 			want:    []string{"v1 Namespace"},

@@ -103,7 +103,7 @@ func isEmpty(value any) bool {
 type Lookup func(ctx context.Context, kind, namespace, name string) (*unstructured.Unstructured, error)
 
 // Management knows which objects of a server the controller manages: GatewayClasses and meshes name it, and the others
-// belong to a GatewayClass in the end. It can be asked concurrently.
+// belong to a GatewayClass in the end. Its own kinds are its own. It can be asked concurrently.
 type Management struct {
 	Controller
 	lookup Lookup
@@ -122,7 +122,11 @@ func NewManagement(c Controller, lookup Lookup) *Management {
 
 // Has says whether the controller manages an object. One whose GatewayClass is missing is managed by nobody.
 func (m *Management) Has(ctx context.Context, o *unstructured.Unstructured) (bool, error) {
-	if group := o.GroupVersionKind().Group; group != gatewayGroup && group != gatewayXGroup {
+	switch o.GroupVersionKind().Group {
+	case ownGroup:
+		return true, nil
+	case gatewayGroup, gatewayXGroup:
+	default:
 		return false, nil
 	}
 	text := func(fields ...string) string {

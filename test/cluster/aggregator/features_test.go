@@ -18,6 +18,7 @@ var features = []string{
 	"api-apply", "api-describe-explain", "api-get", "api-metadata", "api-patch", "api-server-side-apply", "api-unknown-fields",
 	"api-validation", "api-wait-watch",
 	"convert-backendtlspolicy", "convert-xlistenerset",
+	"fleet-columns", "fleet-explain", "fleet-validation",
 	"status-attached-routes", "status-backend", "status-backend-grant", "status-certificate", "status-certificate-grant",
 	"status-dry-run", "status-foreign", "status-warnings", "status-written-by-clients",
 	"version-apply", "version-explain",

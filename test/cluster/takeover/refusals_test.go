@@ -85,6 +85,13 @@ metadata: {name: m}
 spec: {controllerName: example.com/controller}
 `
 
+// fleet is of a kind that only gateway-apiserver has.
+const fleet = `
+apiVersion: gateway-apiserver.dev/v1alpha1
+kind: EnvoyFleet
+metadata: {name: edge, namespace: space}
+`
+
 // TestRefusals tests what the commands refuse, that they say how to go on, and that it helps.
 func TestRefusals(t *testing.T) {
 	c := cluster.Start(t)
@@ -125,17 +132,28 @@ func TestRefusals(t *testing.T) {
 	kubectl(t, c, "delete", "validatingadmissionpolicybinding", "nothing")
 	move.run("handback", "--dry-run")
 	kubectl(t, c, "label", "-n", "space", "httproute", "b", "handed=back")
-	move.run("handback")
+	kubectlInput(t, c, fleet, "apply", "-f", "-")
+	move.says("the envoyfleets.gateway-apiserver.dev stay with gateway-apiserver", "handback")
 	if out := kubectl(t, c, "get", "xmeshes,httproutes,listenersets", "-A", "-o", "name"); strings.Count(out, "\n") != 4 {
 		t.Errorf("after the handback clients see %q", out)
 	}
-	if out := kubectl(t, c, "get", "crds,apiservices", "-o", "yaml"); strings.Contains(out, "name: takeover") {
-		t.Error("the side door is open")
+	if out := kubectl(t, c, "get", "crds,apiservices", "-o", "yaml"); strings.Contains(out, "name: takeover") || strings.Contains(out, "v1alpha1.gateway-apiserver.dev") {
+		t.Error("the side door is open, or EnvoyFleets are registered")
 	}
 	// What clients wrote to the server is in the CustomResourceDefinitions now, so another takeover has no conflicts.
 	move.run("takeover")
 	if out := kubectl(t, c, "get", "-n", "space", "httproute", "b", "-o", "jsonpath={.metadata.labels.handed}"); out != "back" {
 		t.Errorf("after a handback and a takeover b has the label %q", out)
+	}
+	kubectl(t, c, "get", "-n", "space", "envoyfleet", "edge")
+}
+
+// says runs a command that has to tell something.
+func (m *mover) says(what, command string, flags ...string) {
+	m.Helper()
+	out, err := m.Command(m.Context(), append([]string{command, "--server=https://" + m.Service.Addr(), "--settle=2s"}, flags...)...)
+	if err != nil || !strings.Contains(out, what) {
+		m.Fatalf("%s %v: want %q, got %v\n%s", command, flags, what, err, out)
 	}
 }
 
