@@ -8,6 +8,8 @@ ARGS  ?=
 # The race detector, where there is a C compiler. CI insists on it with RACE=-race.
 RACE  ?= $(if $(shell command -v "$$($(GO) env CC)"),-race)
 BENCH ?= .
+# The folder for the reports of upstream's conformance suite.
+REPORTS ?= bin/conformance
 
 # The version that `kubectl version` shows: that of the Kubernetes API, and ours behind the "+", as in v1.37.2+v0.1.0.
 # k8s.io/apiserver derives the defaults of its feature gates from it, so it must not be ours alone.
@@ -25,7 +27,7 @@ LDFLAGS    = $(STAMP)Version=$(KUBERNETES)+$(VERSION) $(STAMP)Commit=$(COMMIT) $
 
 .PHONY: help
 help: ## Show this help.
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/gateway-apiserver.
@@ -57,6 +59,11 @@ test: ## Run all tests, with the race detector if there is a C compiler.
 e2e: ## Run the tests in a real cluster: builds kube-apiserver, its controllers, etcd and kubectl, in bin/cluster.
 	$(GO) -C test/cluster test $(RACE) -timeout 30m ./...
 
+.PHONY: conformance
+conformance: ## Run upstream's conformance suite in a cluster and standalone; its reports go to REPORTS.
+	@mkdir -p '$(REPORTS)'
+	$(GO) -C test/conformance test $(RACE) -timeout 20m -args -reports='$(abspath $(REPORTS))' -version='$(VERSION)'
+
 .PHONY: verify
 verify: ## Check generated files, formatting, module files and go vet.
 	hack/verify.sh
@@ -70,6 +77,7 @@ lint: ## Run staticcheck.
 	$(TOOL) staticcheck ./...
 	cd test/kubectl && $(GO) tool -modfile=../../hack/tools/go.mod staticcheck ./...
 	cd test/cluster && $(GO) tool -modfile=../../hack/tools/go.mod staticcheck ./...
+	cd test/conformance && $(GO) tool -modfile=../../hack/tools/go.mod staticcheck ./...
 
 .PHONY: bench
 bench: ## Run the benchmarks, or those that BENCH=regexp names.

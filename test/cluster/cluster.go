@@ -36,10 +36,11 @@ type Cluster struct {
 	ends                            []func() error
 }
 
-// Start starts a cluster that ends with the test.
-func Start(t testing.TB) *Cluster {
+// Start starts a cluster that ends with the test. Its controller manager runs the controllers that our kinds have to do
+// with, and those that are named.
+func Start(t testing.TB, controllers ...string) *Cluster {
 	t.Helper()
-	c, err := New(t.Context())
+	c, err := New(t.Context(), controllers...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,8 +74,8 @@ func Run(m *testing.M, prepare func(context.Context, *Cluster) error) int {
 	return code
 }
 
-// New starts a cluster, which the caller has to end.
-func New(ctx context.Context) (*Cluster, error) {
+// New is Start for callers that end the cluster themselves.
+func New(ctx context.Context, controllers ...string) (*Cluster, error) {
 	bin, err := Build(ctx, Kubernetes)
 	if err != nil {
 		return nil, err
@@ -84,13 +85,13 @@ func New(ctx context.Context) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{Dir: dir, Bin: bin}
-	if err := c.start(ctx); err != nil {
+	if err := c.start(ctx, controllers); err != nil {
 		return nil, errors.Join(err, c.End(true))
 	}
 	return c, nil
 }
 
-func (c *Cluster) start(ctx context.Context) error {
+func (c *Cluster) start(ctx context.Context, controllers []string) error {
 	if err := os.Mkdir(filepath.Join(c.Dir, "logs"), 0o700); err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.startAPIServer(ctx); err != nil {
 		return err
 	}
-	return c.startControllerManager(ctx)
+	return c.startControllerManager(ctx, slices.Concat(ownControllers, controllers))
 }
 
 // AtEnd has something ended with the cluster, before what was started earlier.

@@ -148,8 +148,8 @@ func (c *Cluster) ready(ctx context.Context) error {
 	return err
 }
 
-// controllers are those that our kinds or the tests have to do with.
-var controllers = []string{
+// ownControllers are those that our kinds or the tests have to do with.
+var ownControllers = []string{
 	"clusterrole-aggregation-controller",
 	"endpointslice-controller",
 	"garbage-collector-controller",
@@ -159,7 +159,7 @@ var controllers = []string{
 	"serviceaccount-controller",
 }
 
-func (c *Cluster) startControllerManager(ctx context.Context) error {
+func (c *Cluster) startControllerManager(ctx context.Context, controllers []string) error {
 	user, err := c.User("system:kube-controller-manager")
 	if err != nil {
 		return err
