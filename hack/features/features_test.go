@@ -18,10 +18,16 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd"
 )
 
-const (
-	page    = "../../docs/features.md"
-	scripts = "../../test/features/testdata"
-)
+const page = "../../docs/features.md"
+
+// scriptPath returns where a script is: in test/features, or one that needs a cluster, "provision/infrastructure", in
+// test/cluster.
+func scriptPath(name string) string {
+	if folder, file, slash := strings.Cut(name, "/"); slash {
+		return filepath.Join("../../test/cluster", folder, "testdata", file+".txtar")
+	}
+	return filepath.Join("../../test/features/testdata", name+".txtar")
+}
 
 // verdicts are how what becomes of a field begins.
 var verdicts = []string{"honoured", "status says unsupported, because ", "a Warning says that it has no effect, because ", "not applicable"}
@@ -36,7 +42,7 @@ type row struct {
 var (
 	heading = regexp.MustCompile("^## ([A-Z][A-Za-z]+)")
 	line    = regexp.MustCompile("^\\| `(spec[^`]*)` \\| (.+?) \\| (.*?) ?\\|$")
-	quoted  = regexp.MustCompile("`([a-z0-9-]+)`")
+	quoted  = regexp.MustCompile("`([a-z0-9-]+(?:/[a-z0-9-]+)?)`")
 )
 
 func TestFeatures(t *testing.T) {
@@ -75,22 +81,41 @@ func checkRow(t *testing.T, r *row) {
 	if len(r.scripts) == 0 {
 		t.Errorf("%s:%d: no feature script shows what becomes of %s", page, r.line, r.field)
 	}
-	for _, name := range r.scripts {
-		if _, err := os.Stat(filepath.Join(scripts, name+".txtar")); err != nil {
-			t.Errorf("%s:%d: %v", page, r.line, err)
+}
+
+// TestScripts looks for the scripts that the tables of the page name, be they about fields or not.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	inTable := false
+	for i, s := range lines(t) {
+		inTable = strings.HasSuffix(s, "| shown by |") || inTable && strings.HasPrefix(s, "|")
+		if !inTable {
+			continue
+		}
+		cells := strings.Split(strings.Trim(s, "| "), " | ")
+		for _, q := range quoted.FindAllStringSubmatch(cells[len(cells)-1], -1) {
+			if _, err := os.Stat(scriptPath(q[1])); err != nil {
+				t.Errorf("%s:%d: %v", page, i+1, err)
+			}
 		}
 	}
 }
 
-// readPage returns the rows of the page by kind.
-func readPage(t *testing.T) map[string][]*row {
+// lines returns the lines of the page.
+func lines(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return strings.Split(string(text), "\n")
+}
+
+// readPage returns the rows of the page by kind.
+func readPage(t *testing.T) map[string][]*row {
+	t.Helper()
 	pages, kind := map[string][]*row{}, ""
-	for i, s := range strings.Split(string(text), "\n") {
+	for i, s := range lines(t) {
 		if m := heading.FindStringSubmatch(s); m != nil {
 			kind = m[1]
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 )
 
 const (
@@ -53,6 +54,8 @@ type Inputs struct {
 	Writers map[graph.Kind]StatusWriter
 	// Progress is nil if all writes go through this process.
 	Progress Progress
+	// Infrastructure is nil if Gateways get no objects in a cluster. The leader asks for them.
+	Infrastructure Infrastructure
 }
 
 // Engine is made by New and works while Run does.
@@ -81,6 +84,8 @@ type Engine struct {
 	unsettled  map[graph.Key]int            // how often a status was enqueued since it was last up to date
 	leader     bool
 	left       map[graph.Key]struct{} // statuses that are stale, and for the leader to write
+	// provisioning is nil unless this replica is the leader, and Gateways get objects in a cluster.
+	provisioning *provisioning
 }
 
 // New makes an engine that publishes to xds.
@@ -111,6 +116,9 @@ func (e *Engine) Run(ctx context.Context, in Inputs) {
 	}
 	for kind := range in.Referenced {
 		mustHold(kind)
+	}
+	if in.Infrastructure != nil {
+		e.graph.EnableProvisioning()
 	}
 	e.inputs, e.named = in, map[graph.Kind]NamedSource{}
 	var wg sync.WaitGroup
@@ -156,13 +164,16 @@ func mustHold(kind graph.Kind) {
 func (e *Engine) publish() {
 	d := e.dirty
 	e.dirty = graph.Dirty{}
-	if len(d.Scopes)+len(d.VirtualHosts)+len(d.MeshHosts)+len(d.Backends) == 0 {
+	if len(d.Scopes)+len(d.VirtualHosts)+len(d.MeshHosts)+len(d.Backends)+len(d.Fleets) == 0 {
 		return
 	}
 	start := time.Now()
 	e.publisher.publish(e.graph, d)
 	publicationSeconds.Observe(time.Since(start).Seconds())
 }
+
+// Nodes says which scope a node of xDS gets.
+func (e *Engine) Nodes() *nodes.Directory { return e.publisher.nodes }
 
 // errStopped is why nothing can be asked of an engine whose Run has ended.
 var errStopped = errors.New("the engine has stopped")
@@ -215,6 +226,7 @@ func (e *Engine) changed(d graph.Dirty) []graph.Key {
 	for key := range d.References {
 		e.reconsider(key)
 	}
+	e.enqueueInfrastructure(d.Infrastructure)
 	return e.stale(d)
 }
 

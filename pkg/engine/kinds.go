@@ -51,6 +51,14 @@ var kinds = map[graph.Kind]kind{
 	graph.KindBackendTrafficPolicy: policy(func(p *gwxv1alpha1.XBackendTrafficPolicy) *gwv1.PolicyStatus { return &p.Status },
 		(*graph.Graph).PreviewBackendTrafficPolicy, (*graph.Graph).BackendTrafficPolicy,
 		status.BackendTrafficPolicy, status.BackendTrafficPolicyWarnings),
+
+	graph.KindBackend: withStatus(func(b *gwxv1alpha1.XBackend) *gwxv1alpha1.BackendStatus { return &b.Status },
+		(*graph.Graph).PreviewXBackend, named((*graph.Graph).XBackend),
+		status.XBackend, status.RestoreXBackend, status.XBackendWarnings),
+	graph.KindMesh: withStatus(func(m *gwxv1alpha1.XMesh) *gwxv1alpha1.MeshStatus { return &m.Status },
+		(*graph.Graph).PreviewXMesh,
+		func(g *graph.Graph, key graph.Key) *graph.XMeshFacts { return g.XMesh(key.Name) },
+		status.XMesh, status.RestoreXMesh, status.XMeshWarnings),
 }
 
 // A kind is what the engine has to know of one.

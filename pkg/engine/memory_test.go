@@ -33,6 +33,8 @@ type memory struct {
 	// paused are watchers that hear nothing, until told what they missed.
 	paused bool
 	missed []memoryEvent
+	// infrastructure is what gives Gateways Services here. Nil if nothing does.
+	infrastructure Infrastructure
 }
 
 type obstacle struct {

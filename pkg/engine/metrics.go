@@ -24,6 +24,12 @@ var (
 		Help:           "Objects that are watched by name because something refers to them, by kind.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"kind"})
+	provisionings = metrics.NewCounterVec(&metrics.CounterOpts{
+		Namespace: "gateway_apiserver", Subsystem: "infrastructure", Name: "provisionings_total",
+		Help: "Times that the objects of a Gateway in the cluster were looked after, by result: done, refused (by kube-apiserver, " +
+			"or because of an object of the same name), error.",
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"result"})
 	publicationSeconds = metrics.NewHistogram(&metrics.HistogramOpts{
 		Namespace: "gateway_apiserver", Subsystem: "xds", Name: "publication_duration_seconds",
 		Help:           "Time to translate what changed and to hand it to the xDS streams.",
@@ -33,5 +39,5 @@ var (
 )
 
 var registerMetrics = sync.OnceFunc(func() {
-	legacyregistry.MustRegister(statusWrites, syncTimeouts, followed, publicationSeconds)
+	legacyregistry.MustRegister(statusWrites, syncTimeouts, followed, provisionings, publicationSeconds)
 })

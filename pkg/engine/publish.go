@@ -11,17 +11,18 @@ import (
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/translate"
 )
 
-// MeshScope is the scope of nodes that name no Gateway: proxyless clients of the mesh.
-const MeshScope = "mesh"
+// MeshScope is the scope of proxyless clients of the mesh.
+const MeshScope = nodes.MeshScope
 
 // GatewayScope is the scope of the nodes of a Gateway.
-func GatewayScope(gateway types.NamespacedName) string { return "gateway/" + gateway.String() }
+func GatewayScope(gateway types.NamespacedName) string { return nodes.GatewayScope(gateway.String()) }
 
 // FleetScope is the scope of the nodes of an EnvoyFleet that merges its Gateways.
-func FleetScope(fleet types.NamespacedName) string { return "fleet/" + fleet.String() }
+func FleetScope(fleet types.NamespacedName) string { return nodes.FleetScope(fleet.String()) }
 
 // scopeName returns the name by which the nodes of a scope are served.
 func scopeName(key graph.Key) string {
@@ -35,14 +36,15 @@ func scopeName(key graph.Key) string {
 // (clusters, endpoints) is encoded once.
 type publisher struct {
 	xds    *cache.Cache
+	nodes  *nodes.Directory
 	scopes map[string]*scope
 	// users are the scopes that need a cluster.
 	users map[translate.ClusterKey]map[*scope]bool
-	// ports are the clusters in use of each port of a Service.
+	// ports are the clusters in use of each port of a Service or an XBackend.
 	ports map[graph.BackendKey]map[translate.ClusterKey]bool
-	// clusters and endpoints are the encoded resources in use.
-	clusters  map[translate.ClusterKey]*cache.Resource
-	endpoints map[graph.BackendKey]*cache.Resource
+	// clusters are the encoded resources in use, and shared what all clusters of a port share.
+	clusters map[translate.ClusterKey]*cache.Resource
+	shared   map[graph.BackendKey][]*cache.Resource
 }
 
 // scope is what the nodes of a Gateway, or of the mesh, are told.
@@ -62,6 +64,8 @@ type scope struct {
 	needs map[translate.ClusterKey]int
 	// clusters are those that have to be published anew, or withdrawn.
 	clusters map[translate.ClusterKey]bool
+	// shared names what is published of the ports of its clusters, besides the clusters.
+	shared map[graph.BackendKey][]cache.Name
 	// mesh are the clusters and listeners of each host of the mesh.
 	mesh map[graph.BackendKey]meshHost
 }
@@ -84,19 +88,21 @@ type meshHost struct {
 
 func newPublisher(xds *cache.Cache) *publisher {
 	p := &publisher{
-		xds:       xds,
-		scopes:    map[string]*scope{},
-		users:     map[translate.ClusterKey]map[*scope]bool{},
-		ports:     map[graph.BackendKey]map[translate.ClusterKey]bool{},
-		clusters:  map[translate.ClusterKey]*cache.Resource{},
-		endpoints: map[graph.BackendKey]*cache.Resource{},
+		xds:      xds,
+		nodes:    &nodes.Directory{},
+		scopes:   map[string]*scope{},
+		users:    map[translate.ClusterKey]map[*scope]bool{},
+		ports:    map[graph.BackendKey]map[translate.ClusterKey]bool{},
+		clusters: map[translate.ClusterKey]*cache.Resource{},
+		shared:   map[graph.BackendKey][]*cache.Resource{},
 	}
 	p.scope(MeshScope).wanted = true
 	xds.Publish(MeshScope, cache.Update{})
 	return p
 }
 
-// publish translates what is dirty and publishes the difference to what was published before.
+// publish translates what is dirty and publishes the difference to what was published before. Nodes that are to have another
+// scope leave the one that they have after the other one is published, and before theirs is withdrawn.
 func (p *publisher) publish(g *graph.Graph, dirty graph.Dirty) {
 	touched := map[*scope]bool{}
 	for key := range dirty.Scopes {
@@ -118,17 +124,46 @@ func (p *publisher) publish(g *graph.Graph, dirty graph.Dirty) {
 			touched[s] = true
 		}
 	}
+	var gone []*scope
 	for s := range touched {
 		p.assemble(s)
 		if !s.wanted && s.empty() {
-			p.xds.Withdraw(s.name)
-			delete(p.scopes, s.name)
+			gone = append(gone, s)
 			continue
 		}
 		// A scope is published even if there is nothing in it, so that its nodes are told so and don't wait.
 		p.xds.Publish(s.name, s.update)
 		s.update = cache.Update{}
 	}
+	p.publishNodes(g, dirty.Fleets)
+	for _, s := range gone {
+		p.xds.Withdraw(s.name)
+		delete(p.scopes, s.name)
+	}
+}
+
+// publishNodes publishes which nodes are those of EnvoyFleets.
+func (p *publisher) publishNodes(g *graph.Graph, fleets map[types.NamespacedName]struct{}) {
+	changes := map[string]*nodes.Fleet{}
+	for name := range fleets {
+		changes[name.String()] = nodesOf(g.FleetNodes(name))
+	}
+	p.nodes.Publish(changes)
+}
+
+// nodesOf returns nil if there is no such fleet.
+func nodesOf(facts *graph.FleetNodesFacts) *nodes.Fleet {
+	if facts == nil {
+		return nil
+	}
+	fleet := &nodes.Fleet{Merged: facts.Merged}
+	for _, s := range facts.Selectors {
+		fleet.Selectors = append(fleet.Selectors, nodes.Selector{ID: s.ID, Cluster: s.Cluster, Metadata: s.Metadata})
+	}
+	for _, gateway := range facts.Gateways {
+		fleet.Gateways = append(fleet.Gateways, gateway.String())
+	}
+	return fleet
 }
 
 func (p *publisher) scope(name string) *scope {
@@ -140,6 +175,7 @@ func (p *publisher) scope(name string) *scope {
 			tables:   map[graph.TableKey]*table{},
 			needs:    map[translate.ClusterKey]int{},
 			clusters: map[translate.ClusterKey]bool{},
+			shared:   map[graph.BackendKey][]cache.Name{},
 			mesh:     map[graph.BackendKey]meshHost{},
 		}
 		p.scopes[name] = s
@@ -274,12 +310,12 @@ func (p *publisher) release(s *scope, clusters []translate.ClusterKey) {
 		}
 		if len(p.ports[key.BackendKey]) == 0 {
 			delete(p.ports, key.BackendKey)
-			delete(p.endpoints, key.BackendKey)
+			delete(p.shared, key.BackendKey)
 		}
 	}
 }
 
-// backend translates a port of a Service anew, if a cluster of it is in use, and returns the scopes that use it.
+// backend translates a port anew, if a cluster of it is in use, and returns the scopes that use it.
 func (p *publisher) backend(g *graph.Graph, port graph.BackendKey) []*scope {
 	if len(p.ports[port]) == 0 {
 		return nil
@@ -295,14 +331,26 @@ func (p *publisher) backend(g *graph.Graph, port graph.BackendKey) []*scope {
 	return touched
 }
 
-// encodeBackend encodes the clusters in use and the endpoints of a port. The port exists: what used one that is gone was
+// encodeBackend encodes the clusters in use of a port and what they share. The port exists: what used one that is gone was
 // dirty too, and has released it by now.
 func (p *publisher) encodeBackend(g *graph.Graph, port graph.BackendKey) {
-	facts := g.ServicePort(port)
+	facts := g.BackendPort(port)
 	for key := range p.ports[port] {
 		p.clusters[key] = encode(resource.ClusterType, key.String(), translate.Cluster(key, facts))
 	}
-	p.endpoints[port] = encode(resource.EndpointType, port.String(), translate.ClusterLoadAssignment(facts))
+	p.shared[port] = encodeShared(facts)
+}
+
+// encodeShared encodes what all clusters of a port share: endpoints, unless Envoy finds them itself, and what these are shown.
+func encodeShared(port *graph.BackendPortFacts) []*cache.Resource {
+	var shared []*cache.Resource
+	if endpoints := translate.ClusterLoadAssignment(port); endpoints != nil {
+		shared = append(shared, encode(resource.EndpointType, endpoints.GetClusterName(), endpoints))
+	}
+	if secret := translate.BackendSecret(port); secret != nil {
+		shared = append(shared, encode(resource.SecretType, secret.GetName(), secret))
+	}
+	return shared
 }
 
 // assemble adds to the update of s the RouteConfigurations of the tables whose virtual hosts changed, and the clusters
@@ -327,15 +375,31 @@ func (p *publisher) assemble(s *scope) {
 	}
 	for key := range s.clusters {
 		if s.needs[key] > 0 {
-			s.update.Set = append(s.update.Set, p.clusters[key], p.endpoints[key.BackendKey])
-			continue
+			s.update.Set = append(s.update.Set, p.clusters[key])
+		} else {
+			s.update.Delete = append(s.update.Delete, cache.Name{TypeURL: resource.ClusterType, Name: key.String()})
 		}
-		s.update.Delete = append(s.update.Delete, cache.Name{TypeURL: resource.ClusterType, Name: key.String()})
-		if !p.needsPort(s, key.BackendKey) {
-			s.update.Delete = append(s.update.Delete, cache.Name{TypeURL: resource.EndpointType, Name: key.BackendKey.String()})
-		}
+		p.assembleShared(s, key.BackendKey)
 	}
 	clear(s.clusters)
+}
+
+// assembleShared adds to the update of s what the clusters of a port share, if it needs any, and withdraws what they don't any
+// more.
+func (p *publisher) assembleShared(s *scope, port graph.BackendKey) {
+	before := s.shared[port]
+	delete(s.shared, port)
+	if p.needsPort(s, port) {
+		for _, r := range p.shared[port] {
+			s.update.Set = append(s.update.Set, r)
+			s.shared[port] = append(s.shared[port], cache.Name{TypeURL: r.TypeURL(), Name: r.Name()})
+		}
+	}
+	for _, name := range before {
+		if !slices.Contains(s.shared[port], name) {
+			s.update.Delete = append(s.update.Delete, name)
+		}
+	}
 }
 
 // needsPort says that s needs a cluster of a port, whatever its protocol.

@@ -234,10 +234,9 @@ func everythingOfScope(g *graph.Graph, scope *graph.ScopeFacts) []*cache.Resourc
 func backends(g *graph.Graph, used map[translate.ClusterKey]bool) []*cache.Resource {
 	var all []*cache.Resource
 	for key := range used {
-		port := g.ServicePort(key.BackendKey)
-		all = append(all,
-			encode(resource.ClusterType, key.String(), translate.Cluster(key, port)),
-			encode(resource.EndpointType, key.BackendKey.String(), translate.ClusterLoadAssignment(port)))
+		port := g.BackendPort(key.BackendKey)
+		all = append(all, encode(resource.ClusterType, key.String(), translate.Cluster(key, port)))
+		all = append(all, encodeShared(port)...)
 	}
 	return all
 }
@@ -350,6 +349,9 @@ func books(p *publisher) []string {
 	note := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	for _, s := range p.scopes {
 		note("%s: wanted %t", s.name, s.wanted)
+		for port, names := range s.shared {
+			note("%s: the clusters of %s share %v", s.name, port, names)
+		}
 		for name := range s.named {
 			note("%s: %v", s.name, name)
 		}
@@ -377,8 +379,8 @@ func books(p *publisher) []string {
 	for key := range p.clusters {
 		note("cluster %s is encoded", key)
 	}
-	for port := range p.endpoints {
-		note("endpoints of %s are encoded", port)
+	for port, shared := range p.shared {
+		note("%d resources of %s are encoded", len(shared), port)
 	}
 	slices.Sort(lines)
 	return lines

@@ -69,7 +69,8 @@ func startRig(t *testing.T, m *memory, progress Progress) *rig {
 		Referenced: map[graph.Kind]NamedSource{
 			graph.KindSecret: m.named(graph.KindSecret), graph.KindConfigMap: m.named(graph.KindConfigMap),
 		},
-		Progress: progress,
+		Progress:       progress,
+		Infrastructure: m.infrastructure,
 	}
 	for _, kind := range append([]graph.Kind{graph.KindReferenceGrant, graph.KindEndpointSlice}, statusKinds...) {
 		in.Sources[kind] = m.kind(kind)

@@ -23,6 +23,7 @@ func (e *Engine) feedOf(obj runtime.Object) *feed {
 func (e *Engine) SetLeader(leader bool) {
 	e.post(func() {
 		e.leader = leader
+		e.setProvisioning(leader)
 		if leader {
 			e.enqueue(slices.Collect(maps.Keys(e.left)))
 		}

@@ -21,7 +21,7 @@ import (
 // statusKinds are the kinds that have a status of ours.
 var statusKinds = []graph.Kind{graph.KindGatewayClass, graph.KindGateway, graph.KindListenerSet, graph.KindEnvoyFleet,
 	graph.KindHTTPRoute, graph.KindGRPCRoute, graph.KindTLSRoute, graph.KindTCPRoute, graph.KindUDPRoute,
-	graph.KindBackendTLSPolicy, graph.KindBackendTrafficPolicy,
+	graph.KindBackendTLSPolicy, graph.KindBackendTrafficPolicy, graph.KindBackend, graph.KindMesh,
 }
 
 // TestStatus holds over random histories that statuses are a function of the objects that there are, and that all of

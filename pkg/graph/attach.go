@@ -37,9 +37,10 @@ func (g *Graph) evalParents(f *RouteFacts) []ParentFacts {
 		return nil
 	}
 	parents := make([]ParentFacts, len(f.Refs))
+	named := len(f.route().common().ParentRefs)
 	for i, ref := range f.Refs {
 		p := &parents[i]
-		p.Ref = ref
+		p.Ref, p.Default = ref, i >= named
 		switch target := parentKey(ref, f.Key.Namespace); target.Kind {
 		case KindGateway:
 			g.gatewayParent(f, p, target)
@@ -80,16 +81,11 @@ func (g *Graph) listenerSetParent(f *RouteFacts, p *ParentFacts, key Key) {
 	}
 	p.ClassMissing = node.facts.Orphaned
 	if p.Managed = node.facts.Managed; p.Managed {
-		g.attachTo(f, p, key, g.gateways[node.facts.Gateway].facts, node.facts.attachable())
+		g.attachTo(f, p, key, g.gateways[node.facts.Gateway].facts, node.facts.Listeners)
+		if len(node.facts.Listeners) == 0 { // it isn't allowed, and so no part of the Gateway
+			p.Unaccepted = newProblem(gwv1.RouteReasonNoMatchingParent, "%s is not attached to a Gateway: %s", key, node.facts.Unaccepted.Message)
+		}
 	}
-}
-
-// attachable are the listeners that routes can attach to: none, if the Gateway doesn't allow the ListenerSet.
-func (f *ListenerSetFacts) attachable() []*ListenerFacts {
-	if f.Unaccepted != nil && f.Unaccepted.Reason == string(gwv1.ListenerSetReasonNotAllowed) {
-		return nil
-	}
-	return f.Listeners
 }
 
 // attachTo attaches a route to the listeners of a parent.

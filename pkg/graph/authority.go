@@ -96,6 +96,7 @@ func (g *Graph) setConfigMap(name types.NamespacedName, config *corev1.ConfigMap
 	for policy := range g.tlsPoliciesByConfigMap[name] {
 		g.refreshTLSPolicy(policy, d)
 	}
+	g.refreshXBackends(g.xbackendsByReference[Key{Kind: KindConfigMap, Namespace: name.Namespace, Name: name.Name}], d)
 }
 
 // sameAuthority compares what a caCertificateRef reads.

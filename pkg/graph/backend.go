@@ -9,12 +9,14 @@ import (
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
+const appProtocolH2C = "kubernetes.io/h2c"
+
 // appProtocols are the values of appProtocol that each kind of route can be forwarded with: those of KEP-3726 and the
 // IANA names for the same. gRPC needs HTTP/2, which a port without appProtocol is asked to speak if a GRPCRoute refers
 // to it.
 var appProtocols = map[Kind][]string{
-	KindHTTPRoute: {"http", "grpc", "kubernetes.io/h2c", "kubernetes.io/ws"},
-	KindGRPCRoute: {"grpc", "kubernetes.io/h2c"},
+	KindHTTPRoute: {"http", "grpc", appProtocolH2C, "kubernetes.io/ws"},
+	KindGRPCRoute: {"grpc", appProtocolH2C},
 }
 
 // needsTLS says whether an appProtocol is for a kind of route "only if there is a corresponding BackendTLSPolicy"
@@ -30,14 +32,15 @@ const ReasonInvalidBackendTLSPolicy = "InvalidBackendTLSPolicy"
 // backendKey returns what a backendRef of an object in a namespace refers to, if it is of a kind that is supported: "Defaults
 // to Service when not specified."
 func backendKey(ref *gwv1.BackendObjectReference, namespace string) (target Key, known bool) {
-	if valueOr(ref.Group, "") != corev1.GroupName || valueOr(ref.Kind, gwv1.Kind(KindService)) != gwv1.Kind(KindService) {
+	kind := Kind(valueOr(ref.Kind, gwv1.Kind(KindService)))
+	if kind != KindService && kind != KindBackend || valueOr(ref.Group, "") != groupOf(kind) {
 		return Key{}, false
 	}
-	return Key{Kind: KindService, Namespace: namespaceOr(ref.Namespace, namespace), Name: string(ref.Name)}, true
+	return Key{Kind: kind, Namespace: namespaceOr(ref.Namespace, namespace), Name: string(ref.Name)}, true
 }
 
-// backend resolves a reference to a backend. Its rules are asked in an order that tells nothing about a Service to whom
-// no ReferenceGrant allows to refer to it.
+// backend resolves a reference to a backend. Its rules are asked in an order that tells nothing about a Service or an XBackend
+// to whom no ReferenceGrant allows to refer to it.
 func (g *Graph) backend(from Key, ref *gwv1.BackendObjectReference, weight int32) BackendFacts {
 	b := BackendFacts{Weight: weight}
 	target, known := backendKey(ref, from.Namespace)
@@ -45,24 +48,43 @@ func (g *Graph) backend(from Key, ref *gwv1.BackendObjectReference, weight int32
 		b.Problem = invalidKind(ref)
 		return b
 	}
-	b.Backend = BackendKey{Key: target, Port: valueOr(ref.Port, 0), UDP: from.Kind == KindUDPRoute}
+	b.Backend = BackendKey{Key: target, Port: valueOr(ref.Port, 0), UDP: from.Kind == KindUDPRoute && target.Kind == KindService}
 	if !g.permitted(from.Kind, from.Namespace, target) {
 		b.Problem = notPermitted(gwv1.RouteReasonRefNotPermitted, from.Kind, from.Namespace, target)
 		return b
 	}
+	if target.Kind == KindBackend {
+		g.xbackend(from, ref, &b)
+	} else {
+		g.service(from, ref, &b)
+	}
+	return b
+}
+
+// service resolves a reference to a Service that is permitted.
+func (g *Graph) service(from Key, ref *gwv1.BackendObjectReference, b *BackendFacts) {
+	target := b.Backend.Key
 	service := g.services[target.NamespacedName()]
 	if b.Problem = externalName(target, service); b.Problem != nil {
 		b.Backend = BackendKey{}
-		return b
+		return
 	}
 	if b.Problem = firstProblem(backendNotFound(target, ref.Port, service), wrongTransport(b.Backend, service)); b.Problem != nil {
-		return b
+		return
 	}
 	b.AppProtocol = valueOr(servicePort(service, b.Backend).AppProtocol, "")
+	b.HTTP2 = isHTTP2(b.AppProtocol)
 	policy := g.tlsPolicy(b.Backend)
 	b.TLS = policy != nil
-	b.Problem = firstProblem(unsupportedAppProtocol(from.Kind, b), invalidTLSPolicy(b.Backend, policy))
-	return b
+	b.Problem = firstProblem(unsupportedBackendProtocol(from.Kind, *b), invalidTLSPolicy(b.Backend, policy))
+}
+
+// unsupportedBackendProtocol says why a kind of route can't send what the backend speaks.
+func unsupportedBackendProtocol(route Kind, b BackendFacts) *Problem {
+	if b.Backend.Kind == KindBackend {
+		return unsupportedXBackendProtocol(route, b)
+	}
+	return unsupportedAppProtocol(route, b)
 }
 
 // invalidTLSPolicy: "For an invalid BackendTLSPolicy, implementations MUST NOT fall back to unencrypted (plaintext)
@@ -79,7 +101,7 @@ func invalidTLSPolicy(key BackendKey, policy *tlsPolicyNode) *Problem {
 // invalidKind: "It refers to an unknown or unsupported kind of resource. In this case, the Reason must be set to
 // InvalidKind and Message of the Condition must explain which kind of resource is unknown or unsupported."
 func invalidKind(ref *gwv1.BackendObjectReference) *Problem {
-	return newProblem(gwv1.RouteReasonInvalidKind, "kind %s is not supported; refer to a Service",
+	return newProblem(gwv1.RouteReasonInvalidKind, "kind %s is not supported; refer to a Service or an XBackend.gateway.networking.x-k8s.io",
 		groupKind(valueOr(ref.Group, ""), valueOr(ref.Kind, gwv1.Kind(KindService))))
 }
 
@@ -144,7 +166,9 @@ func (g *Graph) ruleBackend(from Key, rule ruleID, i int, ref *gwv1.BackendRef, 
 	b := g.backend(from, &ref.BackendObjectReference, valueOr(ref.Weight, 1))
 	b.Session = g.backendSession(session, &b)
 	if b.Problem != nil {
-		b.Problem = b.Problem.in(rule.field(fmt.Sprintf("backendRefs[%d]", i)))
+		b.Problem = b.Problem.in(rule.field(backendRefField(i)))
 	}
 	return b
 }
+
+func backendRefField(i int) string { return fmt.Sprintf("backendRefs[%d]", i) }

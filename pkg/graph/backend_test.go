@@ -126,7 +126,7 @@ spec:
     backendRefs: [{name: none, port: 80}]
 `))
 	mirrors := []MirrorFacts{
-		{1, BackendFacts{Weight: 1, Backend: ServiceBackend(name("default/s"), 81), AppProtocol: "kubernetes.io/h2c"}},
+		{1, BackendFacts{Weight: 1, Backend: ServiceBackend(name("default/s"), 81), AppProtocol: "kubernetes.io/h2c", HTTP2: true}},
 		{2, BackendFacts{Weight: 1, Backend: ServiceBackend(name("other/s"), 80), Problem: &Problem{
 			Reason: "RefNotPermitted",
 			Message: "spec.rules[0].filters[2].requestMirror.backendRef: no ReferenceGrant in namespace other allows a HTTPRoute " +

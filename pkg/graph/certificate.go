@@ -6,9 +6,12 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -57,37 +60,95 @@ func (g *Graph) certificate(from Key, ref gwv1.SecretObjectReference) (Certifica
 	if secret.Type != corev1.SecretTypeTLS {
 		return invalid("%s has type %q, not %s", target, secret.Type, corev1.SecretTypeTLS)
 	}
-	c := CertificateFacts{
-		Secret: target.NamespacedName(),
-		Chain:  secret.Data[corev1.TLSCertKey],
-		Key:    secret.Data[corev1.TLSPrivateKeyKey],
+	pair := g.keyPairs[target.NamespacedName()]
+	if pair.err != nil {
+		return invalid("%s: %v", target, pair.err)
 	}
-	if err := usableKeyPair(c.Chain, c.Key); err != nil {
-		return invalid("%s: %v", target, err)
+	return pair.facts, nil
+}
+
+// secretKeyPair is what a Secret of type kubernetes.io/tls says. It is read once, however many listeners refer to it and
+// however often they are looked at: reading takes longer than all the rest.
+type secretKeyPair struct {
+	facts CertificateFacts
+	err   error // why it can't be used
+}
+
+// readKeyPair returns nil for a Secret of another type.
+func readKeyPair(secret *corev1.Secret) *secretKeyPair {
+	if secret == nil || secret.Type != corev1.SecretTypeTLS {
+		return nil
 	}
-	return c, nil
+	chain, key := secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]
+	leaf, err := usableKeyPair(chain, key)
+	if err != nil {
+		return &secretKeyPair{err: err}
+	}
+	facts := CertificateFacts{Secret: namespacedName(secret), Chain: chain, Key: key, KeyType: leaf.PublicKeyAlgorithm}
+	for _, name := range leaf.DNSNames {
+		facts.Names = append(facts.Names, strings.ToLower(name))
+	}
+	facts.Names = sorted(facts.Names, strings.Compare)
+	return &secretKeyPair{facts: facts}
 }
 
 // minRSABits is the least that Envoy accepts (source/common/tls/context_impl.cc, as are the curves).
 const minRSABits = 2048
 
-// usableKeyPair says why Envoy would reject a certificate and its key.
-func usableKeyPair(chain, key []byte) error {
+// usableKeyPair returns the certificate itself, the first of its chain, or says why Envoy would reject it or its key.
+func usableKeyPair(chain, key []byte) (*x509.Certificate, error) {
 	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	switch public := pair.Leaf.PublicKey.(type) {
 	case *rsa.PublicKey:
 		if bits := public.N.BitLen(); bits < minRSABits {
-			return fmt.Errorf("the RSA key has %d bits, fewer than %d", bits, minRSABits)
+			return nil, fmt.Errorf("the RSA key has %d bits, fewer than %d", bits, minRSABits)
 		}
 	case *ecdsa.PublicKey:
 		if public.Curve == elliptic.P224() {
-			return fmt.Errorf("the curve P-224 is not supported; use P-256, P-384 or P-521")
+			return nil, fmt.Errorf("the curve P-224 is not supported; use P-256, P-384 or P-521")
 		}
 	}
-	return nil
+	return pair.Leaf, nil
+}
+
+// unchosenCertificates names the certificates of a listener that are never shown. Of those that cover the server name that a
+// client asks for, Envoy shows one whose key is of a type that the client can check; "when there are duplicate names, prefer the
+// earlier one" (source/common/tls/default_tls_certificate_selector.cc). The first is shown also to clients whose server name is in none.
+func unchosenCertificates(l *ListenerFacts) []string {
+	type choice struct {
+		name    string
+		keyType x509.PublicKeyAlgorithm
+	}
+	taken := map[choice]bool{}
+	var warnings []string
+	for i, c := range l.Certificates {
+		chosen := i == 0 || len(c.Names) == 0
+		for _, name := range c.Names {
+			chosen = chosen || !taken[choice{name, c.KeyType}]
+			taken[choice{name, c.KeyType}] = true
+		}
+		if !chosen {
+			warnings = append(warnings, fmt.Sprintf("%s: Secret %s has no effect: each name of its certificate is one of an earlier certificate with an %s key too",
+				l.field("tls.certificateRefs"), c.Secret, c.KeyType))
+		}
+	}
+	return warnings
+}
+
+func (g *Graph) setSecret(name types.NamespacedName, secret *corev1.Secret, d *Dirty) {
+	old := g.secrets[name]
+	put(g.secrets, name, secret)
+	if sameSecret(old, secret) {
+		return
+	}
+	put(g.keyPairs, name, readKeyPair(secret))
+	for key := range g.listenersBySecret[name] {
+		g.refreshListeners(key, d)
+	}
+	g.refreshXBackends(g.xbackendsByReference[Key{Kind: KindSecret, Namespace: name.Namespace, Name: name.Name}], d)
 }
 
 // sameSecret compares what a certificateRef reads.

@@ -10,15 +10,24 @@ import (
 
 // Default Gateways (GEP-3793): a route that asks for them is attached to each Gateway of ours that is one, as if it named it.
 
-// isDefault: "DefaultScope, when set, configures the Gateway as a default Gateway, meaning it will dynamically and implicitly
-// have Routes (e.g. HTTPRoute) attached to it".
-func isDefault(f *GatewayFacts) bool {
+// IsDefault: "DefaultScope, when set, configures the Gateway as a default Gateway, meaning it will dynamically and implicitly
+// have Routes (e.g. HTTPRoute) attached to it". Only one of ours is, for us.
+func (f *GatewayFacts) IsDefault() bool {
 	return isManaged(f) && f.Object.Spec.DefaultScope == gwv1.GatewayDefaultScopeAll
 }
 
 // usesDefaults: "UseDefaultGateways indicates the default Gateway scope to use for this Route."
 func usesDefaults(f *RouteFacts) bool {
 	return f.route().common().UseDefaultGateways == gwv1.GatewayDefaultScopeAll
+}
+
+// defaultsWarnings: "If there are no default Gateways in the cluster, spec.useDefaultGateways MUST be treated as if it were unset in
+// all Routes, parallel to the situation where a Route specifies a Gateway by name, but no Gateway of that name exists".
+func (g *Graph) defaultsWarnings(f *RouteFacts) []string {
+	if !usesDefaults(f) || len(g.defaults) > 0 {
+		return nil
+	}
+	return []string{"spec.useDefaultGateways has no effect: no Gateway of ours has spec.defaultScope " + string(gwv1.GatewayDefaultScopeAll)}
 }
 
 // parentRefs returns the references of a route to its parents: its own, and then those to the default Gateways that it uses
@@ -64,6 +73,7 @@ func (g *Graph) followDefault(name types.NamespacedName, is bool, d *Dirty) {
 		facts := *n.facts
 		facts.Refs = g.parentRefs(&facts)
 		facts.Parents = g.evalParents(&facts)
+		facts.Warnings = g.routeWarnings(&facts)
 		g.replaceRoute(n, &facts, d)
 		g.indexParents(n, true)
 	}

@@ -14,6 +14,8 @@ func (d *Dirty) Merge(other Dirty) {
 	merge(&d.MeshHosts, other.MeshHosts)
 	merge(&d.Backends, other.Backends)
 	merge(&d.References, other.References)
+	merge(&d.Fleets, other.Fleets)
+	merge(&d.Infrastructure, other.Infrastructure)
 }
 
 func merge[K comparable](into *map[K]struct{}, from map[K]struct{}) {
@@ -33,13 +35,24 @@ func mark[K comparable](set *map[K]struct{}, key K) {
 	(*set)[key] = struct{}{}
 }
 
-func (d *Dirty) status(key Key)                       { mark(&d.Statuses, key) }
-func (d *Dirty) scope(key Key)                        { mark(&d.Scopes, key) }
-func (d *Dirty) virtualHost(key VirtualHostKey)       { mark(&d.VirtualHosts, key) }
-func (d *Dirty) meshHost(key BackendKey)              { mark(&d.MeshHosts, key) }
-func (d *Dirty) backend(key BackendKey)               { mark(&d.Backends, key) }
-func (d *Dirty) reference(key Key)                    { mark(&d.References, key) }
-func (d *Dirty) gatewayStatus(n types.NamespacedName) { d.status(gatewayKey(n)) }
+func (d *Dirty) status(key Key)                        { mark(&d.Statuses, key) }
+func (d *Dirty) scope(key Key)                         { mark(&d.Scopes, key) }
+func (d *Dirty) virtualHost(key VirtualHostKey)        { mark(&d.VirtualHosts, key) }
+func (d *Dirty) meshHost(key BackendKey)               { mark(&d.MeshHosts, key) }
+func (d *Dirty) backend(key BackendKey)                { mark(&d.Backends, key) }
+func (d *Dirty) reference(key Key)                     { mark(&d.References, key) }
+func (d *Dirty) infrastructure(n types.NamespacedName) { mark(&d.Infrastructure, n) }
+func (d *Dirty) gatewayStatus(n types.NamespacedName)  { d.status(gatewayKey(n)) }
+
+// fleets marks EnvoyFleets that may have other Gateways, or nodes. One without a name is none.
+func (d *Dirty) fleets(names ...types.NamespacedName) {
+	for _, name := range names {
+		if name.Name != "" {
+			mark(&d.Fleets, name)
+			d.status(fleetKey(name))
+		}
+	}
+}
 
 func listenerSetKey(name types.NamespacedName) Key {
 	return Key{Kind: KindListenerSet, Namespace: name.Namespace, Name: name.Name}

@@ -1,8 +1,8 @@
 package graph
 
 import (
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
+	"crypto/x509"
+
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
@@ -56,8 +56,11 @@ type GatewayFacts struct {
 	InsecureFrontend *Problem
 	// ClientCertificate is what backends that use TLS are shown; nil if there is none, or none that can be used.
 	ClientCertificate *CertificateFacts
-	// Addresses are the addresses that the Envoy listeners bind, from spec.addresses; empty means every address.
+	// Addresses are where the Gateway is reached: those of spec.addresses, or of its fleet. Listeners bind them, unless the fleet
+	// has a bindAddress; without any, they bind every address.
 	Addresses []string
+	// Infrastructure is what is true of the objects in the cluster that the Gateway is to have; nil if it is to have none.
+	Infrastructure *InfrastructureFacts
 	// Warnings name fields that have no effect, and why.
 	Warnings []string
 }
@@ -95,6 +98,10 @@ type CertificateFacts struct {
 	Secret types.NamespacedName
 	Chain  []byte // PEM, from tls.crt
 	Key    []byte // PEM, from tls.key
+	// Names are the DNS names of the certificate (subjectAltName), in lower case, sorted; wildcards stand for one label.
+	Names []string
+	// KeyType is that of the key.
+	KeyType x509.PublicKeyAlgorithm
 }
 
 // RouteFacts is what is true of a route.
@@ -112,8 +119,8 @@ type RouteFacts struct {
 	Parents []ParentFacts
 	// Rules are in the order of spec.rules.
 	Rules []RuleFacts
-	// Unresolved: InvalidKind, BackendNotFound, RefNotPermitted, UnsupportedProtocol, InvalidBackendTLSPolicy. The first over
-	// all rules.
+	// Unresolved: InvalidKind, BackendNotFound, RefNotPermitted, UnsupportedProtocol, InvalidBackendTLSPolicy,
+	// InvalidBackend. The first over all rules.
 	Unresolved *Problem
 	// PartiallyInvalid: UnsupportedValue, when some but not all rules are dropped or failing.
 	// Its message starts with "Dropped Rule", as the specification asks.
@@ -122,9 +129,11 @@ type RouteFacts struct {
 	Warnings []string
 }
 
-// ParentFacts is what is true between a route and one of its parentRefs.
+// ParentFacts is what is true between a route and one of its parents.
 type ParentFacts struct {
 	Ref gwv1.ParentReference
+	// Default says that the route doesn't name the parent, which is a default Gateway.
+	Default bool
 	// Managed says that the parent exists and is ours: a Gateway of a class of ours, or a Service. We write no status for other parents.
 	Managed bool
 	// Missing says that the parent does not exist, so that nobody can say anything about it in status.
@@ -182,8 +191,8 @@ type ScopeFacts struct {
 	Streams []StreamFacts
 }
 
-// StreamFacts is what a listener forwards without reading HTTP, and the routes that may say where to, the oldest first: "only
-// the oldest gets traffic". Without any that has a backend, connections are closed, and packets dropped.
+// StreamFacts is what a listener forwards without reading HTTP, and the routes that may say where to, in the order of
+// precedence: the first gets the traffic. Without any, or a backend, connections are closed, and packets dropped.
 type StreamFacts struct {
 	Key    StreamKey
 	Routes []*RouteFacts
@@ -196,20 +205,8 @@ type MeshHostFacts struct {
 	Routes []*RouteFacts
 	// TLS says that a BackendTLSPolicy rules the connections to the port, which mesh clients cannot follow.
 	TLS bool
-}
-
-// ServicePortFacts is a port of a Service with what backs it.
-type ServicePortFacts struct {
-	Key     BackendKey
-	Service *corev1.Service
-	Port    *corev1.ServicePort
-	// TLS is how connections are secured; nil if no BackendTLSPolicy rules them, or one that isn't valid, in which case
-	// every BackendFacts of the port has a Problem, and nothing connects.
-	TLS *BackendTLSFacts
-	// Slices are the EndpointSlices of the Service, ordered by name.
-	Slices []*discoveryv1.EndpointSlice
-	// RetryBudget limits the retries towards the Service; nil if no policy does.
-	RetryBudget *RetryBudgetFacts
+	// Mesh is the name of the XMesh that is ours; empty if there is none.
+	Mesh string
 }
 
 // Dirty is what may have changed through a change to the graph. Readers look each entry up again; one that is gone by
@@ -219,6 +216,10 @@ type Dirty struct {
 	Scopes       map[Key]struct{} // scopes whose Envoy listeners, secrets or set of virtual hosts may be others
 	VirtualHosts map[VirtualHostKey]struct{}
 	MeshHosts    map[BackendKey]struct{}
-	Backends     map[BackendKey]struct{} // ports of Services whose protocol or endpoints may be others
+	Backends     map[BackendKey]struct{} // ports of Services and XBackends whose protocol or endpoints may be others
 	References   map[Key]struct{}        // Secrets and ConfigMaps that may have become Needed, or not any more
+	// Fleets are EnvoyFleets whose nodes or Gateways may be others.
+	Fleets map[types.NamespacedName]struct{}
+	// Infrastructure are Gateways that may be to have something else in the cluster.
+	Infrastructure map[types.NamespacedName]struct{}
 }

@@ -15,15 +15,16 @@ type ListenerSetFacts struct {
 	// Orphaned says that nobody is responsible: the parent, or its class, doesn't exist. Missing says what it is.
 	Orphaned bool
 	Missing  Key
-	// Listeners are in the order of spec.listeners; they are among those of the Gateway unless Unaccepted is NotAllowed.
+	// Listeners are in the order of spec.listeners; those that are not TooManyListeners are among those of the Gateway. There are
+	// none if the Gateway doesn't allow the ListenerSet.
 	Listeners []*ListenerFacts
 	// AttachedRoutes counts, for each of Listeners, the routes that are accepted there.
 	AttachedRoutes []int32
-	// Unaccepted: NotAllowed, ParentNotAccepted, ListenersNotValid when no listener is valid.
+	// Unaccepted: NotAllowed; ListenersNotValid when no listener is valid; ParentNotAccepted.
 	Unaccepted *Problem
 	// SomeListenersInvalid: the ListenerSet is accepted, with reason ListenersNotValid.
 	SomeListenersInvalid *Problem
-	// Unprogrammed: Invalid, ParentNotProgrammed, ListenersNotValid.
+	// Unprogrammed: NotAllowed, ListenersNotValid, ParentNotProgrammed.
 	Unprogrammed *Problem
 	// Warnings name fields that have no effect, and why.
 	Warnings []string

@@ -33,18 +33,20 @@ type FilterFacts struct {
 // BackendFacts is what is true of a backendRef.
 type BackendFacts struct {
 	Weight int32 // at least 0; 1 by default
-	// Backend is the port of the Service that is referred to; zero if Problem is InvalidKind.
+	// Backend is the port of the Service or the XBackend that is referred to; zero if Problem is InvalidKind.
 	Backend BackendKey
-	// AppProtocol is that port's appProtocol, e.g. "kubernetes.io/h2c", or empty.
+	// AppProtocol is that port's appProtocol, e.g. "kubernetes.io/ws", or empty. An XBackend has none.
 	AppProtocol string
-	// TLS says that a BackendTLSPolicy rules the connections to the backend, so that they use TLS or fail.
+	// HTTP2 says that the port speaks HTTP/2 to whoever sends requests. It speaks HTTP/1.1 otherwise, but for gRPC.
+	HTTP2 bool
+	// TLS says that a BackendTLSPolicy, or the XBackend, rules the connections to the backend: they use TLS or fail.
 	TLS bool
-	// Session is the session persistence that a policy gives to the Service; or nil. It is nil if the rule has its own.
+	// Session is the session persistence that a policy gives to the backend; or nil. It is nil if the rule has its own.
 	Session *SessionFacts
 	// Filters is what is true of the filters of the backendRef. What a filter refers to has none.
 	Filters FilterFacts
-	// Problem: InvalidKind, BackendNotFound, RefNotPermitted, UnsupportedProtocol, InvalidBackendTLSPolicy. The backend's
-	// share of requests is answered with 500.
+	// Problem: InvalidKind, BackendNotFound, RefNotPermitted, UnsupportedProtocol, InvalidBackendTLSPolicy, InvalidBackend. The
+	// backend's share of requests is answered with 500.
 	Problem *Problem
 }
 

@@ -10,7 +10,8 @@ type ClientValidationFacts struct {
 	Optional bool
 }
 
-// BackendTLSFacts is how connections to a port of a Service are secured, as a valid BackendTLSPolicy wants it (GEP-1897).
+// BackendTLSFacts is how connections to a port of a Service are secured, as a valid BackendTLSPolicy wants it (GEP-1897), or
+// those to an XBackend.
 type BackendTLSFacts struct {
 	// Hostname is the server name that is asked for (SNI).
 	Hostname string
@@ -20,6 +21,8 @@ type BackendTLSFacts struct {
 	System bool
 	// Authorities are the CA certificates that backends are trusted by if not System, in PEM, each once.
 	Authorities []byte
+	// ClientCertificate is what an XBackend is shown; nil if nothing is. A Service is shown that of the Gateway.
+	ClientCertificate *CertificateFacts
 }
 
 // BackendTLSPolicyFacts is what is true of a BackendTLSPolicy.

@@ -3,7 +3,6 @@ package graph
 import (
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 )
@@ -18,9 +17,9 @@ type SessionFacts struct {
 	Lifetime time.Duration
 }
 
-// RetryBudgetFacts is the limit of retries towards a Service (GEP-3388).
+// RetryBudgetFacts is the limit of retries towards a Service or an XBackend (GEP-3388).
 type RetryBudgetFacts struct {
-	// Percent of the requests to the Service that may be retries, 0 to 100.
+	// Percent of the requests to the backend that may be retries, 0 to 100.
 	Percent int
 	// Interval is how long a request counts after it began.
 	Interval time.Duration
@@ -42,9 +41,9 @@ type BackendTrafficPolicyFacts struct {
 // TrafficTargetFacts is what is true between an XBackendTrafficPolicy and one of its targetRefs.
 type TrafficTargetFacts struct {
 	Ref gwv1.LocalPolicyTargetReference
-	// Service is the target, missing or not; nil if the target is of a kind that isn't supported.
-	Service *types.NamespacedName
-	// Ancestors are the Gateways of ours that forward requests to the Service, sorted; or else the target itself.
+	// Target is the Service or the XBackend, missing or not; zero if the target is of a kind that isn't supported.
+	Target Key
+	// Ancestors are the Gateways of ours that forward requests to the target, sorted; or else the target itself.
 	Ancestors []gwv1.ParentReference
 	// Unaccepted: TargetNotFound, Conflicted, Invalid.
 	Unaccepted *Problem

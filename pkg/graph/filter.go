@@ -80,17 +80,17 @@ type ruleFilters struct {
 }
 
 func httpFilters(rule *gwv1.HTTPRouteRule) ruleFilters {
-	f := ruleFilters{rule: rule.Filters}
+	f := ruleFilters{rule: rule.Filters, backends: make([][]gwv1.HTTPRouteFilter, len(rule.BackendRefs))}
 	for i := range rule.BackendRefs {
-		f.backends = append(f.backends, rule.BackendRefs[i].Filters)
+		f.backends[i] = rule.BackendRefs[i].Filters
 	}
 	return f
 }
 
 func grpcFilters(rule *gwv1.GRPCRouteRule) ruleFilters {
-	f := ruleFilters{grpc: true, rule: HTTPFilters(rule.Filters)}
+	f := ruleFilters{grpc: true, rule: HTTPFilters(rule.Filters), backends: make([][]gwv1.HTTPRouteFilter, len(rule.BackendRefs))}
 	for i := range rule.BackendRefs {
-		f.backends = append(f.backends, HTTPFilters(rule.BackendRefs[i].Filters))
+		f.backends[i] = HTTPFilters(rule.BackendRefs[i].Filters)
 	}
 	return f
 }
@@ -203,8 +203,12 @@ func eachTarget(filters []gwv1.HTTPRouteFilter, visit func(i int, row *filterRow
 
 // eachBackendRef visits what the filters refer to.
 func (f ruleFilters) eachBackendRef(visit func(*gwv1.BackendObjectReference)) {
-	for _, filters := range append(f.backends, f.rule) {
+	each := func(filters []gwv1.HTTPRouteFilter) {
 		eachTarget(filters, func(i int, row *filterRow) { visit(row.target.ref(&filters[i])) })
+	}
+	each(f.rule)
+	for _, filters := range f.backends {
+		each(filters)
 	}
 }
 

@@ -57,7 +57,7 @@ func unsupportedAuthPath(path string) *Problem {
 // unsupportedAuthProtocol: "The backend must speak the selected protocol (GRPC or HTTP) on the referenced port."
 func unsupportedAuthProtocol(a *gwv1.HTTPExternalAuthFilter, b BackendFacts) *Problem {
 	if a.ExternalAuthProtocol == gwv1.HTTPRouteExternalAuthGRPCProtocol {
-		return unsupportedAppProtocol(KindGRPCRoute, b)
+		return unsupportedBackendProtocol(KindGRPCRoute, b)
 	}
 	return nil
 }

@@ -108,7 +108,7 @@ spec:
 		{"authorization over gRPC, on a port that speaks HTTP/1.1", "filters: [{type: ExternalAuth, externalAuth: {protocol: GRPC, backendRef: {name: s, port: 90}}}]", "UnsupportedProtocol",
 			"spec.rules[0].filters[0].externalAuth.backendRef: port 90 of Service default/s has appProtocol http, which GRPCRoutes do not support; they support grpc, kubernetes.io/h2c"},
 		{"authorization for a backend", "backendRefs: [{name: s, port: 80}, {name: s, port: 80, filters: [{" + auth + "{kind: Bucket, name: b}}}]}]", "InvalidKind",
-			"spec.rules[0].backendRefs[1].filters[0].externalAuth.backendRef: kind Bucket is not supported; refer to a Service"},
+			"spec.rules[0].backendRefs[1].filters[0].externalAuth.backendRef: kind Bucket is not supported; refer to a Service or an XBackend.gateway.networking.x-k8s.io"},
 		{"mirror for a backend", "backendRefs: [{name: s, port: 80, filters: [{" + mirror + "{name: missing, port: 80}}}]}]", "BackendNotFound",
 			"spec.rules[0].backendRefs[0].filters[0].requestMirror.backendRef: Service default/missing does not exist"},
 	} {

@@ -1,8 +1,11 @@
 package graph
 
 import (
+	"maps"
 	"reflect"
+	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -12,8 +15,14 @@ import (
 // An EnvoyFleet is what parametersRef refers to: the only kind of parameters there is.
 
 type fleetNode struct {
-	object     *fleetv1alpha1.EnvoyFleet
-	unaccepted *Problem
+	object  *fleetv1alpha1.EnvoyFleet
+	invalid *Problem
+	// untraced is why no spans are sent that are to be sent.
+	untraced *Problem
+	// forGateways is what its Gateways are told of it; nil if it is invalid.
+	forGateways *EnvoyFleetFacts
+	pool        pool
+	pooled      map[types.NamespacedName]addresses // what each Gateway has of the pool
 }
 
 func fleetKey(name types.NamespacedName) Key {
@@ -31,29 +40,93 @@ func (g *Graph) EnvoyFleet(name types.NamespacedName) *EnvoyFleetFacts {
 
 // PreviewEnvoyFleet returns what would be true of fleet if it were written now. Nothing changes.
 func (g *Graph) PreviewEnvoyFleet(fleet *fleetv1alpha1.EnvoyFleet) *EnvoyFleetFacts {
-	return g.fleetFacts(&fleetNode{fleet, g.invalidFleet(fleet)})
+	return g.fleetFacts(g.evalFleet(fleet))
 }
 
 func (g *Graph) fleetFacts(node *fleetNode) *EnvoyFleetFacts {
-	return &EnvoyFleetFacts{
+	f := &EnvoyFleetFacts{
 		Object:     node.object,
-		Unaccepted: node.unaccepted,
+		Unaccepted: firstProblem(node.invalid, node.untraced),
 		Gateways:   int32(len(g.gatewaysByFleet[namespacedName(node.object)])),
+		Warnings:   g.fleetWarnings(node.object),
 	}
+	if node.forGateways != nil {
+		f.Collector = node.forGateways.Collector
+	}
+	return f
+}
+
+// FleetNodes returns which nodes are those of an EnvoyFleet, or nil if there is no such EnvoyFleet.
+func (g *Graph) FleetNodes(name types.NamespacedName) *FleetNodesFacts {
+	node := g.fleets[name]
+	if node == nil {
+		return nil
+	}
+	return &FleetNodesFacts{
+		Selectors: node.object.Spec.Nodes,
+		Merged:    node.object.Spec.MergeGateways,
+		Gateways:  slices.SortedFunc(maps.Keys(g.gatewaysByFleet[name]), compareNames),
+	}
+}
+
+// evalFleet finds what is true of an EnvoyFleet whatever Gateways there are.
+func (g *Graph) evalFleet(fleet *fleetv1alpha1.EnvoyFleet) *fleetNode {
+	node := &fleetNode{object: fleet, invalid: invalidFleet(fleet)}
+	var collector *BackendFacts
+	collector, node.untraced = g.collector(fleet)
+	if node.invalid != nil {
+		return node
+	}
+	node.pool = poolOf(fleet)
+	node.forGateways = &EnvoyFleetFacts{
+		Object: &fleetv1alpha1.EnvoyFleet{ // what else there is of it may change, and is nothing to Gateways
+			ObjectMeta: metav1.ObjectMeta{Namespace: fleet.Namespace, Name: fleet.Name},
+			Spec:       fleet.Spec,
+		},
+		Collector: collector,
+	}
+	return node
 }
 
 func (g *Graph) setFleet(name types.NamespacedName, fleet *fleetv1alpha1.EnvoyFleet, d *Dirty) {
 	d.status(fleetKey(name))
 	old := g.fleets[name]
-	if fleet == nil {
-		delete(g.fleets, name)
-	} else {
-		g.fleets[name] = &fleetNode{fleet, g.invalidFleet(fleet)}
-	}
 	if old != nil && fleet != nil && reflect.DeepEqual(old.object.Spec, fleet.Spec) {
+		old.object = fleet
 		return
 	}
+	if old != nil {
+		g.indexFleet(old.object, false)
+		delete(g.fleets, name)
+	}
+	if fleet != nil {
+		g.indexFleet(fleet, true)
+		g.fleets[name] = g.evalFleet(fleet)
+	}
+	d.fleets(name)
 	g.fleetChanged(name, d)
+}
+
+// indexFleet adds or removes the edge from an EnvoyFleet to the Service of its collector.
+func (g *Graph) indexFleet(fleet *fleetv1alpha1.EnvoyFleet, present bool) {
+	if key, traced := collectorOf(fleet); traced {
+		g.fleetsByService.edit(present, key.NamespacedName(), namespacedName(fleet))
+	}
+}
+
+// refreshCollector looks again at the fleets whose spans are sent to a Service that has changed, or how it is connected to.
+func (g *Graph) refreshCollector(service types.NamespacedName, d *Dirty) {
+	for name := range g.fleetsByService[service] {
+		old := g.fleets[name]
+		next := g.evalFleet(old.object)
+		if reflect.DeepEqual(old.untraced, next.untraced) && reflect.DeepEqual(old.forGateways, next.forGateways) {
+			continue
+		}
+		next.pooled = old.pooled
+		g.fleets[name] = next
+		d.status(fleetKey(name))
+		g.fleetChanged(name, d)
+	}
 }
 
 // fleetChanged looks again at the classes and Gateways that refer to a fleet.
@@ -105,11 +178,15 @@ func classFleetRef(class *gwv1.GatewayClass) types.NamespacedName {
 
 // fleetOf returns what is true of the EnvoyFleet of a Gateway; nil if there is none, or none that can be used.
 func (g *Graph) fleetOf(gw *gwv1.Gateway, class *gwv1.GatewayClass) *EnvoyFleetFacts {
-	node := g.fleets[fleetRef(gw, class)]
-	if node == nil || node.unaccepted != nil {
-		return nil
+	if node := g.fleets[fleetRef(gw, class)]; node != nil {
+		return node.forGateways
 	}
-	return &EnvoyFleetFacts{Object: node.object}
+	return nil
+}
+
+// refersToFleet says whether a Gateway refers to an EnvoyFleet, itself or by its class, be it there or not.
+func refersToFleet(gw *gwv1.Gateway, class *gwv1.GatewayClass) bool {
+	return fleetRef(gw, class).Name != ""
 }
 
 // fleetProblem says what is wrong with a reference to parameters; empty if nothing is.
@@ -122,11 +199,8 @@ func (g *Graph) fleetProblem(group gwv1.Group, kind gwv1.Kind, name types.Namesp
 	switch {
 	case node == nil:
 		return key.String() + " does not exist"
-	case node.unaccepted != nil:
-		return key.String() + " is not accepted: " + node.unaccepted.Message
+	case node.invalid != nil:
+		return key.String() + " is not accepted: " + node.invalid.Message
 	}
 	return ""
 }
-
-// invalidFleet says why the spec of an EnvoyFleet can't be used.
-func (g *Graph) invalidFleet(*fleetv1alpha1.EnvoyFleet) *Problem { return nil }

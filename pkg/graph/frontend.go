@@ -138,18 +138,19 @@ func insecureFrontend(gw *gwv1.Gateway) *Problem {
 		strings.Join(fields, ", "), gwv1.AllowInsecureFallback, gwv1.AllowValidOnly)
 }
 
-// unusedFrontends names the parts of spec.tls.frontend that no listener comes under.
-func unusedFrontends(gw *gwv1.Gateway) []string {
+// unusedFrontends names the parts of spec.tls.frontend that no listener comes under, be it one of the Gateway or of a
+// ListenerSet.
+func unusedFrontends(gw *GatewayFacts) []string {
 	used := map[string]bool{}
-	for i := range gw.Spec.Listeners {
-		if l := &gw.Spec.Listeners[i]; l.Protocol == gwv1.HTTPSProtocolType {
-			if f := frontendOf(gw, l.Port); f != nil {
+	for _, l := range gw.Listeners {
+		if l.Spec.Protocol == gwv1.HTTPSProtocolType {
+			if f := frontendOf(gw.Object, l.Spec.Port); f != nil {
 				used[f.field] = true
 			}
 		}
 	}
 	var warnings []string
-	for _, f := range frontends(gw) {
+	for _, f := range frontends(gw.Object) {
 		if !used[f.field] {
 			warnings = append(warnings, f.field+" has no effect: no HTTPS listener has a port that it applies to")
 		}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
@@ -49,7 +48,7 @@ func (g *Graph) PreviewGateway(gw *gwv1.Gateway) *GatewayFacts {
 	if !facts.Managed {
 		return facts
 	}
-	if node := g.gateways[name]; node != nil && sameForRoutes(node.facts, facts) && isDefault(node.facts) == isDefault(facts) {
+	if node := g.gateways[name]; node != nil && sameForRoutes(node.facts, facts) && node.facts.IsDefault() == facts.IsDefault() {
 		return g.withAttachedRoutes(facts)
 	}
 	facts.AttachedRoutes = g.countRoutes(gatewayKey(name), facts, facts.own())
@@ -73,7 +72,7 @@ func (g *Graph) countRoutes(parent Key, gw *GatewayFacts, listeners []*ListenerF
 	for route := range g.routesByParent[parent] {
 		count(route.facts, route.facts.route().common().ParentRefs)
 	}
-	if isDefault(gw) && parent.Kind == KindGateway {
+	if gw.IsDefault() && parent.Kind == KindGateway {
 		for route := range g.defaultRoutes {
 			if !names(route.facts, parent) {
 				count(route.facts, []gwv1.ParentReference{defaultRef(parent.NamespacedName())})
@@ -107,13 +106,17 @@ func (g *Graph) setGateway(name types.NamespacedName, gw *gwv1.Gateway, d *Dirty
 	d.gatewayStatus(name)
 	node := g.gateways[name]
 	if node != nil && gw != nil && sameForScope(node.object, gw) {
+		same := sameForInfrastructure(node.object, gw)
 		node.object, node.facts = gw, node.facts.withObject(gw)
+		if !same {
+			g.refreshScope(node.scope, d)
+		}
 		return
 	}
-	scopes := map[Key]struct{}{}
+	scopes, fleets := map[Key]struct{}{}, map[types.NamespacedName]struct{}{}
 	if node != nil {
 		g.indexGateway(node.object, false)
-		scopes[node.scope] = struct{}{}
+		scopes[node.scope], fleets[node.fleet] = struct{}{}, struct{}{}
 	}
 	if gw == nil {
 		g.enroll(name, node, false, d)
@@ -126,8 +129,9 @@ func (g *Graph) setGateway(name types.NamespacedName, gw *gwv1.Gateway, d *Dirty
 		node.object = gw
 		g.indexGateway(gw, true)
 		g.enroll(name, node, true, d)
-		scopes[node.scope] = struct{}{}
+		scopes[node.scope], fleets[node.fleet] = struct{}{}, struct{}{}
 	}
+	g.reassign(fleets, scopes)
 	for _, scope := range slices.SortedFunc(maps.Keys(scopes), compareKeys) {
 		g.refreshScope(scope, d)
 	}
@@ -151,8 +155,8 @@ func sameForScope(a, b *gwv1.Gateway) bool {
 func (g *Graph) dropGateway(name types.NamespacedName, node *gatewayNode, d *Dirty) {
 	delete(g.gateways, name)
 	g.changeNeeds(node.needs, nil, d)
-	if node.facts.Managed {
-		d.scope(node.scope)
+	if !sameInfrastructure(node.facts, nil) {
+		d.infrastructure(name)
 	}
 	for set := range g.setsByGateway[name] {
 		g.replaceListenerSet(g.beginListenerSet(g.listenerSets[set].object, nil), d)
@@ -208,6 +212,9 @@ func (g *Graph) replaceGateway(facts *GatewayFacts, d *Dirty) change {
 		return change{}
 	}
 	d.gatewayStatus(name)
+	if !sameInfrastructure(before, facts) {
+		d.infrastructure(name)
+	}
 	return change{
 		shown:             isManaged(before) || isManaged(facts),
 		forRoutes:         !sameForRoutes(before, facts),
@@ -275,27 +282,34 @@ func (g *Graph) beginGateway(gw *gwv1.Gateway, scope Key) *GatewayFacts {
 	return f
 }
 
-// finishGateway finds what is true of a Gateway of which the listeners are known.
-func (g *Graph) finishGateway(f *GatewayFacts) {
+// finishGateway finds what is true of a Gateway of which the listeners are known. pooled are the addresses that the pool of its
+// fleet has for it and others.
+func (g *Graph) finishGateway(f *GatewayFacts, pooled map[types.NamespacedName]addresses) {
 	gw := f.Object
 	own := f.own()
 	class := g.GatewayClass(string(gw.Spec.GatewayClassName))
-	f.Unaccepted = firstProblem(classNotAccepted(class), g.gatewayParameters(gw), unsupportedAddress(gw), noListenerValid(own))
+	f.Unaccepted = firstProblem(classNotAccepted(class), g.gatewayParameters(gw), unsupportedAddress(gw), noListenerValid(f))
 	if f.Unaccepted == nil {
-		f.SomeListenersInvalid = someListenersInvalid(own)
+		f.SomeListenersInvalid = someListenersInvalid(f)
 	}
-	f.Addresses = boundAddresses(gw)
-	f.Unprogrammed = firstProblem(notAccepted(f), addressNotAssigned(gw), addressNotUsable(gw))
+	if f.provisioned() { // it has the addresses of a Service
+		f.Unprogrammed = firstProblem(notAccepted(f), addressNotUsable(gw))
+	} else {
+		addresses := g.addressesOf(f, pooled)
+		f.Addresses = addresses.held
+		f.Unprogrammed = firstProblem(notAccepted(f), addresses.unprogrammed)
+	}
 	if f.Unprogrammed != nil {
 		holdListeners(f)
 	} else {
-		f.Unprogrammed = nothingServed(f.Listeners)
+		f.Unprogrammed = nothingServed(f)
 	}
 	var clientCertificate *Problem
 	f.ClientCertificate, clientCertificate = g.clientCertificate(gw)
 	f.Unresolved = firstProblem(clientCertificate, listenersNotResolved(own))
 	f.InsecureFrontend = insecureFrontend(gw)
-	f.Warnings = append(gatewayWarnings(gw), unusedFrontends(gw)...)
+	f.Infrastructure = g.infrastructureOf(f)
+	f.Warnings = slices.Concat(gatewayWarnings(f), g.infrastructureWarnings(f), unusedFrontends(f))
 }
 
 // own are the listeners of spec.listeners.
@@ -319,34 +333,53 @@ func (g *Graph) gatewayParameters(gw *gwv1.Gateway) *Problem {
 }
 
 // noListenerValid: "At least one distinct Listener MUST be present, or else the Gateway effectively contains no
-// Listeners, and must be rejected from processing as a whole."
-func noListenerValid(listeners []*ListenerFacts) *Problem {
-	if slices.ContainsFunc(listeners, func(l *ListenerFacts) bool { return l.Unaccepted == nil }) {
+// Listeners, and must be rejected from processing as a whole." It may be one of a ListenerSet: "Implementations MUST treat the
+// parent Gateway as having the merged list of all listeners from itself and attached ListenerSets".
+func noListenerValid(f *GatewayFacts) *Problem {
+	if slices.ContainsFunc(f.Listeners, isValid) {
 		return nil
 	}
-	return newProblem(gwv1.GatewayReasonListenersNotValid, "no listener is valid: %s", describeListeners(listeners))
+	return newProblem(gwv1.GatewayReasonListenersNotValid, "no listener is valid: %s", describeListeners(f.own(), unacceptedListeners(f.own())))
 }
+
+func isValid(l *ListenerFacts) bool { return l.Unaccepted == nil }
 
 // someListenersInvalid: "The implementation MUST set a ListenersNotValid condition on the Gateway Status when the
 // Gateway contains Conflicted Listeners whether or not they accept the Gateway. That Condition SHOULD clearly indicate
 // in the Message which Listeners are conflicted, and which are Accepted."
-func someListenersInvalid(listeners []*ListenerFacts) *Problem {
-	if !slices.ContainsFunc(listeners, func(l *ListenerFacts) bool { return l.Unaccepted != nil }) {
+func someListenersInvalid(f *GatewayFacts) *Problem {
+	own := f.own()
+	unaccepted := unacceptedListeners(own)
+	if len(unaccepted) == 0 {
 		return nil
 	}
-	return newProblem(gwv1.GatewayReasonListenersNotValid, "some listeners are not valid: %s", describeListeners(listeners))
+	which := "some listeners are not valid"
+	if len(unaccepted) == len(own) {
+		which = "no listener but those of ListenerSets is valid"
+	}
+	return newProblem(gwv1.GatewayReasonListenersNotValid, "%s: %s", which, describeListeners(own, unaccepted))
 }
 
-// describeListeners says of each listener whether it is accepted.
-func describeListeners(listeners []*ListenerFacts) string {
+func unacceptedListeners(listeners []*ListenerFacts) map[*ListenerFacts]*Problem {
+	unaccepted := map[*ListenerFacts]*Problem{}
+	for _, l := range listeners {
+		if !isValid(l) {
+			unaccepted[l] = l.Unaccepted
+		}
+	}
+	return unaccepted
+}
+
+// describeListeners says of each listener what is wrong with it, or that it is accepted.
+func describeListeners(listeners []*ListenerFacts, wrong map[*ListenerFacts]*Problem) string {
 	if len(listeners) == 0 {
 		return "there are none"
 	}
 	var parts []string
 	for _, l := range listeners {
 		reason := string(gwv1.ListenerReasonAccepted)
-		if l.Unaccepted != nil {
-			reason = l.Unaccepted.Reason
+		if p := wrong[l]; p != nil {
+			reason = p.Reason
 		}
 		parts = append(parts, fmt.Sprintf("%s is %s", l.Spec.Name, reason))
 	}
@@ -373,12 +406,12 @@ func holdListeners(f *GatewayFacts) {
 
 // nothingServed: Programmed says "whether a Gateway has generated some configuration"; without a listener to serve,
 // there is none.
-func nothingServed(listeners []*ListenerFacts) *Problem {
+func nothingServed(f *GatewayFacts) *Problem {
+	if slices.ContainsFunc(f.Listeners, func(l *ListenerFacts) bool { return l.Unprogrammed == nil }) {
+		return nil
+	}
 	var parts []string
-	for _, l := range listeners {
-		if l.Unprogrammed == nil {
-			return nil
-		}
+	for _, l := range f.own() {
 		parts = append(parts, fmt.Sprintf("%s: %s", l.Spec.Name, l.Unprogrammed.Message))
 	}
 	return newProblem(gwv1.GatewayReasonInvalid, "no listener can be served: %s", strings.Join(parts, "; "))
@@ -400,32 +433,10 @@ func listenersNotResolved(listeners []*ListenerFacts) *Problem {
 }
 
 // gatewayWarnings names what is set in the spec and does nothing.
-func gatewayWarnings(gw *gwv1.Gateway) []string {
-	var warnings []string
-	warn := func(field, why string) { warnings = append(warnings, field+" has no effect: "+why) }
-	if infra := gw.Spec.Infrastructure; infra != nil {
-		if len(infra.Labels) > 0 {
-			warn("spec.infrastructure.labels", "no objects are created for a Gateway")
-		}
-		if len(infra.Annotations) > 0 {
-			warn("spec.infrastructure.annotations", "no objects are created for a Gateway")
-		}
-	}
-	for i := range gw.Spec.Listeners {
-		if tls := gw.Spec.Listeners[i].TLS; tls != nil && len(tls.Options) > 0 {
-			warn(fmt.Sprintf("spec.listeners[%d].tls.options", i), "no options are known")
-		}
+func gatewayWarnings(f *GatewayFacts) []string {
+	warnings := allowedListenersWarnings(f.Object)
+	for _, l := range f.own() {
+		warnings = append(warnings, listenerWarnings(l)...)
 	}
 	return warnings
-}
-
-func (g *Graph) setSecret(name types.NamespacedName, secret *corev1.Secret, d *Dirty) {
-	old := g.secrets[name]
-	put(g.secrets, name, secret)
-	if sameSecret(old, secret) {
-		return
-	}
-	for key := range g.listenersBySecret[name] {
-		g.refreshListeners(key, d)
-	}
 }

@@ -1,7 +1,6 @@
 package graph
 
 import (
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
@@ -67,6 +66,7 @@ func (g *Graph) setGrant(name types.NamespacedName, grant *gwv1.ReferenceGrant, 
 		for key := range g.listenersAcross[c] {
 			g.refreshListeners(key, d)
 		}
+		g.refreshXBackends(g.xbackendsAcross[c], d)
 		for route := range g.routesAcross[c] {
 			g.refreshRoute(route, d)
 		}
@@ -82,12 +82,12 @@ func permissionsOf(grant *gwv1.ReferenceGrant) map[permission]struct{} {
 	}
 	permissions := map[permission]struct{}{}
 	for _, from := range grant.Spec.From {
-		if from.Group != gwv1.GroupName {
+		if from.Group != groupOf(Kind(from.Kind)) {
 			continue
 		}
 		c := crossing{Kind(from.Kind), string(from.Namespace), grant.Namespace}
 		for _, to := range grant.Spec.To {
-			if to.Group == corev1.GroupName {
+			if to.Group == groupOf(Kind(to.Kind)) {
 				permissions[permission{c, Kind(to.Kind), string(valueOr(to.Name, ""))}] = struct{}{}
 			}
 		}

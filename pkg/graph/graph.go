@@ -29,13 +29,17 @@ type Graph struct {
 	namespaces   map[string]*corev1.Namespace
 	services     map[types.NamespacedName]*corev1.Service
 	secrets      map[types.NamespacedName]*corev1.Secret
+	keyPairs     map[types.NamespacedName]*secretKeyPair // of the Secrets of type kubernetes.io/tls
 	slices       map[types.NamespacedName]*discoveryv1.EndpointSlice
 	configMaps   map[types.NamespacedName]*corev1.ConfigMap
+	xbackends    map[types.NamespacedName]*xbackendNode
+	meshes       map[string]*gwxv1alpha1.XMesh
 
 	gatewaysByClass      index[string, types.NamespacedName]
 	gatewaysByFleet      index[types.NamespacedName, types.NamespacedName]
 	gatewaysByScope      index[Key, types.NamespacedName]
 	classesByFleet       index[types.NamespacedName, string]
+	fleetsByService      index[types.NamespacedName, types.NamespacedName] // that send traces there
 	setsByGateway        index[types.NamespacedName, types.NamespacedName]
 	setsByNamespace      index[string, types.NamespacedName]
 	listenersBySecret    index[types.NamespacedName, Key] // Gateways and ListenerSets
@@ -48,17 +52,21 @@ type Graph struct {
 	routesByNamespace    index[string, *routeNode]
 	routesAcross         index[crossing, *routeNode]
 	slicesByService      index[types.NamespacedName, types.NamespacedName]
+	xbackendsByReference index[Key, types.NamespacedName]
+	xbackendsAcross      index[crossing, types.NamespacedName]
 
 	tlsPolicies            map[types.NamespacedName]*tlsPolicyNode
 	tlsPoliciesByService   index[types.NamespacedName, types.NamespacedName]
 	tlsPoliciesByConfigMap index[types.NamespacedName, types.NamespacedName]
 
-	trafficPolicies          map[types.NamespacedName]*trafficPolicyNode
-	trafficPoliciesByService index[types.NamespacedName, types.NamespacedName]
-	uses                     map[types.NamespacedName]map[use]int // by Service, how many routes make each
+	trafficPolicies         map[types.NamespacedName]*trafficPolicyNode
+	trafficPoliciesByTarget index[Key, types.NamespacedName]
+	uses                    map[Key]map[use]int // by Service or XBackend, how many routes make each
 
 	permissions map[permission]int // how often the ReferenceGrants give each permission
 	needed      map[Key]int        // how many objects need each Secret and ConfigMap
+
+	provisions bool // Gateways get what their EnvoyFleet's spec.provisioning says
 
 	attached     map[ListenerKey]int32                     // routes accepted by each listener
 	hostRoutes   map[Key]index[VirtualHostKey, *routeNode] // by scope
@@ -79,13 +87,17 @@ func New() *Graph {
 		namespaces:   map[string]*corev1.Namespace{},
 		services:     map[types.NamespacedName]*corev1.Service{},
 		secrets:      map[types.NamespacedName]*corev1.Secret{},
+		keyPairs:     map[types.NamespacedName]*secretKeyPair{},
 		slices:       map[types.NamespacedName]*discoveryv1.EndpointSlice{},
 		configMaps:   map[types.NamespacedName]*corev1.ConfigMap{},
+		xbackends:    map[types.NamespacedName]*xbackendNode{},
+		meshes:       map[string]*gwxv1alpha1.XMesh{},
 
 		gatewaysByClass:      index[string, types.NamespacedName]{},
 		gatewaysByFleet:      index[types.NamespacedName, types.NamespacedName]{},
 		gatewaysByScope:      index[Key, types.NamespacedName]{},
 		classesByFleet:       index[types.NamespacedName, string]{},
+		fleetsByService:      index[types.NamespacedName, types.NamespacedName]{},
 		setsByGateway:        index[types.NamespacedName, types.NamespacedName]{},
 		setsByNamespace:      index[string, types.NamespacedName]{},
 		listenersBySecret:    index[types.NamespacedName, Key]{},
@@ -98,14 +110,16 @@ func New() *Graph {
 		routesByNamespace:    index[string, *routeNode]{},
 		routesAcross:         index[crossing, *routeNode]{},
 		slicesByService:      index[types.NamespacedName, types.NamespacedName]{},
+		xbackendsByReference: index[Key, types.NamespacedName]{},
+		xbackendsAcross:      index[crossing, types.NamespacedName]{},
 
 		tlsPolicies:            map[types.NamespacedName]*tlsPolicyNode{},
 		tlsPoliciesByService:   index[types.NamespacedName, types.NamespacedName]{},
 		tlsPoliciesByConfigMap: index[types.NamespacedName, types.NamespacedName]{},
 
-		trafficPolicies:          map[types.NamespacedName]*trafficPolicyNode{},
-		trafficPoliciesByService: index[types.NamespacedName, types.NamespacedName]{},
-		uses:                     map[types.NamespacedName]map[use]int{},
+		trafficPolicies:         map[types.NamespacedName]*trafficPolicyNode{},
+		trafficPoliciesByTarget: index[Key, types.NamespacedName]{},
+		uses:                    map[Key]map[use]int{},
 
 		permissions: map[permission]int{},
 		needed:      map[Key]int{},
@@ -150,6 +164,10 @@ func (g *Graph) Apply(obj metav1.Object) Dirty {
 		g.setTLSPolicy(name, o, &d)
 	case *gwxv1alpha1.XBackendTrafficPolicy:
 		g.setTrafficPolicy(name, o, &d)
+	case *gwxv1alpha1.XBackend:
+		g.setXBackend(name, o, &d)
+	case *gwxv1alpha1.XMesh:
+		g.setXMesh(o.Name, o, &d)
 	default:
 		panic(fmt.Sprintf("graph: Apply of a %T", obj))
 	}
@@ -189,6 +207,10 @@ func (g *Graph) Delete(key Key) Dirty {
 		g.setTLSPolicy(name, nil, &d)
 	case KindBackendTrafficPolicy:
 		g.setTrafficPolicy(name, nil, &d)
+	case KindBackend:
+		g.setXBackend(name, nil, &d)
+	case KindMesh:
+		g.setXMesh(key.Name, nil, &d)
 	}
 	return d
 }
@@ -234,6 +256,12 @@ func (g *Graph) Object(key Key) metav1.Object {
 		if node := g.trafficPolicies[name]; node != nil {
 			return node.object
 		}
+	case KindBackend:
+		if node := g.xbackends[name]; node != nil {
+			return node.object
+		}
+	case KindMesh:
+		return objectOrNil(g.meshes[key.Name])
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func FuzzHistory(f *testing.F) {
 // A second graph has Secrets and ConfigMaps only while they are needed. It must tell the same as the one that has all.
 func testHistory(t *testing.T, data []byte) {
 	history := graphtest.New(data)
-	g, lean := graph.New(), leanGraph{graph.New(), history.Objects}
+	g, lean := newGraph(), leanGraph{newGraph(), history.Objects}
 	before := observe(g)
 	step := 0
 	for change := range history.Changes() {
@@ -73,11 +73,13 @@ func testHistory(t *testing.T, data []byte) {
 		checkDirty(t, what+": MeshHosts", before.meshHosts, after.meshHosts, d.MeshHosts)
 		checkDirty(t, what+": Backends", before.backends, after.backends, d.Backends)
 		checkDirty(t, what+": References", before.needed, after.needed, d.References)
+		checkDirty(t, what+": Infrastructure", before.infrastructure, after.infrastructure, d.Infrastructure)
+		checkDirty(t, what+": Fleets", before.fleets, after.fleets, d.Fleets)
 		before = after
 	}
 
 	// The order is that of Go's maps: another one each time.
-	fresh := graph.New()
+	fresh := newGraph()
 	for _, obj := range history.Objects {
 		fresh.Apply(obj)
 	}
@@ -102,10 +104,20 @@ func testHistory(t *testing.T, data []byte) {
 	}
 	v := reflect.ValueOf(g).Elem()
 	for i := range v.NumField() {
+		if v.Field(i).Kind() == reflect.Bool {
+			continue // an option
+		}
 		if n := v.Field(i).Len(); n > 0 {
 			t.Errorf("with all objects deleted, %d entries are left in %s", n, v.Type().Field(i).Name)
 		}
 	}
+}
+
+// newGraph returns an empty graph with everything that there can be.
+func newGraph() *graph.Graph {
+	g := graph.New()
+	g.EnableProvisioning()
+	return g
 }
 
 // leanGraph is a graph with no other Secrets and ConfigMaps than those that are needed of objects.
@@ -159,7 +171,7 @@ func touched(k graph.Key) graph.Dirty {
 	switch k.Kind {
 	case graph.KindGatewayClass, graph.KindGateway, graph.KindListenerSet, graph.KindEnvoyFleet,
 		graph.KindHTTPRoute, graph.KindGRPCRoute, graph.KindTLSRoute, graph.KindTCPRoute, graph.KindUDPRoute,
-		graph.KindBackendTLSPolicy, graph.KindBackendTrafficPolicy:
+		graph.KindBackendTLSPolicy, graph.KindBackendTrafficPolicy, graph.KindBackend, graph.KindMesh:
 		return graph.Dirty{Statuses: map[graph.Key]struct{}{k: {}}}
 	}
 	return graph.Dirty{}
@@ -181,6 +193,10 @@ func preview(g *graph.Graph, obj metav1.Object) any {
 		return g.PreviewBackendTLSPolicy(o)
 	case *gwxv1alpha1.XBackendTrafficPolicy:
 		return g.PreviewBackendTrafficPolicy(o)
+	case *gwxv1alpha1.XBackend:
+		return g.PreviewXBackend(o)
+	case *gwxv1alpha1.XMesh:
+		return g.PreviewXMesh(o)
 	}
 	return nil
 }
@@ -201,6 +217,10 @@ func current(g *graph.Graph, k graph.Key) any {
 		return g.BackendTLSPolicy(k.NamespacedName())
 	case graph.KindBackendTrafficPolicy:
 		return g.BackendTrafficPolicy(k.NamespacedName())
+	case graph.KindBackend:
+		return g.XBackend(k.NamespacedName())
+	case graph.KindMesh:
+		return g.XMesh(k.Name)
 	}
 	return nil
 }
@@ -215,6 +235,9 @@ func everything(g *graph.Graph) map[string]any {
 		if isReferenced(k.Kind) {
 			all["Needed "+k.String()] = g.Needed(k)
 		}
+		if k.Kind == graph.KindEnvoyFleet {
+			all["FleetNodes "+k.String()] = g.FleetNodes(k.NamespacedName())
+		}
 	}
 	for _, scope := range scopesOf(g) {
 		all["Scope "+scope.String()] = g.Scope(scope)
@@ -226,7 +249,7 @@ func everything(g *graph.Graph) map[string]any {
 	}
 	for _, b := range graphtest.Backends() {
 		all["MeshHost "+b.String()] = g.MeshHost(b)
-		all["ServicePort "+b.String()] = g.ServicePort(b)
+		all["BackendPort "+b.String()] = g.BackendPort(b)
 	}
 	return all
 }
@@ -241,12 +264,16 @@ type observation struct {
 	meshHosts    map[graph.BackendKey]any
 	backends     map[graph.BackendKey]any
 	needed       map[graph.Key]any
+	// infrastructure is what each Gateway is to have in the cluster, and whether that is known.
+	infrastructure map[types.NamespacedName]any
+	// fleets is which nodes are those of each EnvoyFleet.
+	fleets map[types.NamespacedName]any
 }
 
 func observe(g *graph.Graph) observation {
 	o := observation{
 		map[graph.Key]any{}, map[graph.Key]any{}, map[graph.VirtualHostKey]any{}, map[graph.BackendKey]any{}, map[graph.BackendKey]any{},
-		map[graph.Key]any{},
+		map[graph.Key]any{}, map[types.NamespacedName]any{}, map[types.NamespacedName]any{},
 	}
 	for _, k := range graphtest.Keys() {
 		switch k.Kind {
@@ -259,6 +286,10 @@ func observe(g *graph.Graph) observation {
 		case graph.KindGateway:
 			if f := g.Gateway(k.NamespacedName()); f != nil {
 				o.statuses[k] = gatewaySeen(f)
+				wanted, known := g.Infrastructure(k.NamespacedName())
+				o.infrastructure[k.NamespacedName()] = []any{wanted, known}
+			} else {
+				o.infrastructure[k.NamespacedName()] = []any{(*graph.Infrastructure)(nil), true}
 			}
 		case graph.KindListenerSet:
 			if f := g.ListenerSet(k.NamespacedName()); f != nil {
@@ -267,6 +298,7 @@ func observe(g *graph.Graph) observation {
 		case graph.KindEnvoyFleet:
 			if f := g.EnvoyFleet(k.NamespacedName()); f != nil {
 				o.statuses[k] = []any{f.Unaccepted, f.Gateways}
+				o.fleets[k.NamespacedName()] = g.FleetNodes(k.NamespacedName())
 			}
 		case graph.KindHTTPRoute, graph.KindGRPCRoute, graph.KindTLSRoute, graph.KindTCPRoute, graph.KindUDPRoute:
 			if f := g.Route(k); f != nil {
@@ -279,6 +311,14 @@ func observe(g *graph.Graph) observation {
 		case graph.KindBackendTrafficPolicy:
 			if f := g.BackendTrafficPolicy(k.NamespacedName()); f != nil {
 				o.statuses[k] = []any{f.Targets, f.Ancestors, f.Warnings}
+			}
+		case graph.KindBackend:
+			if f := g.XBackend(k.NamespacedName()); f != nil {
+				o.statuses[k] = []any{f.Ancestors, f.Unaccepted, f.Unresolved, f.Warnings}
+			}
+		case graph.KindMesh:
+			if f := g.XMesh(k.Name); f != nil {
+				o.statuses[k] = []any{f.Managed, f.Unaccepted, f.Overruled, f.Warnings}
 			}
 		}
 	}
@@ -299,13 +339,17 @@ func observe(g *graph.Graph) observation {
 		}
 	}
 	for _, k := range g.MeshHosts() {
-		o.meshHosts[k] = []any{g.MeshHost(k).TLS, routesSeen(g.MeshHost(k).Routes)}
-		f := g.ServicePort(k)
-		seen := []any{f.Service.Spec, f.Port, f.TLS, f.RetryBudget}
-		for _, s := range f.Slices {
-			seen = append(seen, s.Name, s.AddressType, s.Endpoints, s.Ports)
+		f := g.MeshHost(k)
+		o.meshHosts[k] = []any{f.TLS, f.Mesh, routesSeen(f.Routes)}
+	}
+	for _, k := range graphtest.Backends() {
+		if f := g.BackendPort(k); f != nil {
+			seen := []any{f.Port, f.HTTP2, f.TLS, f.RetryBudget, f.Hostname, f.Protocol}
+			for _, s := range f.Slices {
+				seen = append(seen, s.Name, s.AddressType, s.Endpoints, s.Ports)
+			}
+			o.backends[k] = seen
 		}
-		o.backends[k] = seen
 	}
 	return o
 }

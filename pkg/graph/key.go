@@ -54,7 +54,7 @@ func (k Key) NamespacedName() types.NamespacedName {
 	return types.NamespacedName{Namespace: k.Namespace, Name: k.Name}
 }
 
-// BackendKey identifies a port of a backend, present or missing.
+// BackendKey identifies a port of a backend, present or missing; or the backends of a UDPRoute, see UDPRouteBackend.
 type BackendKey struct {
 	Key  // of the Service or the XBackend
 	Port int32
@@ -66,8 +66,12 @@ func ServiceBackend(service types.NamespacedName, port int32) BackendKey {
 	return BackendKey{Key: Key{Kind: KindService, Namespace: service.Namespace, Name: service.Name}, Port: port}
 }
 
-// String returns "namespace/service:port", with "/udp" after it for UDP, or "xbackend/namespace/name:port".
+// String returns "namespace/service:port", with "/udp" after it for UDP, "xbackend/namespace/name:port", or
+// "udproute/namespace/name".
 func (b BackendKey) String() string {
+	if b.Kind == KindUDPRoute {
+		return "udproute/" + b.NamespacedName().String()
+	}
 	name := fmt.Sprintf("%s:%d", b.NamespacedName(), b.Port)
 	if b.Kind == KindBackend {
 		name = "xbackend/" + name

@@ -40,10 +40,7 @@ func (g *Graph) PreviewListenerSet(set *gwv1.ListenerSet) *ListenerSetFacts {
 	if !facts.Managed {
 		return facts
 	}
-	facts.AttachedRoutes = make([]int32, len(facts.Listeners))
-	if listeners := facts.attachable(); listeners != nil {
-		facts.AttachedRoutes = g.countRoutes(listenerSetKey(namespacedName(set)), e.gateway(facts.Gateway), listeners)
-	}
+	facts.AttachedRoutes = g.countRoutes(listenerSetKey(namespacedName(set)), e.gateway(facts.Gateway), facts.Listeners)
 	return facts
 }
 
@@ -191,45 +188,88 @@ func (g *Graph) beginListenerSet(set *gwv1.ListenerSet, gw *GatewayFacts) *Liste
 		return f
 	}
 	f.Managed = true
-	f.Unaccepted = g.setNotAllowed(set, gw.Object)
+	if f.Unaccepted = g.setNotAllowed(set, gw.Object); f.Unaccepted != nil {
+		return f // nothing that it refers to is looked at
+	}
 	for i := range set.Spec.Listeners {
 		key, spec := ListenerKey{listenerSetKey(namespacedName(set)), set.Spec.Listeners[i].Name}, (*gwv1.Listener)(&set.Spec.Listeners[i])
-		if f.Unaccepted != nil { // what it refers to is not looked at
-			f.Listeners = append(f.Listeners, &ListenerFacts{Key: key, Spec: spec, Index: i})
-			continue
-		}
 		f.Listeners = append(f.Listeners, g.evalListener(key, i, spec, gw.Object))
 	}
 	return f
 }
 
+// MaxListeners is how many listeners a Gateway has at most with those of its ListenerSets: enough for the "O(1000)" of GEP-1713,
+// few enough for one Envoy to hold and to be looked at together with each write. Those that come later in the order of
+// precedence are TooManyListeners.
+const MaxListeners = 1024
+
+// admit adds as many of the listeners of a ListenerSet to those of its Gateway as there is room for, and returns them: "An
+// implementation MAY reject listeners by setting the ListenerEntryStatus Accepted condition to False with the Reason
+// TooManyListeners".
+func (f *GatewayFacts) admit(set *ListenerSetFacts) []*ListenerFacts {
+	room := min(MaxListeners-len(f.Listeners), len(set.Listeners))
+	for _, l := range set.Listeners[room:] {
+		l.Unaccepted = newProblem(gwv1.ListenerEntryReasonTooManyListeners,
+			"%s has %d listeners with those of ListenerSets that come before, and may have no more", gatewayKey(set.Gateway), MaxListeners)
+		l.Unprogrammed = listenerNotServed(l)
+	}
+	f.Listeners = append(f.Listeners, set.Listeners[:room]...)
+	return set.Listeners[:room]
+}
+
 // finishListenerSet finds what is true of a ListenerSet of which the listeners are known.
 func finishListenerSet(f *ListenerSetFacts, gw *GatewayFacts) {
 	if f.Unaccepted != nil {
-		for _, l := range f.Listeners {
-			l.Unaccepted = newProblem(gwv1.ListenerSetReasonNotAllowed, "the ListenerSet is not accepted: %s", f.Unaccepted.Message)
-			l.Unprogrammed = newProblem(gwv1.ListenerReasonInvalid, "%s", l.Unaccepted.Message)
-		}
-		f.Unprogrammed = newProblem(gwv1.ListenerSetReasonNotAllowed, "%s", f.Unaccepted.Message)
+		f.Unprogrammed = f.Unaccepted
 		return
 	}
-	f.Unaccepted = firstProblem(parentNotAccepted(gw), noListenerValid(f.Listeners))
-	if f.Unaccepted == nil {
-		f.SomeListenersInvalid = someListenersInvalid(f.Listeners)
-		gw.AttachedListenerSets++
+	for _, l := range f.Listeners {
+		if l.Conflict != nil { // not Invalid: all by itself, it would be served
+			l.Unprogrammed = l.Conflict
+		}
 	}
-	switch {
-	case f.Unaccepted != nil:
-		f.Unprogrammed = newProblem(f.Unaccepted.Reason, "%s", f.Unaccepted.Message)
-	case gw.Unprogrammed != nil && !slices.ContainsFunc(f.Listeners, func(l *ListenerFacts) bool { return l.Unprogrammed == nil }):
-		f.Unprogrammed = newProblem("ParentNotProgrammed", "Gateway %s is not programmed: %s", f.Gateway, gw.Unprogrammed.Message)
-	default:
-		f.Unprogrammed = nothingServed(f.Listeners)
+	unserved := unservedListeners(f.Listeners)
+	if f.Unaccepted = firstProblem(noneServed(f.Listeners, unserved), parentNotAccepted(gw)); f.Unaccepted == nil {
+		gw.AttachedListenerSets++
+		f.SomeListenersInvalid = someNotServed(f.Listeners, unserved)
+	}
+	f.Unprogrammed = firstProblem(noneServed(f.Listeners, unserved), parentNotProgrammed(gw))
+	for _, l := range f.Listeners {
+		f.Warnings = append(f.Warnings, listenerWarnings(l)...)
 	}
 }
 
-// parentNotAccepted: "the parent Gateway is not accepted" (ListenerSetReasonParentNotAccepted). That it has no valid listener
-// of its own is no reason: those of its ListenerSets may be.
+// unservedListeners says why listeners are not valid: in a ListenerSet, one that lacks what it needs to be served isn't, as is
+// the case for a certificate that the ListenerSet may not refer to.
+func unservedListeners(listeners []*ListenerFacts) map[*ListenerFacts]*Problem {
+	unserved := map[*ListenerFacts]*Problem{}
+	for _, l := range listeners {
+		if p := listenerNotServed(l); p != nil {
+			unserved[l] = firstProblem(l.Unaccepted, l.Unresolved, p)
+		}
+	}
+	return unserved
+}
+
+// noneServed: "one or more listeners in the set are invalid (or using an unsupported feature)" (GEP-1713), and no other is
+// left: "This can be the reason when Accepted is True or False, depending on whether the listener being invalid causes the
+// entire ListenerSet to not be accepted" (ListenerSetReasonListenersNotValid).
+func noneServed(listeners []*ListenerFacts, unserved map[*ListenerFacts]*Problem) *Problem {
+	if len(unserved) < len(listeners) {
+		return nil
+	}
+	return newProblem(gwv1.ListenerSetReasonListenersNotValid, "no listener is valid: %s", describeListeners(listeners, unserved))
+}
+
+// someNotServed is noneServed where others are left.
+func someNotServed(listeners []*ListenerFacts, unserved map[*ListenerFacts]*Problem) *Problem {
+	if len(unserved) == 0 {
+		return nil
+	}
+	return newProblem(gwv1.ListenerSetReasonListenersNotValid, "some listeners are not valid: %s", describeListeners(listeners, unserved))
+}
+
+// parentNotAccepted: "the parent Gateway is not accepted" (ListenerSetReasonParentNotAccepted).
 func parentNotAccepted(gw *GatewayFacts) *Problem {
 	if gw.Unaccepted == nil {
 		return nil
@@ -237,15 +277,28 @@ func parentNotAccepted(gw *GatewayFacts) *Problem {
 	return newProblem(gwv1.ListenerSetReasonParentNotAccepted, "%s is not accepted: %s", gatewayKey(namespacedName(gw.Object)), gw.Unaccepted.Message)
 }
 
+// reasonParentNotProgrammed is one of the "possible reasons for this condition to be False" of
+// ListenerSetConditionProgrammed, for which upstream has no constant.
+const reasonParentNotProgrammed gwv1.ListenerSetConditionReason = "ParentNotProgrammed"
+
+// parentNotProgrammed: Programmed "only reflects the listeners in that ListenerSet. An exception to this is when the parent
+// Gateway's Accepted or Programmed conditions transition to False" (GEP-1713).
+func parentNotProgrammed(gw *GatewayFacts) *Problem {
+	unprogrammed := gw.Unprogrammed
+	if unprogrammed == nil && gw.Infrastructure != nil {
+		unprogrammed = gw.Infrastructure.Unprogrammed
+	}
+	if unprogrammed == nil {
+		return nil
+	}
+	return newProblem(reasonParentNotProgrammed, "%s is not programmed: %s", gatewayKey(namespacedName(gw.Object)), unprogrammed.Message)
+}
+
 // setNotAllowed: "AllowedListeners defines which ListenerSets can be attached to this Gateway. The default value is to allow
 // no ListenerSets."
 func (g *Graph) setNotAllowed(set *gwv1.ListenerSet, gw *gwv1.Gateway) *Problem {
-	from, selector := gwv1.NamespacesFromNone, (*metav1.LabelSelector)(nil)
-	if a := gw.Spec.AllowedListeners; a != nil && a.Namespaces != nil {
-		from, selector = valueOr(a.Namespaces.From, from), a.Namespaces.Selector
-	}
 	allowed := false
-	switch from {
+	switch from, selector := allowedListeners(gw); from {
 	case gwv1.NamespacesFromAll:
 		allowed = true
 	case gwv1.NamespacesFromSame:
@@ -258,6 +311,40 @@ func (g *Graph) setNotAllowed(set *gwv1.ListenerSet, gw *gwv1.Gateway) *Problem 
 	}
 	return newProblem(gwv1.ListenerSetReasonNotAllowed, "%s allows no ListenerSets of namespace %s; see its spec.allowedListeners",
 		gatewayKey(namespacedName(gw)), set.Namespace)
+}
+
+// allowedListeners returns spec.allowedListeners.namespaces with its default.
+func allowedListeners(gw *gwv1.Gateway) (gwv1.FromNamespaces, *metav1.LabelSelector) {
+	if gw.Spec.AllowedListeners == nil || gw.Spec.AllowedListeners.Namespaces == nil {
+		return gwv1.NamespacesFromNone, nil
+	}
+	namespaces := gw.Spec.AllowedListeners.Namespaces
+	return valueOr(namespaces.From, gwv1.NamespacesFromNone), namespaces.Selector
+}
+
+// allowedListenersWarnings: "Selector must be specified when From is set to Selector. ... This field is ignored for other
+// values of From." One that can't be used selects nothing.
+func allowedListenersWarnings(gw *gwv1.Gateway) []string {
+	const field = "spec.allowedListeners.namespaces.selector"
+	from, selector := allowedListeners(gw)
+	if from != gwv1.NamespacesFromSelector {
+		return selectorWithoutEffect(field, from, selector)
+	}
+	if selector == nil {
+		return []string{field + ": must be set when from is Selector; no ListenerSets are allowed without"}
+	}
+	if _, err := metav1.LabelSelectorAsSelector(selector); err != nil {
+		return []string{fmt.Sprintf("%s: %v; no ListenerSets are allowed by it", field, err)}
+	}
+	return nil
+}
+
+// selectorWithoutEffect names a selector of namespaces that isn't asked for.
+func selectorWithoutEffect(field string, from gwv1.FromNamespaces, selector *metav1.LabelSelector) []string {
+	if selector == nil || from == gwv1.NamespacesFromSelector {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s has no effect: from is %s, not %s", field, from, gwv1.NamespacesFromSelector)}
 }
 
 // namespaceMatches says whether a selector selects a namespace by its labels. One that doesn't exist has none.

@@ -21,6 +21,8 @@ import (
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 	"sigs.k8s.io/yaml"
+
+	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
 )
 
 // ourClass is the GatewayClass that most tests start from.
@@ -73,10 +75,18 @@ func newObject(kind Kind) metav1.Object {
 		return &gwv1.GatewayClass{}
 	case KindGateway:
 		return &gwv1.Gateway{}
+	case KindListenerSet:
+		return &gwv1.ListenerSet{}
 	case KindHTTPRoute:
 		return &gwv1.HTTPRoute{}
 	case KindGRPCRoute:
 		return &gwv1.GRPCRoute{}
+	case KindTLSRoute:
+		return &gwv1.TLSRoute{}
+	case KindTCPRoute:
+		return &gwv1.TCPRoute{}
+	case KindUDPRoute:
+		return &gwv1.UDPRoute{}
 	case KindReferenceGrant:
 		return &gwv1.ReferenceGrant{}
 	case KindNamespace:
@@ -91,6 +101,8 @@ func newObject(kind Kind) metav1.Object {
 		return &gwxv1alpha1.XBackendTrafficPolicy{}
 	case KindConfigMap:
 		return &corev1.ConfigMap{}
+	case KindEnvoyFleet:
+		return &fleetv1alpha1.EnvoyFleet{}
 	case KindBackendTLSPolicy:
 		return &gwv1.BackendTLSPolicy{}
 	}
@@ -169,18 +181,27 @@ func selfSigned(private, public any) keyPair {
 		NotBefore:    time.Unix(0, 0),
 		NotAfter:     time.Unix(1<<33, 0),
 	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	pair, err := newKeyPair(template, public, private)
 	if err != nil {
 		panic(err)
 	}
+	return pair
+}
+
+// newKeyPair is a certificate that is signed with its own key.
+func newKeyPair(template *x509.Certificate, public, private any) (keyPair, error) {
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	if err != nil {
+		return keyPair{}, err
+	}
 	key, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		panic(err)
+		return keyPair{}, err
 	}
 	return keyPair{
 		chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}),
 		key:   pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
-	}
+	}, nil
 }
 
 func tlsSecret(namespaced string, pair keyPair) *corev1.Secret {

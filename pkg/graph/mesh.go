@@ -26,7 +26,7 @@ func (g *Graph) MeshHost(key BackendKey) *MeshHostFacts {
 	if servicePort(g.services[key.NamespacedName()], key) == nil {
 		return nil
 	}
-	return &MeshHostFacts{Key: key, Routes: oldestFirst(g.meshRoutes[key]), TLS: g.tlsPolicy(key) != nil}
+	return &MeshHostFacts{Key: key, Routes: oldestFirst(g.meshRoutes[key]), TLS: g.tlsPolicy(key) != nil, Mesh: g.meshName()}
 }
 
 // serviceParent: "ParentRefs from a Route to a Service in the same namespace are producer routes, which apply default

@@ -61,7 +61,7 @@ spec: {parentRefs: [{group: "", kind: Service, `+test.ref[1:]+`], rules: [{}]}
 				t.Errorf("ports with routes (-want +got):\n%s", diff)
 			}
 			for _, key := range []BackendKey{ServiceBackend(name("faces/color"), 53), ServiceBackend(name("faces/external"), 80), ServiceBackend(name("faces/none"), 80)} {
-				if g.MeshHost(key) != nil || g.ServicePort(key) != nil {
+				if g.MeshHost(key) != nil || g.BackendPort(key) != nil {
 					t.Errorf("%s is there", key)
 				}
 			}
@@ -180,7 +180,7 @@ kind: EndpointSlice
 metadata: {name: s-d}
 addressType: IPv4
 `)
-	f := g.ServicePort(ServiceBackend(name("default/s"), 53))
+	f := g.BackendPort(ServiceBackend(name("default/s"), 53))
 	if f.Port.Name != "dns" {
 		t.Errorf("port: %s, want dns", f.Port.Name)
 	}

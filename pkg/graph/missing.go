@@ -5,9 +5,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
+
+	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
 )
 
-// MissingFor returns the Services and the Namespace that facts about obj, a route or a policy, depend on and that are not in
+// MissingFor returns the Services and the Namespace that facts about obj, a route, a policy or an EnvoyFleet, depend on and that are not in
 // the graph, sorted. What obj isn't permitted to refer to is none of its business, be it there or not.
 func (g *Graph) MissingFor(obj metav1.Object) []Key {
 	var missing []Key
@@ -33,7 +35,17 @@ func (g *Graph) servicesOf(obj metav1.Object) []types.NamespacedName {
 	case *gwv1.BackendTLSPolicy:
 		return targetServices(o)
 	case *gwxv1alpha1.XBackendTrafficPolicy:
-		return (&trafficPolicyNode{object: o}).services()
+		var services []types.NamespacedName
+		for _, target := range (&trafficPolicyNode{object: o}).targets() {
+			if target.Kind == KindService {
+				services = append(services, target.NamespacedName())
+			}
+		}
+		return services
+	case *fleetv1alpha1.EnvoyFleet:
+		if key, traced := collectorOf(o); traced {
+			return []types.NamespacedName{key.NamespacedName()}
+		}
 	}
 	return nil
 }

@@ -5,14 +5,16 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 )
 
 // Secrets and ConfigMaps are read only if something refers to them that is permitted to. The graph knows what that is before
 // it has any of them: what is needed is never a matter of what is in one.
 
 // Needed says whether facts depend on the Secret or ConfigMap with that key, be it in the graph or not: a Gateway of ours
-// refers to it and is permitted to, or a BackendTLSPolicy does.
+// refers to it and is permitted to, or a BackendTLSPolicy or an XBackend does.
 func (g *Graph) Needed(key Key) bool { return g.needed[key] > 0 }
 
 // NeededBy returns the Secrets and ConfigMaps that facts about obj would depend on if it were written now, sorted, be they in
@@ -20,15 +22,34 @@ func (g *Graph) Needed(key Key) bool { return g.needed[key] > 0 }
 func (g *Graph) NeededBy(obj metav1.Object) []Key {
 	switch o := obj.(type) {
 	case *gwv1.Gateway:
-		return g.gatewayNeeds(g.PreviewGateway(o))
+		scope, _ := g.scopeOf(o)
+		return g.scopeNeeds(g.evalScope(scope, overlay{gateway: o}), namespacedName(o))
+	case *gwv1.ListenerSet:
+		gateway := g.gateways[parentOf(o)]
+		if gateway == nil {
+			return nil
+		}
+		return g.scopeNeeds(g.evalScope(gateway.scope, overlay{set: o}), parentOf(o))
 	case *gwv1.BackendTLSPolicy:
 		return tlsPolicyNeeds(o)
-	case *gwv1.ListenerSet:
-		return g.listenerSetNeeds(g.PreviewListenerSet(o))
+	case *gwxv1alpha1.XBackend:
+		return g.xbackendNeeds(o)
 	case *gwv1.HTTPRoute, *gwv1.GRPCRoute, *gwv1.TLSRoute, *gwv1.TCPRoute, *gwv1.UDPRoute:
 		return g.routeNeeds(g.bareRoute(obj))
 	}
 	return nil
+}
+
+// scopeNeeds returns what a Gateway of a scope and its ListenerSets need, each of which is judged with the others: a Gateway
+// allows ListenerSets, and has the clients of their listeners validated.
+func (g *Graph) scopeNeeds(e *scopeEval, gateway types.NamespacedName) []Key {
+	needs := g.gatewayNeeds(e.gateway(gateway))
+	for _, set := range e.sets {
+		if set.Gateway == gateway {
+			needs = append(needs, g.listenerSetNeeds(set)...)
+		}
+	}
+	return sorted(needs, compareKeys)
 }
 
 // gatewayNeeds returns what the facts about a Gateway were looked up in. A Gateway of another controller needs nothing.
@@ -64,9 +85,6 @@ func (g *Graph) gatewayNeeds(f *GatewayFacts) []Key {
 
 // listenerSetNeeds returns what the listeners of a ListenerSet look up, if the Gateway is ours and allows it.
 func (g *Graph) listenerSetNeeds(f *ListenerSetFacts) []Key {
-	if !f.Managed || f.attachable() == nil {
-		return nil
-	}
 	var needs []Key
 	for _, l := range f.Listeners {
 		needs = g.appendCertificates(needs, l.Key.Parent, l.Spec)
@@ -95,20 +113,28 @@ func (g *Graph) appendSecret(needs []Key, from Key, ref gwv1.SecretObjectReferen
 
 // tlsPolicyNeeds returns what validateTLS looks up. Every policy is ours to judge: see evalTLSPolicy.
 func tlsPolicyNeeds(policy *gwv1.BackendTLSPolicy) []Key {
+	return authorityNeeds(&policy.Spec.Validation, policy.Namespace)
+}
+
+// authorityNeeds returns the ConfigMaps that a validation in a namespace refers to.
+func authorityNeeds(spec *gwv1.BackendTLSPolicyValidation, namespace string) []Key {
 	var needs []Key
-	for _, ref := range policy.Spec.Validation.CACertificateRefs {
+	for _, ref := range spec.CACertificateRefs {
 		if isLocalConfigMap(ref) {
-			needs = append(needs, Key{Kind: KindConfigMap, Namespace: policy.Namespace, Name: string(ref.Name)})
+			needs = append(needs, Key{Kind: KindConfigMap, Namespace: namespace, Name: string(ref.Name)})
 		}
 	}
 	return sorted(needs, compareKeys)
 }
 
-// routeNeeds returns what the policies need that rule the connections to a route's backends.
+// routeNeeds returns what a route's backends need, and the policies that rule the connections to them.
 func (g *Graph) routeNeeds(f *RouteFacts) []Key {
 	var needs []Key
 	for _, backend := range g.permittedBackends(f) {
-		if backend.Kind != KindService {
+		if backend.Kind == KindBackend {
+			if node := g.xbackends[backend.NamespacedName()]; node != nil {
+				needs = append(needs, node.needs...)
+			}
 			continue
 		}
 		for policy := range g.tlsPoliciesByService[backend.NamespacedName()] {

@@ -75,6 +75,9 @@ func (g *Graph) serve(p *placement, a Attachment) {
 func (g *Graph) place(n *routeNode, next placement, changed bool, d *Dirty) {
 	before := n.placed
 	n.placed = next
+	if changed && n.facts.UDP != nil {
+		d.backend(UDPRouteBackend(n.facts.Key))
+	}
 	diffSorted(before.listeners, next.listeners, compareListeners,
 		func(l ListenerKey) {
 			d.status(l.Parent)

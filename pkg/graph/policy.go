@@ -1,9 +1,9 @@
 package graph
 
 import (
+	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -16,10 +16,14 @@ type PolicyAncestorFacts struct {
 	Unaccepted *Problem
 }
 
-// targetsService says whether a targetRef is of a kind that a policy can be attached to here. Unlike a backendRef's, its
-// group and kind are required, and have no defaults.
-func targetsService(ref gwv1.LocalPolicyTargetReference) bool {
-	return ref.Group == corev1.GroupName && ref.Kind == gwv1.Kind(KindService)
+// policyTarget returns what a targetRef of a policy in a namespace selects, if it is of one of the kinds that the policy can be
+// attached to. Unlike a backendRef's, its group and kind are required, and have no defaults.
+func policyTarget(ref gwv1.LocalPolicyTargetReference, namespace string, kinds []Kind) (target Key, known bool) {
+	kind := Kind(ref.Kind)
+	if !slices.Contains(kinds, kind) || ref.Group != groupOf(kind) {
+		return Key{}, false
+	}
+	return Key{Kind: kind, Namespace: namespace, Name: string(ref.Name)}, true
 }
 
 // ancestor names an object as policies name their ancestors.
@@ -31,24 +35,37 @@ func ancestor(group gwv1.Group, kind gwv1.Kind, name types.NamespacedName) gwv1.
 
 // unknownTarget: TargetNotFound "is used with the Accepted condition when the policy is attached to an invalid target
 // resource".
-func unknownTarget(ref gwv1.LocalPolicyTargetReference) *Problem {
-	if targetsService(ref) {
-		return nil
+func unknownTarget(ref gwv1.LocalPolicyTargetReference, kinds []Kind) *Problem {
+	for _, kind := range kinds {
+		if !strings.EqualFold(string(ref.Kind), string(kind)) {
+			continue
+		}
+		if ref.Kind == gwv1.Kind(kind) && ref.Group == groupOf(kind) {
+			return nil
+		}
+		return newProblem(gwv1.PolicyReasonTargetNotFound, "kind %s is not supported; a %s has the group %q and the kind %s",
+			groupKind(ref.Group, ref.Kind), kind, groupOf(kind), kind)
 	}
-	hint := "target a Service"
-	if strings.EqualFold(string(ref.Kind), string(KindService)) {
-		hint = `a Service has the group "" and the kind Service`
-	}
-	return newProblem(gwv1.PolicyReasonTargetNotFound, "kind %s is not supported; %s", groupKind(ref.Group, ref.Kind), hint)
+	return newProblem(gwv1.PolicyReasonTargetNotFound, "kind %s is not supported; target a %s", groupKind(ref.Group, ref.Kind), joinKinds(kinds))
 }
 
-// missingTarget is unknownTarget for a Service that doesn't exist, or is of a type that nothing is forwarded to.
-func missingTarget(name types.NamespacedName, service *corev1.Service) *Problem {
-	key := Key{Kind: KindService, Namespace: name.Namespace, Name: name.Name}
-	if service == nil {
-		return newProblem(gwv1.PolicyReasonTargetNotFound, "%s does not exist", key)
+func joinKinds(kinds []Kind) string {
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		names[i] = string(kind)
 	}
-	if p := externalName(key, service); p != nil {
+	return strings.Join(names, " or an ")
+}
+
+// missingTarget is unknownTarget for a target that doesn't exist, or for a Service of a type that nothing is forwarded to.
+func (g *Graph) missingTarget(target Key) *Problem {
+	if g.Object(target) == nil {
+		return newProblem(gwv1.PolicyReasonTargetNotFound, "%s does not exist", target)
+	}
+	if target.Kind != KindService {
+		return nil
+	}
+	if p := externalName(target, g.services[target.NamespacedName()]); p != nil {
 		return newProblem(gwv1.PolicyReasonTargetNotFound, "%s", p.Message)
 	}
 	return nil

@@ -25,7 +25,7 @@ func (f *RouteFacts) findNeedsProxy() {
 			continue
 		}
 		id, filters := f.ruleFilters(i)
-		rule.NeedsProxy = firstProblem(filters.needProxy(id, rule.Backends), tlsNeedsProxy(rule, i))
+		rule.NeedsProxy = firstProblem(filters.needProxy(id, rule.Backends), xbackendNeedsProxy(rule, i), tlsNeedsProxy(rule, i))
 	}
 }
 

@@ -3,9 +3,11 @@ package graph
 import (
 	"cmp"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 )
 
 // groupKind is how messages write a kind: "ConfigMap", or "Foo.example.com" for a kind outside the core group.
@@ -14,6 +16,17 @@ func groupKind(group gwv1.Group, kind gwv1.Kind) string {
 		return string(kind)
 	}
 	return string(kind) + "." + string(group)
+}
+
+// groupOf returns the API group that references to objects of a kind name.
+func groupOf(kind Kind) gwv1.Group {
+	switch kind {
+	case KindService, KindSecret, KindConfigMap:
+		return corev1.GroupName
+	case KindBackend:
+		return gwxv1alpha1.GroupName
+	}
+	return gwv1.GroupName
 }
 
 // valueOr returns the value of an optional field, or its default.

@@ -101,7 +101,7 @@ func (g *Graph) setRoute(key Key, bare *RouteFacts, d *Dirty) {
 		g.indexRoute(node, false)
 	}
 	if bare == nil {
-		g.place(node, placement{}, false, d)
+		g.place(node, placement{}, true, d)
 		delete(g.routes, key)
 		return
 	}
@@ -184,7 +184,7 @@ func (g *Graph) evalRoute(f *RouteFacts) *RouteFacts {
 	f.Unresolved = firstUnresolved(f.Rules)
 	f.PartiallyInvalid = partiallyInvalid(f.Rules)
 	f.Parents = g.evalParents(f)
-	f.Warnings = routeWarnings(f)
+	f.Warnings = append(g.routeWarnings(f), g.unaddressed(f)...)
 	return f
 }
 
@@ -250,8 +250,8 @@ func joinMessages(problems []*Problem) string {
 }
 
 // routeWarnings names what is set in the spec and does nothing.
-func routeWarnings(f *RouteFacts) []string {
-	var warnings []string
+func (g *Graph) routeWarnings(f *RouteFacts) []string {
+	warnings := g.defaultsWarnings(f)
 	if len(f.route().hostnames()) > 0 {
 		for i, ref := range f.Refs {
 			if parentKind(ref) == KindService {

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"fmt"
 	"reflect"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,80 +16,78 @@ type (
 	udpRoute gwv1.UDPRoute
 )
 
-func (r *tlsRoute) kind() Kind                      { return KindTLSRoute }
-func (r *tlsRoute) object() metav1.Object           { return (*gwv1.TLSRoute)(r) }
-func (r *tlsRoute) common() *gwv1.CommonRouteSpec   { return &r.Spec.CommonRouteSpec }
-func (r *tlsRoute) hostnames() []gwv1.Hostname      { return r.Spec.Hostnames }
-func (r *tlsRoute) warnings() []string              { return nil }
-func (r *tlsRoute) sameSpec(other *RouteFacts) bool { return reflect.DeepEqual(r.Spec, other.TLS.Spec) }
+func (r *tlsRoute) kind() Kind                           { return KindTLSRoute }
+func (r *tlsRoute) object() metav1.Object                { return (*gwv1.TLSRoute)(r) }
+func (r *tlsRoute) common() *gwv1.CommonRouteSpec        { return &r.Spec.CommonRouteSpec }
+func (r *tlsRoute) hostnames() []gwv1.Hostname           { return r.Spec.Hostnames }
+func (r *tlsRoute) streamRules() []streamRule            { return streamRulesOf(r.Spec.Rules) }
+func (r *tlsRoute) rules(g *Graph, from Key) []RuleFacts { return g.streamRules(from, r.streamRules()) }
+func (r *tlsRoute) eachBackendRef(visit visitBackend)    { eachStreamBackend(r.streamRules(), visit) }
+func (r *tlsRoute) warnings() []string                   { return unreachedRules(r.kind(), r.streamRules()) }
+func (r *tlsRoute) sameSpec(other *RouteFacts) bool      { return reflect.DeepEqual(r.Spec, other.TLS.Spec) }
 
-func (r *tlsRoute) rules(g *Graph, from Key) []RuleFacts {
-	rules := make([]RuleFacts, len(r.Spec.Rules))
-	for i := range r.Spec.Rules {
-		rules[i] = g.streamRule(from, ruleName(i, r.Spec.Rules[i].Name), r.Spec.Rules[i].BackendRefs)
+func (r *tcpRoute) kind() Kind                           { return KindTCPRoute }
+func (r *tcpRoute) object() metav1.Object                { return (*gwv1.TCPRoute)(r) }
+func (r *tcpRoute) common() *gwv1.CommonRouteSpec        { return &r.Spec.CommonRouteSpec }
+func (r *tcpRoute) hostnames() []gwv1.Hostname           { return nil }
+func (r *tcpRoute) streamRules() []streamRule            { return streamRulesOf(r.Spec.Rules) }
+func (r *tcpRoute) rules(g *Graph, from Key) []RuleFacts { return g.streamRules(from, r.streamRules()) }
+func (r *tcpRoute) eachBackendRef(visit visitBackend)    { eachStreamBackend(r.streamRules(), visit) }
+func (r *tcpRoute) warnings() []string                   { return unreachedRules(r.kind(), r.streamRules()) }
+func (r *tcpRoute) sameSpec(other *RouteFacts) bool      { return reflect.DeepEqual(r.Spec, other.TCP.Spec) }
+
+func (r *udpRoute) kind() Kind                           { return KindUDPRoute }
+func (r *udpRoute) object() metav1.Object                { return (*gwv1.UDPRoute)(r) }
+func (r *udpRoute) common() *gwv1.CommonRouteSpec        { return &r.Spec.CommonRouteSpec }
+func (r *udpRoute) hostnames() []gwv1.Hostname           { return nil }
+func (r *udpRoute) streamRules() []streamRule            { return streamRulesOf(r.Spec.Rules) }
+func (r *udpRoute) rules(g *Graph, from Key) []RuleFacts { return g.streamRules(from, r.streamRules()) }
+func (r *udpRoute) eachBackendRef(visit visitBackend)    { eachStreamBackend(r.streamRules(), visit) }
+func (r *udpRoute) warnings() []string                   { return unreachedRules(r.kind(), r.streamRules()) }
+func (r *udpRoute) sameSpec(other *RouteFacts) bool      { return reflect.DeepEqual(r.Spec, other.UDP.Spec) }
+
+// streamRule is a rule of any of the kinds: theirs have the same fields.
+type streamRule gwv1.TCPRouteRule
+
+func streamRulesOf[R gwv1.TLSRouteRule | gwv1.TCPRouteRule | gwv1.UDPRouteRule](rules []R) []streamRule {
+	out := make([]streamRule, len(rules))
+	for i := range rules {
+		out[i] = streamRule(rules[i])
 	}
-	return rules
+	return out
 }
 
-func (r *tlsRoute) eachBackendRef(visit func(*gwv1.BackendObjectReference)) {
-	for i := range r.Spec.Rules {
-		eachOf(r.Spec.Rules[i].BackendRefs, visit)
-	}
-}
+type visitBackend = func(*gwv1.BackendObjectReference)
 
-func (r *tcpRoute) kind() Kind                      { return KindTCPRoute }
-func (r *tcpRoute) object() metav1.Object           { return (*gwv1.TCPRoute)(r) }
-func (r *tcpRoute) common() *gwv1.CommonRouteSpec   { return &r.Spec.CommonRouteSpec }
-func (r *tcpRoute) hostnames() []gwv1.Hostname      { return nil }
-func (r *tcpRoute) warnings() []string              { return nil }
-func (r *tcpRoute) sameSpec(other *RouteFacts) bool { return reflect.DeepEqual(r.Spec, other.TCP.Spec) }
-
-func (r *tcpRoute) rules(g *Graph, from Key) []RuleFacts {
-	rules := make([]RuleFacts, len(r.Spec.Rules))
-	for i := range r.Spec.Rules {
-		rules[i] = g.streamRule(from, ruleName(i, r.Spec.Rules[i].Name), r.Spec.Rules[i].BackendRefs)
-	}
-	return rules
-}
-
-func (r *tcpRoute) eachBackendRef(visit func(*gwv1.BackendObjectReference)) {
-	for i := range r.Spec.Rules {
-		eachOf(r.Spec.Rules[i].BackendRefs, visit)
-	}
-}
-
-func (r *udpRoute) kind() Kind                      { return KindUDPRoute }
-func (r *udpRoute) object() metav1.Object           { return (*gwv1.UDPRoute)(r) }
-func (r *udpRoute) common() *gwv1.CommonRouteSpec   { return &r.Spec.CommonRouteSpec }
-func (r *udpRoute) hostnames() []gwv1.Hostname      { return nil }
-func (r *udpRoute) warnings() []string              { return nil }
-func (r *udpRoute) sameSpec(other *RouteFacts) bool { return reflect.DeepEqual(r.Spec, other.UDP.Spec) }
-
-func (r *udpRoute) rules(g *Graph, from Key) []RuleFacts {
-	rules := make([]RuleFacts, len(r.Spec.Rules))
-	for i := range r.Spec.Rules {
-		rules[i] = g.streamRule(from, ruleName(i, r.Spec.Rules[i].Name), r.Spec.Rules[i].BackendRefs)
-	}
-	return rules
-}
-
-func (r *udpRoute) eachBackendRef(visit func(*gwv1.BackendObjectReference)) {
-	for i := range r.Spec.Rules {
-		eachOf(r.Spec.Rules[i].BackendRefs, visit)
+func eachStreamBackend(rules []streamRule, visit visitBackend) {
+	for i := range rules {
+		for j := range rules[i].BackendRefs {
+			visit(&rules[i].BackendRefs[j].BackendObjectReference)
+		}
 	}
 }
 
-func eachOf(refs []gwv1.BackendRef, visit func(*gwv1.BackendObjectReference)) {
-	for i := range refs {
-		visit(&refs[i].BackendObjectReference)
+// streamRules finds what is true of rules that forward all that they get. There are no sessions to be kept: what is not read
+// has no cookie.
+func (g *Graph) streamRules(from Key, rules []streamRule) []RuleFacts {
+	facts := make([]RuleFacts, len(rules))
+	for i := range rules {
+		id := ruleName(i, rules[i].Name)
+		facts[i].Name = id.name
+		for j := range rules[i].BackendRefs {
+			b := g.ruleBackend(from, id, j, &rules[i].BackendRefs[j], nil)
+			b.Session = nil
+			facts[i].Backends = append(facts[i].Backends, b)
+		}
 	}
+	return facts
 }
 
-// streamRule finds what is true of a rule that forwards all that it gets.
-func (g *Graph) streamRule(from Key, id ruleID, refs []gwv1.BackendRef) RuleFacts {
-	f := RuleFacts{Name: id.name}
-	for i := range refs {
-		f.Backends = append(f.Backends, g.ruleBackend(from, id, i, &refs[i], nil))
+// unreachedRules: "only one rule may ultimately receive the request" (Listener.AllowedRoutes). The rules of a stream have no
+// matches, so that the first takes all. Only v1alpha2 allows more than one.
+func unreachedRules(kind Kind, rules []streamRule) []string {
+	if len(rules) < 2 {
+		return nil
 	}
-	return f
+	return []string{fmt.Sprintf("spec.rules[1:] has no effect: the rules of a %s have no matches, so that the first takes everything", kind)}
 }

@@ -56,7 +56,8 @@ func (g *Graph) scopeOf(gw *gwv1.Gateway) (scope Key, fleet types.NamespacedName
 		return scope, fleet
 	}
 	fleet = fleetRef(gw, class.Object)
-	if node := g.fleets[fleet]; node != nil && node.unaccepted == nil && node.object.Spec.MergeGateways {
+	// Valid or not: nodes stay where they are while a mistake is mended.
+	if node := g.fleets[fleet]; node != nil && node.object.Spec.MergeGateways {
 		scope = fleetKey(fleet)
 	}
 	return scope, fleet
@@ -92,7 +93,8 @@ func compareAge(a, b metav1.Object) int {
 func (g *Graph) evalScope(key Key, with overlay) *scopeEval {
 	e := &scopeEval{}
 	var groups [][]*ListenerFacts
-	for _, gw := range g.membersOf(key, with) {
+	members := g.membersOf(key, with)
+	for _, gw := range members {
 		f := g.beginGateway(gw, key)
 		e.gateways = append(e.gateways, f)
 		if f.Managed {
@@ -103,15 +105,15 @@ func (g *Graph) evalScope(key Key, with overlay) *scopeEval {
 			sf := g.beginListenerSet(set, f)
 			e.sets = append(e.sets, sf)
 			if sf.Managed && sf.Unaccepted == nil {
-				f.Listeners = append(f.Listeners, sf.Listeners...)
-				groups = append(groups, sf.Listeners)
+				groups = append(groups, f.admit(sf))
 			}
 		}
 	}
 	judgeListeners(groups)
+	pooled := g.poolAddresses(members, with)
 	for _, f := range e.gateways {
 		if f.Managed {
-			g.finishGateway(f)
+			g.finishGateway(f, pooled)
 		}
 	}
 	for _, sf := range e.sets {
@@ -175,7 +177,7 @@ func (g *Graph) refreshScope(key Key, d *Dirty) {
 	}
 	followHosts(before.hosts, after.hosts, d)
 	for _, f := range e.gateways {
-		g.followDefault(namespacedName(f.Object), isDefault(f), d)
+		g.followDefault(namespacedName(f.Object), f.IsDefault(), d)
 	}
 	if reattach || !slices.Equal(before.served, after.served) {
 		for _, f := range e.gateways {
@@ -227,13 +229,14 @@ func (g *Graph) refreshListeners(key Key, d *Dirty) {
 
 // refreshGateways looks again at Gateways whose class or fleet has changed, and which may be served in another scope now.
 func (g *Graph) refreshGateways(names map[types.NamespacedName]struct{}, d *Dirty) {
-	scopes := map[Key]struct{}{}
+	scopes, fleets := map[Key]struct{}{}, map[types.NamespacedName]struct{}{}
 	for name := range names {
 		node := g.gateways[name]
-		scopes[node.scope] = struct{}{}
+		scopes[node.scope], fleets[node.fleet] = struct{}{}, struct{}{}
 		g.enroll(name, node, true, d)
-		scopes[node.scope] = struct{}{}
+		scopes[node.scope], fleets[node.fleet] = struct{}{}, struct{}{}
 	}
+	g.reassign(fleets, scopes)
 	for _, scope := range slices.SortedFunc(maps.Keys(scopes), compareKeys) {
 		g.refreshScope(scope, d)
 	}
@@ -241,20 +244,25 @@ func (g *Graph) refreshGateways(names map[types.NamespacedName]struct{}, d *Dirt
 
 // enroll puts a Gateway into the scope and the fleet that are its own now, or takes it out of them.
 func (g *Graph) enroll(name types.NamespacedName, node *gatewayNode, present bool, d *Dirty) {
-	if node.scope != (Key{}) {
-		g.gatewaysByScope.remove(node.scope, name)
+	before := gatewayNode{scope: node.scope, fleet: node.fleet}
+	if before.scope != (Key{}) {
+		g.gatewaysByScope.remove(before.scope, name)
 	}
-	if node.fleet.Name != "" {
-		g.gatewaysByFleet.remove(node.fleet, name)
-		d.status(fleetKey(node.fleet))
+	if before.fleet.Name != "" {
+		g.gatewaysByFleet.remove(before.fleet, name)
 	}
-	if !present {
-		return
+	node.scope, node.fleet = Key{}, types.NamespacedName{}
+	if present {
+		node.scope, node.fleet = g.scopeOf(node.object)
+		g.gatewaysByScope.add(node.scope, name)
 	}
-	node.scope, node.fleet = g.scopeOf(node.object)
-	g.gatewaysByScope.add(node.scope, name)
 	if node.fleet.Name != "" {
 		g.gatewaysByFleet.add(node.fleet, name)
-		d.status(fleetKey(node.fleet))
+	}
+	if node.fleet != before.fleet {
+		d.fleets(before.fleet, node.fleet)
+	}
+	if node.scope != before.scope && isManaged(node.facts) {
+		d.scope(before.scope) // those that stay may be what they were
 	}
 }

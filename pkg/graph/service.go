@@ -2,31 +2,72 @@ package graph
 
 import (
 	"cmp"
+	"fmt"
 	"iter"
 	"reflect"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// ServicePort returns a TCP or UDP port of a Service that isn't an ExternalName, with what backs it, or nil if there is none.
-func (g *Graph) ServicePort(key BackendKey) *ServicePortFacts {
+// BackendPort returns a TCP or UDP port of a Service that isn't an ExternalName, or the port of an XBackend that is accepted,
+// with what is behind it, or nil if there is none; of a UDPRoute, its backends taken together.
+func (g *Graph) BackendPort(key BackendKey) *BackendPortFacts {
+	switch key.Kind {
+	case KindUDPRoute:
+		return g.udpRouteBackend(key)
+	case KindBackend:
+		return g.xbackendPort(key)
+	}
 	service := g.services[key.NamespacedName()]
 	port := servicePort(service, key)
 	if port == nil {
 		return nil
 	}
-	f := &ServicePortFacts{Key: key, Service: service, Port: port, RetryBudget: g.servicePolicy(key.NamespacedName()).budget}
+	f := &BackendPortFacts{
+		Key: key, Port: port, HTTP2: isHTTP2(valueOr(port.AppProtocol, "")),
+	}
+	if !key.UDP { // packets are sent once
+		f.RetryBudget = g.trafficPolicyOf(key.Key).budget
+	}
 	if policy := g.tlsPolicy(key); policy != nil {
 		f.TLS = policy.validation.tls
 	}
 	for name := range g.slicesByService[key.NamespacedName()] {
-		f.Slices = append(f.Slices, g.slices[name])
+		if slice := g.slices[name]; hasAddresses(slice) {
+			f.Slices = append(f.Slices, slice)
+		}
 	}
 	slices.SortFunc(f.Slices, func(a, b *discoveryv1.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) })
 	return f
+}
+
+// hasAddresses says whether the endpoints of an EndpointSlice can be forwarded to. Those of addressType FQDN are names, of which
+// "no semantics are currently defined": kube-proxy leaves them out, and what they resolve to is somebody else's (CVE-2021-25740).
+func hasAddresses(slice *discoveryv1.EndpointSlice) bool {
+	return slice.AddressType == discoveryv1.AddressTypeIPv4 || slice.AddressType == discoveryv1.AddressTypeIPv6
+}
+
+// unaddressed names the EndpointSlices of a route's backends that get nothing: see hasAddresses.
+func (g *Graph) unaddressed(f *RouteFacts) []string {
+	var warnings []string
+	for i := range f.Rules {
+		for b := range f.Rules[i].targets() {
+			if b.Backend.Kind != KindService || b.Problem != nil {
+				continue
+			}
+			for name := range g.slicesByService[b.Backend.NamespacedName()] {
+				if slice := g.slices[name]; !hasAddresses(slice) {
+					warnings = append(warnings, fmt.Sprintf("the endpoints of EndpointSlice %s get no requests: addressType %s is not supported; use %s or %s",
+						name, slice.AddressType, discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6))
+				}
+			}
+		}
+	}
+	return sorted(warnings, strings.Compare)
 }
 
 // servicePorts yields the ports of a Service that can be served by TCP. A Service of type ExternalName has none:
@@ -82,11 +123,15 @@ func (g *Graph) setService(name types.NamespacedName, service *corev1.Service, d
 	old := g.services[name]
 	if old != nil && service != nil && reflect.DeepEqual(old.Spec, service.Spec) {
 		put(g.services, name, service)
+		g.infrastructureChanged(old, service, d)
 		return
 	}
+	missing := g.missingTarget(serviceKey(name))
 	g.followTLS([]types.NamespacedName{name}, func() { put(g.services, name, service) }, d)
 	g.tlsPoliciesChanged(name, d)
-	g.targetChanged(name, old, service, d)
+	if !reflect.DeepEqual(missing, g.missingTarget(serviceKey(name))) {
+		g.trafficPoliciesChanged(serviceKey(name), d)
+	}
 	for key := range allPorts(old) {
 		g.portChanged(key, service, d)
 	}
@@ -96,11 +141,14 @@ func (g *Graph) setService(name types.NamespacedName, service *corev1.Service, d
 	for route := range g.routesByBackend[serviceKey(name)] {
 		g.refreshRoute(route, d)
 	}
+	g.refreshCollector(name, d)
+	g.infrastructureChanged(old, service, d)
 }
 
 // portChanged marks a port that one of two states of a Service has; other is the other state.
 func (g *Graph) portChanged(key BackendKey, other *corev1.Service, d *Dirty) {
 	d.backend(key)
+	g.udpPortChanged(key, d)
 	if !key.UDP && servicePort(other, key) == nil {
 		d.meshHost(key)
 	}
@@ -122,11 +170,39 @@ func (g *Graph) setSlice(name types.NamespacedName, slice *discoveryv1.EndpointS
 	}
 	g.endpointsChanged(before, d)
 	g.endpointsChanged(after, d)
+	for service := range g.warnedOf(old, slice) {
+		for route := range g.routesByBackend[serviceKey(service)] {
+			g.refreshRoute(route, d)
+		}
+	}
+}
+
+// warnedOf yields the Services whose routes warn of one of two states of an EndpointSlice, and not of the other.
+func (g *Graph) warnedOf(a, b *discoveryv1.EndpointSlice) iter.Seq[types.NamespacedName] {
+	return func(yield func(types.NamespacedName) bool) {
+		warned := func(slice *discoveryv1.EndpointSlice) (service types.NamespacedName, addresses discoveryv1.AddressType) {
+			if slice == nil || hasAddresses(slice) {
+				return service, addresses
+			}
+			return sliceService(slice), slice.AddressType
+		}
+		before, was := warned(a)
+		after, is := warned(b)
+		if before == after && was == is {
+			return
+		}
+		for _, service := range []types.NamespacedName{before, after} {
+			if service.Name != "" && !yield(service) {
+				return
+			}
+		}
+	}
 }
 
 func (g *Graph) endpointsChanged(service types.NamespacedName, d *Dirty) {
 	for key := range allPorts(g.services[service]) {
 		d.backend(key)
+		g.udpPortChanged(key, d)
 	}
 }
 

@@ -30,6 +30,9 @@ func session(spec *gwv1.SessionPersistence, field func(path string) string) (*Se
 	if p := invalidSessionName(f.Name, f.Header); spec.SessionName != nil && p != nil {
 		return nil, p.in(field("sessionPersistence.sessionName"))
 	}
+	if c := spec.CookieConfig; c != nil && c.LifetimeType != nil && !slices.Contains(lifetimeTypes, *c.LifetimeType) {
+		return nil, unsupportedValue("%s is not known", *c.LifetimeType).in(field("sessionPersistence.cookieConfig.lifetimeType"))
+	}
 	timeout, p := absoluteTimeout(spec)
 	if p != nil {
 		return nil, p.in(field("sessionPersistence.absoluteTimeout"))
@@ -44,9 +47,15 @@ func session(spec *gwv1.SessionPersistence, field func(path string) string) (*Se
 	return f, nil
 }
 
+var lifetimeTypes = []gwv1.CookieLifetimeType{gwv1.SessionCookieLifetimeType, gwv1.PermanentCookieLifetimeType}
+
+func isCookie(spec *gwv1.SessionPersistence) bool {
+	return valueOr(spec.Type, gwv1.CookieBasedSessionPersistence) == gwv1.CookieBasedSessionPersistence
+}
+
 func isPermanent(spec *gwv1.SessionPersistence) bool {
 	cookie := spec.CookieConfig
-	return cookie != nil && valueOr(cookie.LifetimeType, gwv1.SessionCookieLifetimeType) == gwv1.PermanentCookieLifetimeType
+	return isCookie(spec) && cookie != nil && valueOr(cookie.LifetimeType, gwv1.SessionCookieLifetimeType) == gwv1.PermanentCookieLifetimeType
 }
 
 func absoluteTimeout(spec *gwv1.SessionPersistence) (time.Duration, *Problem) {
@@ -92,14 +101,21 @@ func isTokenRune(r rune) bool {
 // the absolute lifetime of the cookie tracked by the gateway". Envoy tracks no session; what it knows is in the cookie or
 // the header, and only the former may say when it expires.
 func sessionWarnings(spec *gwv1.SessionPersistence, field func(path string) string) []string {
-	if spec.AbsoluteTimeout == nil || isPermanent(spec) {
-		return nil
+	var warnings []string
+	warn := func(path, why string) {
+		warnings = append(warnings, field("sessionPersistence."+path)+" has no effect: "+why)
 	}
-	why := "a session that is told by a header never expires in Envoy"
-	if valueOr(spec.Type, gwv1.CookieBasedSessionPersistence) == gwv1.CookieBasedSessionPersistence {
-		why = fmt.Sprintf("in Envoy only a cookie with lifetimeType %s expires", gwv1.PermanentCookieLifetimeType)
+	switch {
+	case spec.AbsoluteTimeout == nil || isPermanent(spec):
+	case isCookie(spec):
+		warn("absoluteTimeout", fmt.Sprintf("in Envoy only a cookie with lifetimeType %s expires", gwv1.PermanentCookieLifetimeType))
+	default:
+		warn("absoluteTimeout", "a session that is told by a header never expires in Envoy")
 	}
-	return []string{field("sessionPersistence.absoluteTimeout") + " has no effect: " + why}
+	if spec.CookieConfig != nil && !isCookie(spec) { // which the schema of v1 refuses
+		warn("cookieConfig", "the session is told by a header")
+	}
+	return warnings
 }
 
 // backendSession returns the session persistence that a policy gives to a backend of a rule: "Session persistence
@@ -108,7 +124,7 @@ func (g *Graph) backendSession(rule *SessionFacts, b *BackendFacts) *SessionFact
 	if rule != nil || b.Problem != nil {
 		return nil
 	}
-	return g.servicePolicy(b.Backend.NamespacedName()).session
+	return g.trafficPolicyOf(b.Backend.Key).session
 }
 
 // meshSessionWarnings: of the gRPC clients, only some keep sessions (gRFC A55), and the others refuse a configuration that

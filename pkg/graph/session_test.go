@@ -24,8 +24,10 @@ func TestSession(t *testing.T) {
 		{name: "header named as what a cookie may be named", spec: "{sessionName: host}", want: &SessionFacts{Name: "host"}},
 		{name: "time limit of a session cookie", spec: "{absoluteTimeout: 1h}", want: &SessionFacts{}, warning: "absoluteTimeout"},
 		{name: "time limit of a header", spec: "{type: Header, absoluteTimeout: 1h}", want: &SessionFacts{Header: true}, warning: "absoluteTimeout"},
+		{name: "cookie of a header", spec: "{type: Header, cookieConfig: {lifetimeType: Permanent}}", want: &SessionFacts{Header: true}, warning: "cookieConfig"},
 
 		{name: "type", spec: "{type: IP}", invalid: "type"},
+		{name: "lifetime", spec: "{cookieConfig: {lifetimeType: Long}}", invalid: "cookieConfig.lifetimeType"},
 		{name: "empty name", spec: "{sessionName: ''}", invalid: "sessionName"},
 		{name: "name with an attribute", spec: "{sessionName: 's;Domain'}", invalid: "sessionName"},
 		{name: "name of two lines", spec: `{sessionName: "s\r\na:"}`, invalid: "sessionName"},

@@ -9,7 +9,8 @@ import (
 )
 
 // A BackendTLSPolicy rules the connections to ports of Services, whoever connects: "This is unconditional to the type of
-// traffic the gateway client is forwarding" (GEP-1897). Only Services are targets. Proxyless gRPC clients cannot be told
+// traffic the gateway client is forwarding" (GEP-1897). Only Services are targets: "Backend resources are
+// explicitly disallowed as targets for BackendTLSPolicy to avoid confusion and conflicts" (GEP-4488). Proxyless gRPC clients cannot be told
 // whom to trust, so that a port with a policy isn't served to them; see proxyless.go.
 
 type tlsPolicyNode struct {
@@ -28,7 +29,7 @@ func (g *Graph) BackendTLSPolicy(name types.NamespacedName) *BackendTLSPolicyFac
 
 // PreviewBackendTLSPolicy returns what would be true of policy if it were written now. Nothing changes.
 func (g *Graph) PreviewBackendTLSPolicy(policy *gwv1.BackendTLSPolicy) *BackendTLSPolicyFacts {
-	return g.evalTLSPolicy(&tlsPolicyNode{policy, g.validateTLS(policy)})
+	return g.evalTLSPolicy(&tlsPolicyNode{policy, g.validatePolicy(policy)})
 }
 
 func (g *Graph) setTLSPolicy(name types.NamespacedName, policy *gwv1.BackendTLSPolicy, d *Dirty) {
@@ -56,7 +57,7 @@ func (g *Graph) setTLSPolicy(name types.NamespacedName, policy *gwv1.BackendTLSP
 			delete(g.tlsPolicies, name)
 		}
 		if policy != nil {
-			g.tlsPolicies[name] = &tlsPolicyNode{policy, g.validateTLS(policy)}
+			g.tlsPolicies[name] = &tlsPolicyNode{policy, g.validatePolicy(policy)}
 			g.indexTLSPolicy(policy, true)
 		}
 	}, d)
@@ -76,17 +77,15 @@ func (g *Graph) indexTLSPolicy(policy *gwv1.BackendTLSPolicy, present bool) {
 	for _, service := range targetServices(policy) {
 		g.tlsPoliciesByService.edit(present, service, name)
 	}
-	for _, ref := range policy.Spec.Validation.CACertificateRefs {
-		if isLocalConfigMap(ref) {
-			g.tlsPoliciesByConfigMap.edit(present, types.NamespacedName{Namespace: policy.Namespace, Name: string(ref.Name)}, name)
-		}
+	for _, target := range tlsPolicyNeeds(policy) {
+		g.tlsPoliciesByConfigMap.edit(present, target.NamespacedName(), name)
 	}
 }
 
 // refreshTLSPolicy looks at a policy again after a ConfigMap that it refers to has changed.
 func (g *Graph) refreshTLSPolicy(name types.NamespacedName, d *Dirty) {
 	old := g.tlsPolicies[name]
-	validation := g.validateTLS(old.object)
+	validation := g.validatePolicy(old.object)
 	if reflect.DeepEqual(old.validation, validation) {
 		return
 	}
@@ -173,6 +172,7 @@ func (g *Graph) followTLS(services []types.NamespacedName, change func(), d *Dir
 		for route := range g.routesByBackend[serviceKey(service)] {
 			g.refreshRoute(route, d)
 		}
+		g.refreshCollector(service, d)
 	}
 }
 

@@ -18,15 +18,22 @@ type tlsTarget struct {
 	section gwv1.SectionName
 }
 
+// tlsTargetKinds are the kinds that a BackendTLSPolicy can be attached to: see tlsPolicyNode.
+var tlsTargetKinds = []Kind{KindService}
+
 // tlsTargets returns what the targetRefs of a policy select, as far as they are Services.
 func tlsTargets(policy *gwv1.BackendTLSPolicy) []tlsTarget {
 	var targets []tlsTarget
 	for i := range policy.Spec.TargetRefs {
-		if ref := &policy.Spec.TargetRefs[i]; targetsService(ref.LocalPolicyTargetReference) {
+		if ref := &policy.Spec.TargetRefs[i]; targetsService(ref) {
 			targets = append(targets, targetOf(policy, ref))
 		}
 	}
 	return targets
+}
+
+func targetsService(ref *gwv1.LocalPolicyTargetReferenceWithSectionName) bool {
+	return unknownTarget(ref.LocalPolicyTargetReference, tlsTargetKinds) == nil
 }
 
 func targetOf(policy *gwv1.BackendTLSPolicy, ref *gwv1.LocalPolicyTargetReferenceWithSectionName) tlsTarget {
@@ -93,12 +100,20 @@ func targetAsAncestor(policy *gwv1.BackendTLSPolicy, ref *gwv1.LocalPolicyTarget
 }
 
 func (g *Graph) unusableTarget(node *tlsPolicyNode, ref *gwv1.LocalPolicyTargetReferenceWithSectionName) *Problem {
-	if p := unknownTarget(ref.LocalPolicyTargetReference); p != nil {
+	if p := firstProblem(securesItself(ref.LocalPolicyTargetReference), unknownTarget(ref.LocalPolicyTargetReference, tlsTargetKinds)); p != nil {
 		return p
 	}
 	target := targetOf(node.object, ref)
 	service := g.services[target.service]
-	return firstProblem(missingTarget(target.service, service), missingSection(target, service), targetNotTCP(target, service), g.conflicted(node, target))
+	return firstProblem(g.missingTarget(serviceKey(target.service)), missingSection(target, service), targetNotTCP(target, service), g.conflicted(node, target))
+}
+
+// securesItself: "Backend resources are explicitly disallowed as targets for BackendTLSPolicy to avoid confusion and conflicts".
+func securesItself(ref gwv1.LocalPolicyTargetReference) *Problem {
+	if ref.Group != groupOf(KindBackend) || ref.Kind != gwv1.Kind(KindBackend) {
+		return nil
+	}
+	return newProblem(gwv1.PolicyReasonTargetNotFound, "an XBackend says itself, in spec.tls, how it is connected to; target a Service")
 }
 
 // missingSection: "If a SectionName is specified, but does not exist on the targeted object, the Policy must fail to
@@ -145,12 +160,14 @@ func (g *Graph) conflicted(node *tlsPolicyNode, target tlsTarget) *Problem {
 
 // gatewaysOfTarget returns the Gateways that forward to what a targetRef selects, be the Service there or not.
 func (g *Graph) gatewaysOfTarget(policy *gwv1.BackendTLSPolicy, ref *gwv1.LocalPolicyTargetReferenceWithSectionName) []types.NamespacedName {
-	if !targetsService(ref.LocalPolicyTargetReference) {
+	if !targetsService(ref) {
 		return nil
 	}
 	target := targetOf(policy, ref)
 	ports := targetPorts(target, g.services[target.service])
-	return g.gatewaysUsing(target.service, func(port int32) bool { return target.section == "" || slices.Contains(ports, port) })
+	return g.gatewaysUsing(serviceKey(target.service), func(b BackendKey) bool {
+		return !b.UDP && (target.section == "" || slices.Contains(ports, b.Port))
+	})
 }
 
 // targetWarnings: "If the policy attaches to a mix of TCP and UDP ports, implementations SHOULD include a warning in the
@@ -159,7 +176,7 @@ func (g *Graph) targetWarnings(policy *gwv1.BackendTLSPolicy, i int) []string {
 	ref := &policy.Spec.TargetRefs[i]
 	target := targetOf(policy, ref)
 	service := g.services[target.service]
-	if !targetsService(ref.LocalPolicyTargetReference) || target.section != "" || len(targetPorts(target, service)) == 0 {
+	if !targetsService(ref) || target.section != "" || len(targetPorts(target, service)) == 0 {
 		return nil
 	}
 	var others []string

@@ -100,7 +100,7 @@ func TestTLSPolicyValidation(t *testing.T) {
 			apply(t, g, tlsPolicy("p", targetS, test.validation))
 			f := g.BackendTLSPolicy(name("default/p"))
 			got := want{Unaccepted: reason(f.Ancestors[0].Unaccepted), Unresolved: reason(f.Unresolved)}
-			tls := g.ServicePort(ServiceBackend(name("default/s"), 443)).TLS
+			tls := g.BackendPort(ServiceBackend(name("default/s"), 443)).TLS
 			if tls != nil {
 				got.CAs = strings.NewReplacer(a, "a", b, "b").Replace(string(tls.Authorities))
 				if tls.System {
@@ -233,7 +233,7 @@ func TestTLSPolicyOfPort(t *testing.T) {
 			t.Parallel()
 			g := graphOf(t, append([]string{tlsBase}, test.policies...)...)
 			hostname := func(port int32) string {
-				if tls := g.ServicePort(ServiceBackend(name("default/s"), port)).TLS; tls != nil {
+				if tls := g.BackendPort(ServiceBackend(name("default/s"), port)).TLS; tls != nil {
 					return tls.Hostname
 				}
 				return ""

@@ -2,10 +2,10 @@ package graph
 
 import (
 	"fmt"
+	"iter"
 	"reflect"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
@@ -51,7 +51,7 @@ func (g *Graph) evalTrafficPolicy(node *trafficPolicyNode) *BackendTrafficPolicy
 	for i, ref := range policy.Spec.TargetRefs {
 		t := g.trafficTarget(policy.Namespace, ref)
 		if t.Unaccepted == nil {
-			t.Unaccepted = firstProblem(invalid, g.overruled(node, *t.Service))
+			t.Unaccepted = firstProblem(invalid, g.overruled(node, t.Target))
 		}
 		if t.Unaccepted != nil && t.Unaccepted != invalid {
 			t.Unaccepted = t.Unaccepted.in(fmt.Sprintf("spec.targetRefs[%d]", i))
@@ -138,25 +138,25 @@ func trafficPolicyWarnings(spec *gwxv1alpha1.BackendTrafficPolicySpec) []string 
 // overruled: "there is another policy that targets the same resource and a merge is not possible" (PolicyReasonConflicted).
 // No merge strategy is defined for the kind ("there is no Override or Default policy configuration"), so that the
 // established policy wins: see comparePolicies.
-func (g *Graph) overruled(node *trafficPolicyNode, service types.NamespacedName) *Problem {
-	established := g.establishedPolicy(service, node)
+func (g *Graph) overruled(node *trafficPolicyNode, target Key) *Problem {
+	established := g.establishedPolicy(target, node)
 	if established == nil || namespacedName(established.object) == namespacedName(node.object) {
 		return nil
 	}
-	return newProblem(gwv1.PolicyReasonConflicted, "XBackendTrafficPolicy %s, which comes before this one, already targets Service %s",
-		namespacedName(established.object), service)
+	return newProblem(gwv1.PolicyReasonConflicted, "XBackendTrafficPolicy %s, which comes before this one, already targets %s",
+		namespacedName(established.object), target)
 }
 
-// establishedPolicy returns the first of the valid policies that target a Service, or nil if there is none. One may be
-// given to be considered instead of the policy of its name.
-func (g *Graph) establishedPolicy(service types.NamespacedName, instead *trafficPolicyNode) *trafficPolicyNode {
+// establishedPolicy returns the first of the valid policies that have a target, or nil if there is none. One may be given to
+// be considered instead of the policy of its name.
+func (g *Graph) establishedPolicy(target Key, instead *trafficPolicyNode) *trafficPolicyNode {
 	var first *trafficPolicyNode
 	consider := func(node *trafficPolicyNode) {
 		if node.invalid == nil && (first == nil || comparePolicies(node.object, first.object) < 0) {
 			first = node
 		}
 	}
-	for name := range g.trafficPoliciesByService[service] {
+	for name := range g.trafficPoliciesByTarget[target] {
 		if instead == nil || name != namespacedName(instead.object) {
 			consider(g.trafficPolicies[name])
 		}
@@ -167,9 +167,9 @@ func (g *Graph) establishedPolicy(service types.NamespacedName, instead *traffic
 	return first
 }
 
-// servicePolicy returns what the established policy of a Service asks for.
-func (g *Graph) servicePolicy(service types.NamespacedName) trafficPolicy {
-	return g.establishedPolicy(service, nil).asked()
+// trafficPolicyOf returns what the established policy of a backend asks for.
+func (g *Graph) trafficPolicyOf(target Key) trafficPolicy {
+	return g.establishedPolicy(target, nil).asked()
 }
 
 // asked is what a policy asks for, which is nothing if there is none.
@@ -191,38 +191,52 @@ func (g *Graph) setTrafficPolicy(name types.NamespacedName, policy *gwxv1alpha1.
 	if policy != nil {
 		node = readTrafficPolicy(policy)
 	}
-	services := append(old.services(), node.services()...)
-	services = sorted(services, compareNames)
-	before := make([]*trafficPolicyNode, len(services))
-	for i, service := range services {
-		before[i] = g.establishedPolicy(service, nil)
-		g.trafficPoliciesByService.remove(service, name)
+	targets := sorted(append(old.targets(), node.targets()...), compareKeys)
+	before := make([]*trafficPolicyNode, len(targets))
+	for i, target := range targets {
+		before[i] = g.establishedPolicy(target, nil)
+		g.trafficPoliciesByTarget.remove(target, name)
 	}
 	put(g.trafficPolicies, name, node)
-	for _, service := range node.services() {
-		g.trafficPoliciesByService.add(service, name)
+	for _, target := range node.targets() {
+		g.trafficPoliciesByTarget.add(target, name)
 	}
-	for i, service := range services {
-		if after := g.establishedPolicy(service, nil); after != before[i] {
-			g.establish(service, before[i], after, d)
+	for i, target := range targets {
+		if after := g.establishedPolicy(target, nil); after != before[i] {
+			g.establish(target, before[i], after, d)
 		}
 	}
 }
 
-// establish follows what changes when another policy than before, or another state of it, holds for a Service.
-func (g *Graph) establish(service types.NamespacedName, before, after *trafficPolicyNode, d *Dirty) {
+// establish follows what changes when another policy than before, or another state of it, holds for a backend.
+func (g *Graph) establish(target Key, before, after *trafficPolicyNode, d *Dirty) {
 	if before == nil || after == nil || namespacedName(before.object) != namespacedName(after.object) {
-		g.trafficPoliciesChanged(service, d)
+		g.trafficPoliciesChanged(target, d)
 	}
 	was, is := before.asked(), after.asked()
 	if !reflect.DeepEqual(was.budget, is.budget) {
-		for port := range servicePorts(g.services[service]) {
-			d.backend(ServiceBackend(service, port.Port))
+		for port := range g.portsOf(target) {
+			d.backend(port)
 		}
 	}
 	if !reflect.DeepEqual(was.session, is.session) {
-		for route := range g.routesByBackend[serviceKey(service)] {
+		for route := range g.routesByBackend[target] {
 			g.refreshRoute(route, d)
+		}
+	}
+}
+
+// portsOf yields the ports of a backend by which requests can be sent to it.
+func (g *Graph) portsOf(target Key) iter.Seq[BackendKey] {
+	return func(yield func(BackendKey) bool) {
+		if node := g.xbackends[target.NamespacedName()]; target.Kind == KindBackend && node != nil {
+			yield(BackendKey{Key: target, Port: node.read.port})
+			return
+		}
+		for key := range allPorts(g.services[target.NamespacedName()]) {
+			if target.Kind == KindService && !key.UDP && !yield(key) {
+				return
+			}
 		}
 	}
 }
@@ -232,32 +246,24 @@ func sameTrafficPolicy(a, b *gwxv1alpha1.XBackendTrafficPolicy) bool {
 	return a.CreationTimestamp.Equal(&b.CreationTimestamp) && reflect.DeepEqual(a.Spec, b.Spec)
 }
 
-// services returns the Services that a policy targets, of which some may be missing. A policy that isn't there targets
-// none.
-func (n *trafficPolicyNode) services() []types.NamespacedName {
+// targets returns what a policy targets, of which some may be missing. A policy that isn't there targets nothing.
+func (n *trafficPolicyNode) targets() []Key {
 	if n == nil {
 		return nil
 	}
-	var services []types.NamespacedName
+	var targets []Key
 	for _, ref := range n.object.Spec.TargetRefs {
-		if targetsService(ref) {
-			services = append(services, types.NamespacedName{Namespace: n.object.Namespace, Name: string(ref.Name)})
+		if target, known := policyTarget(ref, n.object.Namespace, trafficTargetKinds); known {
+			targets = append(targets, target)
 		}
 	}
-	return services
+	return targets
 }
 
-// trafficPoliciesChanged marks the statuses of the policies that target a Service.
-func (g *Graph) trafficPoliciesChanged(service types.NamespacedName, d *Dirty) {
-	for policy := range g.trafficPoliciesByService[service] {
+// trafficPoliciesChanged marks the statuses of the policies that target a backend.
+func (g *Graph) trafficPoliciesChanged(target Key, d *Dirty) {
+	for policy := range g.trafficPoliciesByTarget[target] {
 		d.status(trafficPolicyKey(policy))
-	}
-}
-
-// targetChanged follows a Service that begins or ceases to be a target.
-func (g *Graph) targetChanged(name types.NamespacedName, before, after *corev1.Service, d *Dirty) {
-	if !reflect.DeepEqual(missingTarget(name, before), missingTarget(name, after)) {
-		g.trafficPoliciesChanged(name, d)
 	}
 }
 

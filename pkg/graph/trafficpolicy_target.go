@@ -8,14 +8,19 @@ import (
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
+// trafficTargetKinds are the kinds that an XBackendTrafficPolicy can be attached to: "Backends (A grouping of like endpoints such
+// as Service, ServiceImport, or any implementation-specific backendRef) are the only valid API target references."
+var trafficTargetKinds = []Kind{KindService, KindBackend}
+
 // trafficTarget resolves a targetRef of a policy in a namespace. If the target exists, it is for the caller to say whether
 // the policy is accepted there.
 func (g *Graph) trafficTarget(namespace string, ref gwv1.LocalPolicyTargetReference) TrafficTargetFacts {
 	name := types.NamespacedName{Namespace: namespace, Name: string(ref.Name)}
-	f := TrafficTargetFacts{Ref: ref, Unaccepted: unknownTarget(ref)}
+	f := TrafficTargetFacts{Ref: ref, Unaccepted: unknownTarget(ref, trafficTargetKinds)}
 	if f.Unaccepted == nil {
-		f.Service, f.Unaccepted = &name, missingTarget(name, g.services[name])
-		for _, gateway := range g.gatewaysUsing(name, func(int32) bool { return true }) {
+		f.Target, _ = policyTarget(ref, namespace, trafficTargetKinds)
+		f.Unaccepted = g.missingTarget(f.Target)
+		for _, gateway := range g.gatewaysUsing(f.Target, func(b BackendKey) bool { return !b.UDP }) {
 			f.Ancestors = append(f.Ancestors, ancestor(gwv1.GroupName, gwv1.Kind(KindGateway), gateway))
 		}
 	}

@@ -184,7 +184,7 @@ metadata: {name: p}
 spec: {targetRefs: [{group: "", kind: Service, name: s}], `+test.spec+`}
 `)
 			for _, port := range []int32{80, 81} {
-				if diff := cmp.Diff(test.budget, g.ServicePort(ServiceBackend(name("default/s"), port)).RetryBudget); diff != "" {
+				if diff := cmp.Diff(test.budget, g.BackendPort(ServiceBackend(name("default/s"), port)).RetryBudget); diff != "" {
 					t.Errorf("budget of port %d (-want +got):\n%s", port, diff)
 				}
 			}

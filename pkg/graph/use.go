@@ -8,7 +8,7 @@ import (
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// A use is a Gateway that a port of a Service is to get requests from, by some route that is attached to it. The Service
+// A use is a Gateway that a port of a backend is to get requests from, by some route that is attached to it. The backend
 // and its port need not exist.
 type use struct {
 	backend BackendKey
@@ -20,8 +20,10 @@ type use struct {
 func usesOf(f *RouteFacts) []use {
 	var gateways []types.NamespacedName
 	for i := range f.Parents {
-		if p := &f.Parents[i]; p.Gateway != nil && len(p.Attachments) > 0 && !slices.Contains(gateways, *p.Gateway) {
-			gateways = append(gateways, *p.Gateway)
+		for _, a := range f.Parents[i].Attachments {
+			if !slices.Contains(gateways, a.Gateway) {
+				gateways = append(gateways, a.Gateway)
+			}
 		}
 	}
 	var uses []use
@@ -45,34 +47,39 @@ func compareUses(a, b use) int {
 	return cmp.Or(compareBackends(a.backend, b.backend), compareNames(a.gateway, b.gateway))
 }
 
-// countUse adds a route to a use, or takes one away. When a use begins or ends, the policies of the Service have other
-// ancestors.
+// countUse adds a route to a use, or takes one away. When a use begins or ends, the backend, if it has a status,
+// and its policies have other ancestors.
 func (g *Graph) countUse(u use, change int, d *Dirty) {
-	service := u.backend.NamespacedName()
-	counts := g.uses[service]
+	target := u.backend.Key
+	counts := g.uses[target]
 	if counts == nil {
 		counts = map[use]int{}
-		g.uses[service] = counts
+		g.uses[target] = counts
 	}
 	before := counts[u]
 	counts[u] += change
 	if counts[u] == 0 {
 		delete(counts, u)
 		if len(counts) == 0 {
-			delete(g.uses, service)
+			delete(g.uses, target)
 		}
 	}
-	if before == 0 || before+change == 0 {
-		g.tlsPoliciesChanged(service, d)
-		g.trafficPoliciesChanged(service, d)
+	if before != 0 && before+change != 0 {
+		return
+	}
+	g.trafficPoliciesChanged(target, d)
+	if target.Kind == KindBackend {
+		d.status(target)
+	} else {
+		g.tlsPoliciesChanged(target.NamespacedName(), d)
 	}
 }
 
-// gatewaysUsing returns the Gateways that use ports of a Service that are selected, sorted.
-func (g *Graph) gatewaysUsing(service types.NamespacedName, selected func(port int32) bool) []types.NamespacedName {
+// gatewaysUsing returns the Gateways that use ports of a backend that are selected, sorted.
+func (g *Graph) gatewaysUsing(target Key, selected func(BackendKey) bool) []types.NamespacedName {
 	var gateways []types.NamespacedName
-	for u := range g.uses[service] {
-		if selected(u.backend.Port) {
+	for u := range g.uses[target] {
+		if selected(u.backend) {
 			gateways = append(gateways, u.gateway)
 		}
 	}

@@ -18,7 +18,7 @@ const eventTTLSeconds = 60 * 60
 // modelled are the kinds that the Model holds, besides those of CoreKinds.
 var modelled = sets.New(
 	"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute",
-	"ReferenceGrant", "BackendTLSPolicy", "XBackendTrafficPolicy", "EnvoyFleet",
+	"ReferenceGrant", "BackendTLSPolicy", "XBackendTrafficPolicy", "XBackend", "XMesh", "EnvoyFleet",
 )
 
 // GatewayKinds are the kinds of the Gateway API. Their names, columns and rules are those of the official CRDs; channel

@@ -2,6 +2,7 @@ package status
 
 import (
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,6 +47,7 @@ var (
 
 	listenerSetConditionTypes = typesOf(listenerSetVerdicts(&graph.ListenerSetFacts{}))
 	fleetConditionTypes       = typesOf(fleetVerdicts(&graph.EnvoyFleetFacts{}))
+	meshConditionTypes        = typesOf(meshVerdicts(&graph.XMeshFacts{}))
 )
 
 func typesOf(verdicts []verdict) []string {
@@ -57,9 +59,11 @@ func typesOf(verdicts []verdict) []string {
 }
 
 // ConditionTypes returns the types of all conditions that are rendered into the status of GatewayClasses, Gateways,
-// ListenerSets, listeners and EnvoyFleets, next to those of others, each once, in the order of the alphabet. The slice is the caller's.
+// ListenerSets, listeners, EnvoyFleets and XMeshes, next to those of others, each once, in the order of the alphabet. The slice
+// is the caller's.
 func ConditionTypes() []string {
-	types := slices.Concat(classConditionTypes, gatewayConditionTypes, listenerConditionTypes, listenerSetConditionTypes, fleetConditionTypes)
+	types := slices.Concat(classConditionTypes, gatewayConditionTypes, listenerConditionTypes, listenerSetConditionTypes, fleetConditionTypes,
+		meshConditionTypes)
 	slices.Sort(types)
 	return slices.Compact(types)
 }
@@ -87,6 +91,18 @@ func merge(conditions *[]metav1.Condition, generation int64, now metav1.Time, ve
 		if c.Status != v.status {
 			c.Status, c.LastTransitionTime = v.status, now
 		}
-		c.Reason, c.Message, c.ObservedGeneration = v.reason, v.message, generation
+		c.Reason, c.Message, c.ObservedGeneration = v.reason, shortened(v.message), generation
 	}
+}
+
+// maxMessage is the maxLength of a condition's message, in characters. Here it is in bytes, which are no fewer.
+const maxMessage = 32768
+
+// shortened returns as much of a message as a condition can have.
+func shortened(message string) string {
+	const more = "..."
+	if len(message) <= maxMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxMessage-len(more)], "") + more
 }

@@ -59,13 +59,31 @@ var supported = []features.FeatureName{
 
 	features.SupportGRPCRoute,
 	features.SupportGRPCRouteNamedRouteRule,
+
+	features.SupportTLSRoute,
+	features.SupportTLSRouteModeTerminate,
+	features.SupportTLSRouteModeMixed,
+
+	features.SupportTCPRoute,
+
+	features.SupportUDPRoute,
+}
+
+// meshFeatures are those that hold for proxyless gRPC clients, of which the mesh consists. Mesh and its kin are claims about sidecars
+// or their like, which speak for clients of HTTP too.
+var meshFeatures = []features.FeatureName{
+	features.SupportGRPCRoute,
+	features.SupportGRPCRouteNamedRouteRule,
+	features.SupportReferenceGrant,
 }
 
 // SupportedFeatures returns status.supportedFeatures of a GatewayClass, "sorted in ascending alphabetical order by the
 // Name key". The slice is the caller's.
-func SupportedFeatures() []gwv1.SupportedFeature {
-	list := make([]gwv1.SupportedFeature, 0, len(supported))
-	for _, name := range slices.Sorted(slices.Values(supported)) {
+func SupportedFeatures() []gwv1.SupportedFeature { return featureList(supported) }
+
+func featureList(names []features.FeatureName) []gwv1.SupportedFeature {
+	list := make([]gwv1.SupportedFeature, 0, len(names))
+	for _, name := range slices.Sorted(slices.Values(names)) {
 		list = append(list, gwv1.SupportedFeature{Name: gwv1.FeatureName(name)})
 	}
 	return list

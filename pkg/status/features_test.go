@@ -26,13 +26,13 @@ func TestSupportedFeatures(t *testing.T) {
 		}
 	}
 	for _, name := range features.SetsToNamesSet(features.GatewayCoreFeatures, features.ReferenceGrantCoreFeatures,
-		features.HTTPRouteCoreFeatures, features.GRPCRouteCoreFeatures, features.BackendTLSPolicyCoreFeatures).UnsortedList() {
+		features.HTTPRouteCoreFeatures, features.GRPCRouteCoreFeatures, features.BackendTLSPolicyCoreFeatures,
+		features.TLSRouteCoreFeatures, features.TCPRouteExtendedFeatures, features.UDPRouteFeatures).UnsortedList() {
 		if !slices.Contains(list, gwv1.SupportedFeature{Name: gwv1.FeatureName(name)}) {
 			t.Errorf("%s is missing: it is core for the kinds that are served", name)
 		}
 	}
-	for _, name := range features.SetsToNamesSet(features.MeshCoreFeatures, features.MeshExtendedFeatures,
-		features.TLSRouteCoreFeatures, features.TCPRouteExtendedFeatures, features.UDPRouteFeatures).UnsortedList() {
+	for _, name := range features.SetsToNamesSet(features.MeshCoreFeatures, features.MeshExtendedFeatures).UnsortedList() {
 		if slices.Contains(list, gwv1.SupportedFeature{Name: gwv1.FeatureName(name)}) {
 			t.Errorf("%s is claimed, but its kind is not served", name)
 		}

@@ -25,6 +25,7 @@ func FuzzMerge(f *testing.F) {
 		g := generator{rand.New(rand.NewPCG(seed, 0))}
 		g.checkGatewayClass(t)
 		g.checkGateway(t)
+		g.checkListenerSet(t)
 		g.checkRoute(t)
 		g.checkTLSPolicy(t)
 	})
@@ -44,8 +45,11 @@ func (g generator) checkGatewayClass(t *testing.T) {
 func (g generator) checkGateway(t *testing.T) {
 	old := gwv1.GatewayStatus{Conditions: g.conditions(gatewayTypes)}
 	facts := &graph.GatewayFacts{
-		Managed: true, Unaccepted: g.problem(), SomeListenersInvalid: g.problem(), Unprogrammed: g.problem(), Unresolved: g.problem(),
+		Object: &gwv1.Gateway{}, Managed: true, Unaccepted: g.problem(), SomeListenersInvalid: g.problem(), Unprogrammed: g.problem(), Unresolved: g.problem(),
 		InsecureFrontend: g.problem(),
+	}
+	if g.IntN(2) == 0 {
+		facts.Object.Spec.DefaultScope = gwv1.GatewayDefaultScopeAll
 	}
 	for i := range 4 {
 		name := gwv1.SectionName(fmt.Sprint("l", i))
@@ -53,10 +57,7 @@ func (g generator) checkGateway(t *testing.T) {
 			old.Listeners = append(old.Listeners, gwv1.ListenerStatus{Name: name, Conditions: g.conditions(listenerTypes)})
 		}
 		if g.IntN(2) == 0 {
-			facts.Listeners = append(facts.Listeners, &graph.ListenerFacts{
-				Spec: &gwv1.Listener{Name: name}, Conflict: g.problem(), Unaccepted: g.problem(), Unresolved: g.problem(),
-				Unprogrammed: g.problem(), Overlapping: g.problem(),
-			})
+			facts.Listeners = append(facts.Listeners, g.listener(name))
 			facts.AttachedRoutes = append(facts.AttachedRoutes, g.Int32N(9))
 		}
 	}
@@ -79,6 +80,44 @@ func (g generator) checkGateway(t *testing.T) {
 	}
 	same(t, "number of listeners", len(got.Listeners), len(facts.Listeners))
 	same(t, "second rendering", status.Gateway(facts, *got.DeepCopy(), 5, later), got)
+}
+
+func (g generator) listener(name gwv1.SectionName) *graph.ListenerFacts {
+	return &graph.ListenerFacts{
+		Spec: &gwv1.Listener{Name: name}, Conflict: g.problem(), Unaccepted: g.problem(), Unresolved: g.problem(),
+		Unprogrammed: g.problem(), Overlapping: g.problem(),
+	}
+}
+
+func (g generator) checkListenerSet(t *testing.T) {
+	old := gwv1.ListenerSetStatus{Conditions: g.conditions(setTypes)}
+	facts := &graph.ListenerSetFacts{Managed: true, Unaccepted: g.problem(), SomeListenersInvalid: g.problem(), Unprogrammed: g.problem()}
+	for i := range 4 {
+		name := gwv1.SectionName(fmt.Sprint("l", i))
+		if g.IntN(2) == 0 {
+			old.Listeners = append(old.Listeners, gwv1.ListenerEntryStatus{Name: name, Conditions: g.conditions(listenerTypes)})
+		}
+		if g.IntN(2) == 0 {
+			facts.Listeners = append(facts.Listeners, g.listener(name))
+			facts.AttachedRoutes = append(facts.AttachedRoutes, g.Int32N(9))
+		}
+	}
+	input := *old.DeepCopy()
+	got := status.ListenerSet(facts, old, 5, now)
+	same(t, "old", old, input)
+	checkConditions(t, setTypes, got.Conditions, old.Conditions)
+	checkTypes(t, status.ListenerSet(facts, gwv1.ListenerSetStatus{}, 5, now).Conditions)
+	for _, entry := range got.Listeners {
+		for _, o := range old.Listeners {
+			if o.Name == entry.Name {
+				checkConditions(t, listenerTypes, entry.Conditions, o.Conditions)
+			}
+		}
+	}
+	if len(facts.Listeners) > 0 {
+		same(t, "number of listeners", len(got.Listeners), len(facts.Listeners))
+	}
+	same(t, "second rendering", status.ListenerSet(facts, *got.DeepCopy(), 5, later), got)
 }
 
 func (g generator) checkRoute(t *testing.T) {
@@ -232,7 +271,8 @@ func same(t *testing.T, what string, got, want any) {
 // The types of conditions that are ours.
 var (
 	classTypes    = []string{"Accepted", "SupportedVersion"}
-	gatewayTypes  = []string{"Accepted", "Programmed", "ResolvedRefs", "InsecureFrontendValidationMode"}
+	gatewayTypes  = []string{"Accepted", "Programmed", "ResolvedRefs", "InsecureFrontendValidationMode", "DefaultGateway", "gateway-apiserver.dev/ProvisioningFailed"}
+	setTypes      = []string{"Accepted", "Programmed"}
 	listenerTypes = []string{"Accepted", "Programmed", "ResolvedRefs", "Conflicted", "OverlappingTLSConfig"}
 	routeTypes    = []string{"Accepted", "ResolvedRefs", "PartiallyInvalid"}
 	policyTypes   = []string{"Accepted", "ResolvedRefs"}

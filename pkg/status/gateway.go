@@ -1,6 +1,7 @@
 package status
 
 import (
+	"fmt"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,7 +16,7 @@ const (
 )
 
 // Gateway returns the status of a Gateway of the given metadata.generation: the conditions Accepted, Programmed and
-// ResolvedRefs, and InsecureFrontendValidationMode where it is True, merged into old, the addresses and one entry per
+// ResolvedRefs, and InsecureFrontendValidationMode and DefaultGateway where they are True, merged into old, the addresses and one entry per
 // listener, in the order of the spec. The status of a Gateway that isn't ours, or no longer, is returned as it is: it is
 // for the controller of its class to write.
 func Gateway(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, now metav1.Time) gwv1.GatewayStatus {
@@ -28,13 +29,16 @@ func Gateway(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, no
 	status := *old.DeepCopy()
 	merge(&status.Conditions, generation, now, gatewayVerdicts(f)...)
 	status.Addresses = addresses(f.Addresses)
+	if f.Infrastructure != nil {
+		status.Addresses = infrastructureAddresses(f.Infrastructure)
+	}
 
-	status.AttachedListenerSets = attachedListenerSets(f, old)
+	status.AttachedListenerSets = attachedListenerSets(f)
 
 	// An entry whose listener is gone from the spec goes too: its name is all that it was about.
 	listeners := make([]gwv1.ListenerStatus, 0, len(f.Object.Spec.Listeners))
 	for i, l := range f.Listeners {
-		if l.Key.Parent.Kind != graph.KindGateway {
+		if l.Key.Parent.Kind == graph.KindListenerSet {
 			continue // it is the business of a ListenerSet
 		}
 		entry := gwv1.ListenerStatus{Name: l.Spec.Name}
@@ -50,12 +54,28 @@ func Gateway(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, no
 	return status
 }
 
-// attachedListenerSets counts the ListenerSets of a Gateway, if there are any or were.
-func attachedListenerSets(f *graph.GatewayFacts, old gwv1.GatewayStatus) *int32 {
-	if f.AttachedListenerSets == 0 && old.AttachedListenerSets == nil {
+// attachedListenerSets counts the ListenerSets of a Gateway that says something about them.
+func attachedListenerSets(f *graph.GatewayFacts) *int32 {
+	if f.Object.Spec.AllowedListeners == nil {
 		return nil
 	}
 	return new(f.AttachedListenerSets)
+}
+
+// DefaultGateway is a type of condition of which GEP-3793 says that a default Gateway MUST set it, and others MUST NOT. Upstream
+// has no constants for it.
+const (
+	conditionDefaultGateway = "DefaultGateway"
+	reasonDefaultScope      = "DefaultScope"
+)
+
+// defaultGateway says that the Gateway is a default Gateway "and what its scope is".
+func defaultGateway(f *graph.GatewayFacts) verdict {
+	if !f.IsDefault() {
+		return verdict{conditionType: conditionDefaultGateway}
+	}
+	return verdict{conditionDefaultGateway, metav1.ConditionTrue, reasonDefaultScope,
+		fmt.Sprintf("Gateway has default scope %s", f.Object.Spec.DefaultScope)}
 }
 
 // gatewayVerdicts are the conditions of a Gateway.
@@ -65,6 +85,8 @@ func gatewayVerdicts(f *graph.GatewayFacts) []verdict {
 		positive(gwv1.GatewayConditionProgrammed, gatewayUnprogrammed(f), gwv1.GatewayReasonProgrammed, messageProgrammed),
 		positive(gwv1.GatewayConditionResolvedRefs, f.Unresolved, gwv1.GatewayReasonResolvedRefs, messageResolved),
 		negative(gwv1.GatewayConditionInsecureFrontendValidationMode, f.InsecureFrontend),
+		defaultGateway(f),
+		provisioningFailed(f.Infrastructure),
 	}
 }
 
@@ -83,6 +105,9 @@ func gatewayAccepted(f *graph.GatewayFacts) verdict {
 func gatewayUnprogrammed(f *graph.GatewayFacts) *graph.Problem {
 	if f.Unprogrammed == nil && f.Unaccepted != nil {
 		return &graph.Problem{Reason: string(gwv1.GatewayReasonInvalid), Message: f.Unaccepted.Message}
+	}
+	if f.Unprogrammed == nil && f.Infrastructure != nil {
+		return f.Infrastructure.Unprogrammed
 	}
 	return f.Unprogrammed
 }

@@ -11,32 +11,51 @@ import (
 )
 
 // ListenerSet returns the status of a ListenerSet of the given metadata.generation: the conditions Accepted and Programmed,
-// merged into old, and one entry per listener, in the order of the spec. The status of a ListenerSet of a Gateway that isn't
-// ours is returned as it is; one without a Gateway, or whose Gateway's class doesn't exist, waits for a controller.
+// merged into old, and one entry per listener, in the order of the spec, unless the Gateway doesn't allow it. The status of a
+// ListenerSet of a Gateway that isn't ours is returned as it is; one without a Gateway, or whose Gateway's class doesn't exist,
+// waits for a controller.
 func ListenerSet(f *graph.ListenerSetFacts, old gwv1.ListenerSetStatus, generation int64, now metav1.Time) gwv1.ListenerSetStatus {
-	status := *old.DeepCopy()
-	switch {
-	case f.Orphaned:
-		merge(&status.Conditions, generation, now, orphanVerdicts(f)...)
-		status.Listeners = nil
-		return status
-	case !f.Managed:
+	if !f.Managed && !f.Orphaned {
 		return old
 	}
-	merge(&status.Conditions, generation, now, listenerSetVerdicts(f)...)
+	status := *old.DeepCopy()
+	if f.Orphaned {
+		merge(&status.Conditions, generation, now, orphanVerdicts(f)...)
+	} else {
+		merge(&status.Conditions, generation, now, listenerSetVerdicts(f)...)
+	}
+	if len(f.Listeners) == 0 {
+		status.Listeners = othersEntries(status.Listeners)
+		return status
+	}
 	listeners := make([]gwv1.ListenerEntryStatus, 0, len(f.Listeners))
 	for i, l := range f.Listeners {
 		entry := gwv1.ListenerEntryStatus{Name: l.Spec.Name}
 		if j := slices.IndexFunc(status.Listeners, func(s gwv1.ListenerEntryStatus) bool { return s.Name == l.Spec.Name }); j >= 0 {
 			entry.Conditions = status.Listeners[j].Conditions
 		}
-		entry.SupportedKinds = supportedKinds(l.SupportedKinds)
+		entry.SupportedKinds = nil // a ListenerSet leaves out an empty list
+		if len(l.SupportedKinds) > 0 {
+			entry.SupportedKinds = supportedKinds(l.SupportedKinds)
+		}
 		entry.AttachedRoutes = f.AttachedRoutes[i]
 		merge(&entry.Conditions, generation, now, listenerVerdicts(l)...)
 		listeners = append(listeners, entry)
 	}
 	status.Listeners = listeners
 	return status
+}
+
+// othersEntries returns what others have said of listeners of which we say nothing.
+func othersEntries(entries []gwv1.ListenerEntryStatus) []gwv1.ListenerEntryStatus {
+	var others []gwv1.ListenerEntryStatus
+	for _, e := range entries {
+		if e.Conditions = restore(e.Conditions, nil, listenerConditionTypes); len(e.Conditions) > 0 {
+			e.SupportedKinds, e.AttachedRoutes = nil, 0
+			others = append(others, e)
+		}
+	}
+	return others
 }
 
 // listenerSetVerdicts are the conditions of a ListenerSet.

@@ -25,6 +25,7 @@ func RestoreGateway(f *graph.GatewayFacts, written, stored gwv1.GatewayStatus) g
 		return written
 	}
 	written.Conditions = restore(written.Conditions, stored.Conditions, gatewayConditionTypes)
+	written.Addresses = stored.Addresses // of a pool, a Gateway keeps those that its status has
 	written.Listeners = slices.Clone(written.Listeners)
 	for _, s := range stored.Listeners {
 		i := slices.IndexFunc(written.Listeners, func(w gwv1.ListenerStatus) bool { return w.Name == s.Name })

@@ -22,7 +22,7 @@ const (
 	maxNamed = 8
 )
 
-// Route returns the status of an HTTPRoute or a GRPCRoute of the given metadata.generation: one entry for each of its
+// Route returns the status of a route of the given metadata.generation: one entry for each of its
 // parents that is ours. An entry is found again by its controllerName and the parentRef as a whole, sectionName and port
 // included; one whose parent is gone from the spec, doesn't exist any more or isn't ours any more is removed.
 //

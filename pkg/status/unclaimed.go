@@ -25,7 +25,7 @@ func unclaimed(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, 
 		verdicts = append(verdicts, v)
 	}
 	merge(&status.Conditions, generation, now, verdicts...)
-	status.Addresses = nil
+	status.Addresses, status.AttachedListenerSets = nil, nil
 	for i := range status.Listeners {
 		l := &status.Listeners[i]
 		l.Conditions = restore(l.Conditions, nil, listenerConditionTypes)

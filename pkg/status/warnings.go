@@ -68,7 +68,7 @@ func GatewayWarnings(f *graph.GatewayFacts) []string {
 	if f.Unaccepted == nil {
 		w.problem("the Gateway is not programmed", f.Unprogrammed)
 	}
-	w.listeners(slices.DeleteFunc(slices.Clone(f.Listeners), func(l *graph.ListenerFacts) bool { return l.Key.Parent.Kind != graph.KindGateway }))
+	w.listeners(slices.DeleteFunc(slices.Clone(f.Listeners), func(l *graph.ListenerFacts) bool { return l.Key.Parent.Kind == graph.KindListenerSet }))
 	if f.Unresolved != nil && f.Unresolved.Reason != string(gwv1.GatewayReasonListenersNotResolved) {
 		w.problem("the Gateway has a reference that is not resolved", f.Unresolved)
 	}
@@ -77,7 +77,7 @@ func GatewayWarnings(f *graph.GatewayFacts) []string {
 	return w
 }
 
-// RouteWarnings returns what the writer of an HTTPRoute or a GRPCRoute should know: parents that do not exist or do not
+// RouteWarnings returns what the writer of a route should know: parents that do not exist or do not
 // accept it, rules that are not served, backends that are not resolved. A route for gateways of other controllers only
 // gets none, since they may read it otherwise.
 func RouteWarnings(f *graph.RouteFacts) []string {
@@ -93,19 +93,23 @@ func RouteWarnings(f *graph.RouteFacts) []string {
 		if p.Managed && p.Unaccepted == nil {
 			accepted, byService = true, byService || p.Service != nil
 		}
+		field := fmt.Sprintf("spec.parentRefs[%d]", i)
+		if p.Default {
+			field = "spec.useDefaultGateways"
+		}
 		if p.Missing {
-			w.add(fmt.Sprintf("spec.parentRefs[%d]: %s does not exist; the route is attached as soon as it does", i, parentName(p)))
+			w.add(fmt.Sprintf("%s: %s does not exist; the route is attached as soon as it does", field, parentName(p)))
 		} else if p.ClassMissing {
-			w.add(fmt.Sprintf("spec.parentRefs[%d]: the GatewayClass of %s does not exist, so nobody accepts the route", i, parentName(p)))
+			w.add(fmt.Sprintf("%s: the GatewayClass of %s does not exist, so nobody accepts the route", field, parentName(p)))
 		} else if p.Managed {
-			w.problem(fmt.Sprintf("spec.parentRefs[%d]: not accepted by %s", i, parentName(p)), p.Unaccepted)
+			w.problem(fmt.Sprintf("%s: not accepted by %s", field, parentName(p)), p.Unaccepted)
 		}
 	}
 	// A route that is accepted nowhere gets no requests that could be answered.
 	failing, unresolved, unauthorized := "a rule cannot be served", "a backend is not resolved", "an authorization server is not resolved"
 	if accepted {
 		failing = "a rule answers every request with 500"
-		unresolved += ", its share of the requests is answered with 500"
+		unresolved += ", " + lostShare(f)
 		unauthorized += ", the requests that it would authorize are answered with 500"
 	}
 	for _, r := range f.Rules {
@@ -122,6 +126,17 @@ func RouteWarnings(f *graph.RouteFacts) []string {
 	}
 	w.add(f.Warnings...)
 	return w
+}
+
+// lostShare says what becomes of what is meant for a backend that isn't resolved.
+func lostShare(f *graph.RouteFacts) string {
+	switch f.Key.Kind {
+	case graph.KindTLSRoute, graph.KindTCPRoute:
+		return "its share of the connections is closed"
+	case graph.KindUDPRoute:
+		return "its share of the packets is dropped"
+	}
+	return "its share of the requests is answered with 500"
 }
 
 // filters adds what is wrong with what filters refer to.

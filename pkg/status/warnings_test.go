@@ -1,6 +1,7 @@
 package status_test
 
 import (
+	"slices"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -172,5 +173,24 @@ func TestRouteWarnings(t *testing.T) {
 			f.Rules, f.Warnings = tt.rules, tt.noted
 			equal(t, "warnings", status.RouteWarnings(f), tt.want)
 		})
+	}
+}
+
+// TestLostShare: what becomes of what is meant for a backend that isn't resolved.
+func TestLostShare(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[graph.Kind]string{
+		graph.KindHTTPRoute: "requests is answered with 500",
+		graph.KindTLSRoute:  "connections is closed",
+		graph.KindTCPRoute:  "connections is closed",
+		graph.KindUDPRoute:  "packets is dropped",
+	} {
+		got := status.RouteWarnings(&graph.RouteFacts{
+			Key: graph.Key{Kind: kind}, Parents: []graph.ParentFacts{parent(ref("g"))},
+			Rules: []graph.RuleFacts{{Backends: []graph.BackendFacts{{Problem: problem("BackendNotFound", "foo")}}}},
+		})
+		if want := []string{"a backend is not resolved, its share of the " + want + " (BackendNotFound): foo"}; !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", kind, got, want)
+		}
 	}
 }

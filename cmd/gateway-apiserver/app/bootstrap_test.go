@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"sigs.k8s.io/yaml"
 
-	xdsserver "github.com/gateway-apiserver/gateway-apiserver/pkg/xds/server"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 )
 
 // run executes a command line and returns what it printed and its exit code.
@@ -59,7 +59,7 @@ func TestBootstrap(t *testing.T) {
 		if err := validateAll(&got); err != nil {
 			t.Errorf("Envoy would refuse it: %v", err)
 		}
-		if got.GetNode().GetId() != "web-2" || got.GetNode().GetMetadata().AsMap()[xdsserver.GatewayKey] != "default/web" {
+		if got.GetNode().GetId() != "web-2" || got.GetNode().GetMetadata().AsMap()[nodes.GatewayKey] != "default/web" {
 			t.Errorf("node %v, want web-2 asking for default/web", got.GetNode())
 		}
 		address := got.GetStaticResources().GetClusters()[0].GetLoadAssignment().GetEndpoints()[0].GetLbEndpoints()[0].GetEndpoint().GetAddress().GetSocketAddress()
@@ -78,7 +78,8 @@ func TestBootstrapErrors(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "error: --gateway is required: NAMESPACE/NAME, for example default/web\n"},
+		{nil, "error: one of --gateway NAMESPACE/NAME, for example default/web, and --fleet NAMESPACE/NAME is required\n"},
+		{[]string{"--gateway", "a/b", "--fleet", "a/c"}, "error: one of --gateway NAMESPACE/NAME, for example default/web, and --fleet NAMESPACE/NAME is required\n"},
 		{[]string{"--gateway", "foo"}, "error: invalid argument \"foo\" for \"--gateway\" flag: want NAMESPACE/NAME, for example default/web\n"},
 		{[]string{"--gateway", "a/b", "--xds-server", "18000"}, "error: invalid argument \"18000\" for \"--xds-server\" flag: want HOST:PORT, for example 127.0.0.1:18000 or [::1]:18000\n"},
 		{[]string{"--gateway", "a/b", "-o", "xml"}, "error: invalid argument \"xml\" for \"-o, --output\" flag: want one of: yaml, json\n"},

@@ -25,6 +25,7 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/etcd/snapshot"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/progress"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/provision"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/registry"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/selfsigned"
 )
@@ -44,6 +45,7 @@ type clusterServer struct {
 	core         *cluster.Sources
 	embedded     *etcd.Server             // nil if etcd is elsewhere
 	certificates *selfsigned.Certificates // nil if they are in files
+	provisioner  *provision.Provisioner   // nil if Gateways get no Envoys
 }
 
 func newClusterServer(ctx context.Context, config clusterConfig) (_ *clusterServer, err error) {
@@ -86,6 +88,11 @@ func newClusterServer(ctx context.Context, config clusterConfig) (_ *clusterServ
 	}
 	if s.core, err = cluster.NewSources(api.Generic.ClientConfig); err != nil {
 		return nil, err
+	}
+	if s.options.provisioning {
+		if s.provisioner, err = provision.New(api.Generic.ClientConfig, s.options.envoyServer()); err != nil {
+			return nil, err
+		}
 	}
 	return s, s.build(api, recommended.Etcd.StorageConfig)
 }
@@ -160,6 +167,9 @@ func (s *clusterServer) run(ctx context.Context) error {
 			graph.KindConfigMap: s.core.ConfigMaps,
 		},
 		Progress: revisions,
+	}
+	if s.provisioner != nil {
+		inputs.Infrastructure = s.provisioner
 	}
 	if s.certificates != nil {
 		go s.certificates.Run(ctx)

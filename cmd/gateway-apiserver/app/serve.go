@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 
@@ -17,6 +18,8 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apiserver"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/provision"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/bootstrap"
 )
 
 // securePort is where the API is served in a cluster, by default. It is not privileged.
@@ -165,6 +168,15 @@ func (o *serveOptions) checkProvisioning() []error {
 		errs = append(errs, errors.New("--provisioning needs --xds-listen: Envoys have no other way to get their configuration"))
 	}
 	return errs
+}
+
+// envoyServer is where Envoys in the cluster will find the xDS server: at its port of the server's Service. There is no such
+// port as long as xDS is served on loopback only.
+func (o *serveOptions) envoyServer() provision.XDS {
+	return provision.XDS{Address: bootstrap.Address{
+		Host: fmt.Sprintf("%s.%s.svc", o.selfSigned.service, o.selfSigned.namespace),
+		Port: defaultXDS.port,
+	}}
 }
 
 // completeEtcd checks which etcd is used.

@@ -121,7 +121,7 @@ func (s *server) serve(ctx context.Context, fail context.CancelCauseFunc, xdsLis
 
 // serveXDS serves xDS until stop is called.
 func (s *server) serveXDS(ctx context.Context, fail context.CancelCauseFunc, listener net.Listener) (stop func()) {
-	xds := xdsserver.New(s.cache, klog.FromContext(ctx))
+	xds := xdsserver.New(s.cache, s.engine.Nodes(), klog.FromContext(ctx))
 	go func() {
 		if err := xds.Serve(listener); err != nil {
 			fail(fmt.Errorf("serving xDS: %w", err))

@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"strings"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -21,14 +18,15 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/bootstrap"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/client"
 )
 
 // xdsOptions are the flags of the xds command.
 type xdsOptions struct {
 	gateway gatewayFlag
+	fleet   gatewayFlag
 	mesh    []string
+	node    nodeFlags
 	server  addressFlag
 	timeout time.Duration
 	output  choiceFlag
@@ -40,11 +38,16 @@ func newXDSCommand() *cobra.Command {
 		output: choiceFlag{value: "table", choices: []string{"table", "yaml", "json"}},
 	}
 	cmd := &cobra.Command{
-		Use:   "xds (--gateway NAMESPACE/NAME | --mesh SERVICE.NAMESPACE:PORT)",
+		Use:   "xds (--gateway NAMESPACE/NAME | --fleet NAMESPACE/NAME | --mesh SERVICE.NAMESPACE:PORT)",
 		Short: "Show the Envoy configuration of a Gateway, as an Envoy receives it",
 		Long: `Connect to the xDS server as an Envoy of a Gateway does, over one aggregated delta stream, wait until
 everything has been answered, and show it: listeners, routes, clusters and endpoints. The formats yaml and
 json show every field of every resource; private keys are always redacted.
+
+With --fleet, connect as an Envoy of an EnvoyFleet does that merges its Gateways.
+
+Where an EnvoyFleet selects its nodes (spec.nodes), say with --node-id, --node-cluster and --node-metadata
+what the Envoy says of itself; an Envoy that is selected so need name no Gateway.
 
 With --mesh, connect as a proxyless gRPC client of a Service does, and show what that receives.`,
 		Example: `  # The listeners, routes, clusters and endpoints of the Gateway web in the namespace default
@@ -53,15 +56,22 @@ With --mesh, connect as a proxyless gRPC client of a Service does, and show what
   # Every field of its routes
   gateway-apiserver xds --gateway default/web -o json | jq .routes
 
+  # All Gateways of the EnvoyFleet edge in the namespace infra, which merges them
+  gateway-apiserver xds --fleet infra/edge
+
+  # What the Envoy gets that is started with --service-node edge-1
+  gateway-apiserver xds --node-id edge-1
+
   # What a gRPC client that dials xds:///color.faces:80 gets
   gateway-apiserver xds --mesh color.faces:80`,
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if (o.gateway.Name == "") == (len(o.mesh) == 0) {
-				return fmt.Errorf("one of --gateway NAMESPACE/NAME, for example default/web, and --mesh SERVICE.NAMESPACE:PORT is required")
+			query, subject, err := o.query()
+			if err != nil {
+				return err
 			}
-			snapshot, err := fetch(cmd.Context(), o)
+			snapshot, err := fetch(cmd.Context(), o, query, subject)
 			if err != nil {
 				return err
 			}
@@ -73,6 +83,8 @@ With --mesh, connect as a proxyless gRPC client of a Service does, and show what
 	}
 	flags := cmd.Flags()
 	flags.Var(&o.gateway, "gateway", "the Gateway to show")
+	flags.Var(&o.fleet, "fleet", "the EnvoyFleet, with mergeGateways, whose Gateways to show")
+	o.node.add(flags)
 	flags.StringSliceVar(&o.mesh, "mesh", nil, "show what a proxyless gRPC client of this `SERVICE.NAMESPACE:PORT` gets; may be repeated")
 	flags.Var(&o.server, "server", "the xDS server")
 	flags.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long to wait for the server's answers")
@@ -80,22 +92,8 @@ With --mesh, connect as a proxyless gRPC client of a Service does, and show what
 	return cmd
 }
 
-// fetch reads what the server has for the Gateway, or for the mesh listeners, of o.
-func fetch(ctx context.Context, o xdsOptions) (*client.Snapshot, error) {
-	query := client.Query{Listeners: o.mesh}
-	id := fmt.Sprintf("gateway-apiserver-xds-%d", os.Getpid())
-	subject := "the listener " + strings.Join(o.mesh, ", ") + ": check the names, and that each Service has that port"
-	if len(o.mesh) > 0 {
-		query.Node = &corev3.Node{Id: id}
-	} else {
-		node, err := bootstrap.Node(o.gateway.String(), id)
-		if err != nil {
-			return nil, err
-		}
-		query.Node, subject = node, "Gateway "+o.gateway.String()+": check the name, and that its status says Programmed"
-	}
-	query.Node.UserAgentName = "gateway-apiserver xds"
-
+// fetch reads what the server has for a query, about the subject.
+func fetch(ctx context.Context, o xdsOptions, query client.Query, subject string) (*client.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	conn, err := dial(ctx, o.server.String())
@@ -112,6 +110,8 @@ func fetch(ctx context.Context, o xdsOptions) (*client.Snapshot, error) {
 		return nil, fmt.Errorf("server %s has no configuration for %s", o.server.String(), subject)
 	case late:
 		return nil, fmt.Errorf("server %s did not answer everything within --timeout %s; does --server name an xDS address? %w", o.server.String(), o.timeout, err)
+	case status.Code(err) == codes.InvalidArgument:
+		return nil, fmt.Errorf("server %s refuses this node: %s", o.server.String(), status.Convert(err).Message())
 	case status.Code(err) == codes.Unavailable:
 		return nil, fmt.Errorf("the connection to %s broke; does --server name an xDS address? %s", o.server.String(), status.Convert(err).Message())
 	case err != nil:

@@ -21,9 +21,10 @@ import (
 	"google.golang.org/protobuf/proto"
 	"sigs.k8s.io/yaml"
 
-	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
 	"k8s.io/klog/v2"
 
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 	xdsserver "github.com/gateway-apiserver/gateway-apiserver/pkg/xds/server"
 )
 
@@ -31,14 +32,14 @@ import (
 func serveXDS(t *testing.T) (address string) {
 	t.Helper()
 	resources := cache.New()
-	resources.Publish(xdsserver.GatewayScope("default/web"), cache.Update{Set: slices.Concat(
+	resources.Publish(nodes.GatewayScope("default/web"), cache.Update{Set: slices.Concat(
 		fromYAML[listenerv3.Listener](t, listenersYAML),
 		fromYAML[routev3.RouteConfiguration](t, routesYAML),
 		fromYAML[clusterv3.Cluster](t, clustersYAML),
 		fromYAML[endpointv3.ClusterLoadAssignment](t, endpointsYAML),
 		fromYAML[tlsv3.Secret](t, fmt.Sprintf(secretsYAML, privateKey)),
 	)})
-	resources.Publish(xdsserver.MeshScope, cache.Update{Set: slices.Concat(
+	resources.Publish(nodes.MeshScope, cache.Update{Set: slices.Concat(
 		fromYAML[listenerv3.Listener](t, meshListenersYAML),
 		fromYAML[clusterv3.Cluster](t, clustersYAML),
 	)})
@@ -46,7 +47,7 @@ func serveXDS(t *testing.T) (address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := xdsserver.New(resources, klog.Background())
+	server := xdsserver.New(resources, &nodes.Directory{}, klog.Background())
 	go server.Serve(listener)
 	t.Cleanup(func() { server.Shutdown(context.Background()) })
 	return listener.Addr().String()
@@ -185,6 +186,8 @@ func TestXDSErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed.Close()
+	const required = "one of --gateway NAMESPACE/NAME, for example default/web, --fleet NAMESPACE/NAME and --mesh SERVICE.NAMESPACE:PORT is required, " +
+		"or else --node-id, --node-cluster or --node-metadata of an Envoy that names none"
 	for _, test := range []struct {
 		name string
 		args []string
@@ -192,11 +195,11 @@ func TestXDSErrors(t *testing.T) {
 	}{
 		{
 			"no gateway", nil,
-			"one of --gateway NAMESPACE/NAME, for example default/web, and --mesh SERVICE.NAMESPACE:PORT is required",
+			required,
 		},
 		{
 			"both", []string{"--gateway", "default/web", "--mesh", "color.faces:80"},
-			"one of --gateway NAMESPACE/NAME, for example default/web, and --mesh SERVICE.NAMESPACE:PORT is required",
+			required,
 		},
 		{
 			"malformed", []string{"--gateway", "web"},
@@ -205,6 +208,14 @@ func TestXDSErrors(t *testing.T) {
 		{
 			"unknown gateway", []string{"--gateway", "default/other", "--server", address, "--timeout", "1s"},
 			"server " + address + " has no configuration for Gateway default/other: check the name, and that its status says Programmed",
+		},
+		{
+			"unknown fleet", []string{"--fleet", "default/other", "--server", address, "--timeout", "1s"},
+			"server " + address + " has no configuration for EnvoyFleet default/other: check the name, that it has mergeGateways, and that the status of a Gateway of it says Programmed",
+		},
+		{
+			"contradictory", []string{"--gateway", "default/web", "--node-metadata", nodes.FleetKey + "=default/edge", "--server", address},
+			"server " + address + ` refuses this node: node.metadata: has both "gateway-apiserver.dev/gateway" and "gateway-apiserver.dev/fleet"; name one`,
 		},
 		{
 			"unknown service", []string{"--mesh", "color.nowhere:80", "--server", address},

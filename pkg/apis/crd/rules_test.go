@@ -23,11 +23,12 @@ const (
 )
 
 var (
-	routeV1       = apis.GatewayV1.WithKind("HTTPRoute")
-	routeV1beta1  = apis.GatewayV1beta1.WithKind("HTTPRoute")
-	routeV1alpha2 = apis.GatewayV1alpha2.WithKind("HTTPRoute")
-	classV1alpha2 = apis.GatewayV1alpha2.WithKind("GatewayClass")
-	meshV1alpha1  = apis.GatewayXV1alpha1.WithKind("XMesh")
+	routeV1         = apis.GatewayV1.WithKind("HTTPRoute")
+	routeV1beta1    = apis.GatewayV1beta1.WithKind("HTTPRoute")
+	routeV1alpha2   = apis.GatewayV1alpha2.WithKind("HTTPRoute")
+	classV1alpha2   = apis.GatewayV1alpha2.WithKind("GatewayClass")
+	backendV1alpha1 = apis.GatewayXV1alpha1.WithKind("XBackend")
+	meshV1alpha1    = apis.GatewayXV1alpha1.WithKind("XMesh")
 )
 
 // withRetry is an experimental field.
@@ -39,6 +40,16 @@ func withRetry(attempts int) func(*gatewayv1.HTTPRoute) {
 func withTimeout(timeout gatewayv1.Duration) func(*gatewayv1.HTTPRoute) {
 	return func(r *gatewayv1.HTTPRoute) {
 		r.Spec.Rules[0].Timeouts = &gatewayv1.HTTPRouteTimeouts{Request: &timeout}
+	}
+}
+
+func backend(tls gatewayxv1alpha1.BackendTLS) *gatewayxv1alpha1.XBackend {
+	return &gatewayxv1alpha1.XBackend{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "backend"},
+		Spec: gatewayxv1alpha1.BackendSpec{
+			Type: "ExternalHostname", ExternalHostname: &gatewayxv1alpha1.ExternalHostnameBackend{Hostname: "example.com"},
+			Port: gatewayxv1alpha1.BackendPort{Port: 443}, TLS: &tls,
+		},
 	}
 }
 
@@ -85,6 +96,13 @@ func TestRulesValidate(t *testing.T) {
 			crd.StandardChannel, routeV1alpha2,
 			route(func(r *gatewayv1.HTTPRoute) { r.Spec.ParentRefs[0].Port = new(gatewayv1.PortNumber(80)) }),
 			[]string{},
+		},
+		"optional object that Go always has": {crd.ExperimentalChannel, backendV1alpha1, backend(gatewayxv1alpha1.BackendTLS{Mode: "None"}), []string{}},
+		"the same in part": {
+			crd.ExperimentalChannel, backendV1alpha1, backend(gatewayxv1alpha1.BackendTLS{Mode: "None", Validation: gatewayv1.BackendTLSPolicyValidation{
+				WellKnownCACertificates: new(gatewayv1.WellKnownCACertificatesSystem),
+			}}),
+			[]string{"spec.tls.validation.hostname: spec.tls.validation.hostname in body should be at least 1 chars long"},
 		},
 		"experimental kind": {crd.ExperimentalChannel, meshV1alpha1, mesh("a.b/c"), []string{}},
 		"experimental kind in the standard channel": {

@@ -14,11 +14,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/apiserver/pkg/cel/common"
+	gatewayxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 )
 
 // part is a part of an object that is validated by itself.
@@ -159,10 +161,21 @@ func (s *Schema) content(obj runtime.Object, part part) (map[string]any, error) 
 	}
 	// A nil list is null in JSON, which is not a list. Custom resources lose their nulls when they are decoded.
 	defaulting.PruneNonNullableNullsWithoutDefaults(content, s.structure.parse().structural)
+	if backend, ok := obj.(*gatewayxv1alpha1.XBackend); ok && part == specPart && backend.Spec.TLS != nil {
+		leaveOutValidation(backend.Spec.TLS, content)
+	}
 	if part == statusPart {
 		restoreLists(content[part.key], s.part(part))
 	}
 	return content, nil
+}
+
+// leaveOutValidation removes spec.tls.validation of an XBackend, which is optional, if nothing of it is set: its Go type is no
+// pointer, so that it is in JSON always, and without a hostname it is invalid.
+func leaveOutValidation(tls *gatewayxv1alpha1.BackendTLS, content map[string]any) {
+	if reflect.ValueOf(tls.Validation).IsZero() {
+		unstructured.RemoveNestedField(content, specPart.key, "tls", "validation")
+	}
 }
 
 // incomplete is the detail of an error that says that there may be more of them.

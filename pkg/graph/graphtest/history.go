@@ -21,6 +21,7 @@ var keys = []graph.Key{
 	{Kind: graph.KindGatewayClass, Name: "theirs"},
 	{Kind: graph.KindGateway, Namespace: "infra", Name: "gw"},
 	{Kind: graph.KindGateway, Namespace: "app", Name: "gw"},
+	{Kind: graph.KindGateway, Namespace: "infra", Name: "other"},
 	{Kind: graph.KindHTTPRoute, Namespace: "app", Name: "a"},
 	{Kind: graph.KindHTTPRoute, Namespace: "app", Name: "b"},
 	{Kind: graph.KindHTTPRoute, Namespace: "infra", Name: "a"},
@@ -35,6 +36,7 @@ var keys = []graph.Key{
 	{Kind: graph.KindListenerSet, Namespace: "infra", Name: "gw"},
 	{Kind: graph.KindListenerSet, Namespace: "infra", Name: "more"},
 	{Kind: graph.KindEnvoyFleet, Namespace: "infra", Name: "fleet"},
+	{Kind: graph.KindEnvoyFleet, Namespace: "app", Name: "fleet"},
 	{Kind: graph.KindReferenceGrant, Namespace: "app", Name: "g"},
 	{Kind: graph.KindReferenceGrant, Namespace: "infra", Name: "g"},
 	{Kind: graph.KindReferenceGrant, Namespace: "infra", Name: "h"},
@@ -42,6 +44,7 @@ var keys = []graph.Key{
 	{Kind: graph.KindNamespace, Name: "infra"},
 	{Kind: graph.KindService, Namespace: "app", Name: "s"},
 	{Kind: graph.KindService, Namespace: "infra", Name: "s"},
+	{Kind: graph.KindService, Namespace: "app", Name: gatewayService},
 	{Kind: graph.KindSecret, Namespace: "app", Name: "c"},
 	{Kind: graph.KindSecret, Namespace: "infra", Name: "c"},
 	{Kind: graph.KindEndpointSlice, Namespace: "app", Name: "s-1"},
@@ -55,10 +58,14 @@ var keys = []graph.Key{
 	{Kind: graph.KindBackendTrafficPolicy, Namespace: "app", Name: "p"},
 	{Kind: graph.KindBackendTrafficPolicy, Namespace: "app", Name: "q"},
 	{Kind: graph.KindBackendTrafficPolicy, Namespace: "infra", Name: "p"},
+	{Kind: graph.KindBackend, Namespace: "app", Name: "s"},
+	{Kind: graph.KindBackend, Namespace: "infra", Name: "s"},
+	{Kind: graph.KindMesh, Name: "a"},
+	{Kind: graph.KindMesh, Name: "b"},
 }
 
 // central are the Gateways, routes and ListenerSets, on which most depends.
-var central = keys[2:17]
+var central = keys[2:18]
 
 // Keys returns the objects that there can be in a history.
 func Keys() []graph.Key { return slices.Clone(keys) }
@@ -68,7 +75,7 @@ func KeysOf(kind graph.Kind) []graph.Key {
 	return slices.DeleteFunc(Keys(), func(k graph.Key) bool { return k.Kind != kind })
 }
 
-// Backends returns the ports of Services that there can be in a history.
+// Backends returns the ports of Services and XBackends that there can be in a history.
 func Backends() []graph.BackendKey {
 	var backends []graph.BackendKey
 	for _, k := range KeysOf(graph.KindService) {
@@ -77,6 +84,11 @@ func Backends() []graph.BackendKey {
 			udp := tcp
 			udp.UDP = true
 			backends = append(backends, tcp, udp)
+		}
+	}
+	for _, k := range KeysOf(graph.KindBackend) {
+		for _, port := range servicePorts {
+			backends = append(backends, graph.BackendKey{Key: k, Port: port})
 		}
 	}
 	return backends
@@ -192,8 +204,9 @@ func touch(obj metav1.Object) metav1.Object {
 	next := clone(obj)
 	next.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "test"}})
 	switch o := next.(type) {
-	case *gwv1.Gateway:
-		o.Status.Conditions = []metav1.Condition{{Type: "Accepted"}}
+	case *gwv1.Gateway: // but for the condition that facts are read from
+		o.Status.Conditions = append(slices.DeleteFunc(o.Status.Conditions, func(c metav1.Condition) bool { return c.Type == "Accepted" }),
+			metav1.Condition{Type: "Accepted"})
 	case *gwv1.HTTPRoute:
 		o.Status.Parents = []gwv1.RouteParentStatus{{ControllerName: graph.ControllerName}}
 	case *gwv1.GRPCRoute:
@@ -206,6 +219,10 @@ func touch(obj metav1.Object) metav1.Object {
 		o.Status.Ancestors = []gwv1.PolicyAncestorStatus{{ControllerName: graph.ControllerName}}
 	case *gwxv1alpha1.XBackendTrafficPolicy:
 		o.Status.Ancestors = []gwv1.PolicyAncestorStatus{{ControllerName: graph.ControllerName}}
+	case *gwxv1alpha1.XBackend:
+		o.Status.Ancestors = []gwxv1alpha1.BackendAncestorStatus{{ControllerName: graph.ControllerName}}
+	case *gwxv1alpha1.XMesh:
+		o.Status.Conditions = []metav1.Condition{{Type: "Accepted"}}
 	}
 	return next
 }
@@ -215,7 +232,7 @@ func modify(c *choices, old, next metav1.Object) metav1.Object {
 	switch result := clone(old).(type) {
 	case *gwv1.Gateway:
 		l, from := &result.Spec.Listeners[0], next.(*gwv1.Gateway).Spec.Listeners[0]
-		switch c.n(8) {
+		switch c.n(10) {
 		case 0:
 			l.AllowedRoutes = from.AllowedRoutes
 		case 1:
@@ -232,6 +249,10 @@ func modify(c *choices, old, next metav1.Object) metav1.Object {
 			result.Spec.DefaultScope = next.(*gwv1.Gateway).Spec.DefaultScope
 		case 7:
 			result.Spec.Infrastructure = next.(*gwv1.Gateway).Spec.Infrastructure
+		case 8:
+			result.Spec.Addresses = next.(*gwv1.Gateway).Spec.Addresses
+		case 9:
+			result.Status.Addresses = next.(*gwv1.Gateway).Status.Addresses
 		}
 		return result
 	case *gwv1.ListenerSet:
@@ -275,6 +296,17 @@ func modify(c *choices, old, next metav1.Object) metav1.Object {
 			result.Spec.SessionPersistence = from.SessionPersistence
 		case 2:
 			result.Spec.RetryConstraint = from.RetryConstraint
+		}
+		return result
+	case *gwxv1alpha1.XBackend:
+		from := next.(*gwxv1alpha1.XBackend).Spec
+		switch c.n(3) {
+		case 0:
+			result.Spec.Port = from.Port
+		case 1:
+			result.Spec.Protocol = from.Protocol
+		case 2:
+			result.Spec.TLS = from.TLS
 		}
 		return result
 	}

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
@@ -47,6 +48,10 @@ func randomObject(c *choices, k graph.Key) metav1.Object {
 		return randomTLSPolicy(c, meta)
 	case graph.KindBackendTrafficPolicy:
 		return randomTrafficPolicy(c, meta)
+	case graph.KindBackend:
+		return randomXBackend(c, meta)
+	case graph.KindMesh:
+		return randomXMesh(c, meta)
 	}
 	panic(k.Kind)
 }
@@ -77,9 +82,11 @@ func randomGateway(c *choices, meta metav1.ObjectMeta) *gwv1.Gateway {
 		return randomListener(c, gwv1.SectionName(fmt.Sprint("l", i)))
 	})
 	switch c.n(16) {
-	case 1:
-		gw.Spec.Addresses = []gwv1.GatewaySpecAddress{{Value: pick(c, "10.0.0.1", "224.0.0.1", "")}}
-	case 2:
+	case 1, 2, 4, 5:
+		gw.Spec.Addresses = some(c, 1, 2, func() gwv1.GatewaySpecAddress {
+			return gwv1.GatewaySpecAddress{Value: pick(c, "10.0.0.1", "10.0.0.2", "", "", "10.0.0.9", "224.0.0.1")}
+		})
+	case 6:
 		gw.Spec.Addresses = []gwv1.GatewaySpecAddress{{Type: new(gwv1.HostnameAddressType), Value: "example.com"}}
 	case 3:
 		gw.Spec.Infrastructure = &gwv1.GatewayInfrastructure{Labels: map[gwv1.LabelKey]gwv1.LabelValue{"a": "b"}}
@@ -96,6 +103,14 @@ func randomGateway(c *choices, meta metav1.ObjectMeta) *gwv1.Gateway {
 		}}
 	}
 	gw.Spec.AllowedListeners = randomAllowedListeners(c)
+	gw.Status.Addresses = some(c, 0, 2, func() gwv1.GatewayStatusAddress {
+		return gwv1.GatewayStatusAddress{Value: pick(c, "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.9")}
+	})
+	if c.flip(4) {
+		gw.Status.Conditions = []metav1.Condition{{
+			Type: graph.ConditionProvisioningFailed, Status: metav1.ConditionTrue, Reason: graph.ReasonConflict, Message: "taken",
+		}}
+	}
 	return gw
 }
 
@@ -127,17 +142,43 @@ func randomListenerSet(c *choices, meta metav1.ObjectMeta) *gwv1.ListenerSet {
 }
 
 func randomFleet(c *choices, meta metav1.ObjectMeta) *fleetv1alpha1.EnvoyFleet {
-	return &fleetv1alpha1.EnvoyFleet{ObjectMeta: meta, Spec: fleetv1alpha1.EnvoyFleetSpec{MergeGateways: c.flip(2)}}
+	fleet := &fleetv1alpha1.EnvoyFleet{ObjectMeta: meta, Spec: fleetv1alpha1.EnvoyFleetSpec{MergeGateways: c.flip(2)}}
+	if !fleet.Spec.MergeGateways && c.flip(2) {
+		fleet.Spec.Provisioning = &fleetv1alpha1.Provisioning{Replicas: new(int32(c.n(3)))}
+		return fleet
+	}
+	switch c.n(4) {
+	case 0:
+		fleet.Spec.Addresses = &fleetv1alpha1.Addresses{Shared: some(c, 1, 2, func() string { return pick(c, "10.0.0.1", "10.0.0.2", "224.0.0.1") })}
+	case 1, 2:
+		fleet.Spec.Addresses = &fleetv1alpha1.Addresses{Pool: some(c, 1, 2, func() fleetv1alpha1.AddressRange {
+			return pick[fleetv1alpha1.AddressRange](c, "10.0.0.1", "10.0.0.2", "10.0.0.0/30", "10.0.0.2-10.0.0.3", "10.0.0.3-10.0.0.2")
+		})}
+	}
+	fleet.Spec.Nodes = some(c, 0, 1, func() fleetv1alpha1.NodeSelector { return fleetv1alpha1.NodeSelector{ID: maybe(c, "edge-*", "edge-1")} })
+	if c.flip(2) {
+		fleet.Spec.Tracing = &fleetv1alpha1.Tracing{OpenTelemetry: fleetv1alpha1.OpenTelemetry{Service: pick(c, "s", "s", "missing"), Port: pick(c, servicePorts...)}}
+	}
+	if c.flip(4) {
+		fleet.Spec.AccessLog = &fleetv1alpha1.AccessLog{Path: "/dev/stdout", Text: maybe(c, "%PROTOCOL%", "%UNKNOWN%")}
+	}
+	if c.flip(4) {
+		fleet.Spec.BindAddress = new(pick(c, "0.0.0.0", "10.0.0.9", "224.0.0.1"))
+	}
+	return fleet
 }
 
 func randomListener(c *choices, name gwv1.SectionName) gwv1.Listener {
 	l := gwv1.Listener{
-		Name: name, Port: pick[int32](c, 80, 80, 443, 443, 8080),
+		Name: name, Port: pick[int32](c, 80, 80, 443, 443, 8080, streamPort),
 		Hostname: maybe[gwv1.Hostname](c, "*.example.com", "a.example.com", "b.example.com", "*.com"),
 	}
 	l.Protocol = gwv1.HTTPProtocolType
-	if l.Port == 443 {
+	switch l.Port {
+	case 443:
 		l.Protocol = gwv1.HTTPSProtocolType
+	case streamPort:
+		l.Protocol = pick(c, gwv1.TCPProtocolType, gwv1.UDPProtocolType)
 	}
 	if c.flip(3) {
 		l.Protocol = pick(c, gwv1.HTTPProtocolType, gwv1.HTTPSProtocolType, gwv1.TLSProtocolType, gwv1.TLSProtocolType, gwv1.TCPProtocolType, gwv1.UDPProtocolType)
@@ -166,24 +207,37 @@ func randomListener(c *choices, name gwv1.SectionName) gwv1.Listener {
 	return l
 }
 
+const xgroup = "gateway.networking.x-k8s.io"
+
 func randomGrant(c *choices, meta metav1.ObjectMeta) *gwv1.ReferenceGrant {
 	return &gwv1.ReferenceGrant{ObjectMeta: meta, Spec: gwv1.ReferenceGrantSpec{
 		From: some(c, 1, 2, func() gwv1.ReferenceGrantFrom {
-			return gwv1.ReferenceGrantFrom{
-				Group: gwv1.GroupName, Kind: pick[gwv1.Kind](c, "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "Gateway", "ListenerSet"),
+			from := gwv1.ReferenceGrantFrom{
+				Group: gwv1.GroupName, Kind: pick[gwv1.Kind](c, "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "Gateway", "ListenerSet", "XBackend"),
 				Namespace: pick[gwv1.Namespace](c, "app", "infra"),
 			}
+			if from.Kind == "XBackend" {
+				from.Group = xgroup
+			}
+			return from
 		}),
 		To: some(c, 1, 2, func() gwv1.ReferenceGrantTo {
-			return gwv1.ReferenceGrantTo{
-				Group: pick[gwv1.Group](c, "", "", "", "example.com"), Kind: pick[gwv1.Kind](c, "Service", "Secret", "ConfigMap"),
+			to := gwv1.ReferenceGrantTo{
+				Group: pick[gwv1.Group](c, "", "", "", "example.com"), Kind: pick[gwv1.Kind](c, "Service", "Secret", "ConfigMap", "XBackend"),
 				Name: maybe[gwv1.ObjectName](c, "s", "c", "ca", "missing"),
 			}
+			if to.Kind == "XBackend" {
+				to.Group = xgroup
+			}
+			return to
 		}),
 	}}
 }
 
-var servicePorts = []int32{80, 81}
+// streamPort is what TCP and UDP listeners have for themselves, and the port of Services that is for UDP.
+const streamPort = 53
+
+var servicePorts = []int32{80, 81, streamPort}
 
 func randomService(c *choices, meta metav1.ObjectMeta) *corev1.Service {
 	s := &corev1.Service{ObjectMeta: meta}
@@ -196,6 +250,9 @@ func randomService(c *choices, meta metav1.ObjectMeta) *corev1.Service {
 			Protocol:    pick(c, "", corev1.ProtocolTCP, corev1.ProtocolTCP, corev1.ProtocolUDP),
 			AppProtocol: pick(c, nil, nil, nil, new("kubernetes.io/h2c"), new("kubernetes.io/ws"), new("kubernetes.io/wss"), new("https")),
 		})
+		if port == streamPort {
+			s.Spec.Ports[len(s.Spec.Ports)-1].Protocol = corev1.ProtocolUDP
+		}
 	}
 	if c.flip(8) {
 		s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: "other", Port: 80, Protocol: corev1.ProtocolUDP})
@@ -203,7 +260,26 @@ func randomService(c *choices, meta metav1.ObjectMeta) *corev1.Service {
 	if c.flip(8) {
 		s.Spec.Type = corev1.ServiceTypeExternalName
 	}
+	if meta.Name == gatewayService {
+		randomGatewayService(c, s)
+	}
 	return s
+}
+
+// gatewayService is the name of the Services that Gateways of the class ours have if they are provisioned.
+const gatewayService = "gw-ours"
+
+// randomGatewayService is a Gateway's or somebody else's, with addresses or without.
+func randomGatewayService(c *choices, s *corev1.Service) {
+	s.Spec.Type = pick(c, corev1.ServiceTypeClusterIP, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeExternalName)
+	s.Spec.ClusterIPs = pick(c, nil, []string{"10.0.0.1"}, []string{"10.0.0.2"})
+	s.Status.LoadBalancer.Ingress = pick(c, nil, []corev1.LoadBalancerIngress{{IP: "10.0.0.1"}}, []corev1.LoadBalancerIngress{{Hostname: "example.com"}})
+	if !c.flip(4) {
+		s.OwnerReferences = []metav1.OwnerReference{{
+			APIVersion: gwv1.GroupVersion.String(), Kind: "Gateway", Name: "gw", Controller: new(true),
+			UID: pick[types.UID](c, "", "", "", "another"),
+		}}
+	}
 }
 
 func randomSecret(c *choices, meta metav1.ObjectMeta) *corev1.Secret {
@@ -221,7 +297,7 @@ func randomSecret(c *choices, meta metav1.ObjectMeta) *corev1.Secret {
 func randomSlice(c *choices, meta metav1.ObjectMeta) *discoveryv1.EndpointSlice {
 	meta.Labels = map[string]string{discoveryv1.LabelServiceName: pick(c, "s", "s", "s", "other", "")}
 	return &discoveryv1.EndpointSlice{
-		ObjectMeta: meta, AddressType: discoveryv1.AddressTypeIPv4,
+		ObjectMeta: meta, AddressType: pick(c, discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeFQDN),
 		Endpoints: some(c, 0, 2, func() discoveryv1.Endpoint {
 			return discoveryv1.Endpoint{
 				Addresses:  []string{pick(c, "10.0.0.1", "10.0.0.2")},
@@ -230,6 +306,9 @@ func randomSlice(c *choices, meta metav1.ObjectMeta) *discoveryv1.EndpointSlice 
 			}
 		}),
 		Ports: some(c, 1, 2, func() discoveryv1.EndpointPort {
+			if c.flip(3) {
+				return discoveryv1.EndpointPort{Name: new("p53"), Port: new(int32(5353)), Protocol: new(corev1.ProtocolUDP)}
+			}
 			return discoveryv1.EndpointPort{Name: pick(c, new("p80"), new("p81"), new("q80")), Port: new(pick[int32](c, 8080, 8081))}
 		}),
 	}

@@ -39,6 +39,11 @@ func randomStreamRoute(c *choices, kind graph.Kind, meta metav1.ObjectMeta) meta
 	case graph.KindTCPRoute:
 		return &gwv1.TCPRoute{ObjectMeta: meta, Spec: gwv1.TCPRouteSpec{CommonRouteSpec: parents, Rules: []gwv1.TCPRouteRule{{BackendRefs: backends}}}}
 	}
+	for i := range backends {
+		if !c.flip(4) {
+			backends[i].Port = new(int32(streamPort))
+		}
+	}
 	return &gwv1.UDPRoute{ObjectMeta: meta, Spec: gwv1.UDPRouteSpec{CommonRouteSpec: parents, Rules: []gwv1.UDPRouteRule{{BackendRefs: backends}}}}
 }
 
@@ -187,6 +192,8 @@ func randomBackend(c *choices) gwv1.BackendRef {
 		ref.Kind = new(gwv1.Kind("Bucket"))
 	case 2, 3, 4:
 		ref.Weight = new(pick[int32](c, 0, 3))
+	case 5, 6, 7, 8:
+		ref.Group, ref.Kind = new(gwv1.Group(xgroup)), new(gwv1.Kind("XBackend"))
 	}
 	return ref
 }

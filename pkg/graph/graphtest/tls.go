@@ -56,19 +56,25 @@ func randomTLSPolicy(c *choices, meta metav1.ObjectMeta) *gwv1.BackendTLSPolicy 
 			SectionName: pick(c, nil, nil, new(gwv1.SectionName("p80")), new(gwv1.SectionName("q81")), new(gwv1.SectionName("other"))),
 		}
 	})
-	policy.Spec.Validation.Hostname = pick[gwv1.PreciseHostname](c, "a.example.com", "b.example.com")
+	policy.Spec.Validation = randomValidation(c)
+	return policy
+}
+
+func randomValidation(c *choices) gwv1.BackendTLSPolicyValidation {
+	var v gwv1.BackendTLSPolicyValidation
+	v.Hostname = pick[gwv1.PreciseHostname](c, "a.example.com", "b.example.com")
 	switch c.n(6) {
 	case 0:
-		policy.Spec.Validation.WellKnownCACertificates = new(gwv1.WellKnownCACertificatesSystem)
+		v.WellKnownCACertificates = new(gwv1.WellKnownCACertificatesSystem)
 	case 1:
-		policy.Spec.Validation.WellKnownCACertificates = new(gwv1.WellKnownCACertificatesType("example.com/theirs"))
+		v.WellKnownCACertificates = new(gwv1.WellKnownCACertificatesType("example.com/theirs"))
 	default:
-		policy.Spec.Validation.CACertificateRefs = some(c, 1, 2, func() gwv1.LocalObjectReference {
+		v.CACertificateRefs = some(c, 1, 2, func() gwv1.LocalObjectReference {
 			return gwv1.LocalObjectReference{Kind: pick[gwv1.Kind](c, "ConfigMap", "ConfigMap", "ConfigMap", "Secret"), Name: pick[gwv1.ObjectName](c, "ca", "ca", "missing")}
 		})
 	}
-	policy.Spec.Validation.SubjectAltNames = some(c, 0, 1, func() gwv1.SubjectAltName {
+	v.SubjectAltNames = some(c, 0, 1, func() gwv1.SubjectAltName {
 		return pick(c, gwv1.SubjectAltName{Type: gwv1.URISubjectAltNameType, URI: "spiffe://a/b"}, gwv1.SubjectAltName{Type: gwv1.HostnameSubjectAltNameType, Hostname: "c.example.com"})
 	})
-	return policy
+	return v
 }

@@ -18,8 +18,8 @@ func randomTrafficPolicy(c *choices, meta metav1.ObjectMeta) *gwxv1alpha1.XBacke
 		switch c.n(8) {
 		case 1:
 			ref.Group, ref.Kind = "core", "service"
-		case 2:
-			ref.Group, ref.Kind = "gateway.networking.x-k8s.io", "XBackend"
+		case 2, 3, 4:
+			ref.Group, ref.Kind = xgroup, "XBackend"
 		}
 		return ref
 	}))

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 )
 
 const (
@@ -38,6 +39,7 @@ func set(rs ...*cache.Resource) cache.Update { return cache.Update{Set: rs} }
 type testServer struct {
 	*Server
 	cache  *cache.Cache
+	nodes  nodes.Directory
 	addr   string
 	conn   *grpc.ClientConn
 	served chan error
@@ -49,7 +51,7 @@ type testServer struct {
 func serve(t *testing.T, options ...grpc.ServerOption) *testServer {
 	t.Helper()
 	s := &testServer{cache: cache.New(), served: make(chan error, 1)}
-	s.Server = New(s.cache, funcr.New(func(_, args string) {
+	s.Server = New(s.cache, &s.nodes, funcr.New(func(_, args string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.log = append(s.log, args)
@@ -83,7 +85,7 @@ func (s *testServer) logged(with string) []string {
 
 func gatewayNode(gateway string) *corev3.Node {
 	return &corev3.Node{Id: "node-1", Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{
-		GatewayKey: structpb.NewStringValue(gateway),
+		nodes.GatewayKey: structpb.NewStringValue(gateway),
 	}}}
 }
 

@@ -26,6 +26,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 )
 
 // counted counts the responses that a server sends.
@@ -145,7 +146,7 @@ func TestProxylessGRPC(t *testing.T) {
 	publishes := int64(0)
 	publish := func(u cache.Update) {
 		publishes++
-		s.cache.Publish(MeshScope, u)
+		s.cache.Publish(nodes.MeshScope, u)
 	}
 	publish(set(
 		apiListener(t, "color.faces:80"), routeTo(t, "color.faces:80", "one"),

@@ -5,17 +5,17 @@ import (
 	"errors"
 	"math"
 	"net"
+	"sync"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/config"
 	"github.com/envoyproxy/go-control-plane/pkg/server/delta/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/stream/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/status"
 	"k8s.io/klog/v2"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
@@ -35,12 +35,24 @@ var (
 	keepaliveParameters  = keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}
 )
 
+// Nodes says which scope of the cache a node gets. It is safe for concurrent use.
+type Nodes interface {
+	// Scope returns the scope of a node. The error is for the node.
+	Scope(node *corev3.Node) (string, error)
+	// Follow has changed called, one call at a time, after each change of what Scope returns, until stop is called.
+	Follow(changed func()) (stop func())
+}
+
 // Server serves xDS.
 type Server struct {
 	cache      *cache.Cache
+	nodes      Nodes
 	logger     klog.Logger
 	grpc       *grpc.Server
 	rejections rejections
+
+	mu       sync.Mutex
+	sessions map[*session]struct{} // whose nodes have a scope
 
 	// ctx ends the streams.
 	ctx  context.Context
@@ -48,10 +60,11 @@ type Server struct {
 }
 
 // New returns a server of c that does not serve yet. It is plaintext unless the options say otherwise (grpc.Creds).
-func New(c *cache.Cache, logger klog.Logger, options ...grpc.ServerOption) *Server {
+func New(c *cache.Cache, nodes Nodes, logger klog.Logger, options ...grpc.ServerOption) *Server {
 	registerMetrics()
-	s := &Server{cache: c, logger: logger}
+	s := &Server{cache: c, nodes: nodes, logger: logger, sessions: map[*session]struct{}{}}
 	s.ctx, s.stop = context.WithCancel(context.Background())
+	context.AfterFunc(s.ctx, nodes.Follow(s.nodesChanged))
 	s.grpc = grpc.NewServer(append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxSendMsgSize(math.MaxInt32),
@@ -88,19 +101,29 @@ var byName = config.DeactivateLegacyWildcardForTypes([]string{resource.EndpointT
 func (s *Server) serveDelta(str stream.DeltaStream, typeURL string) error {
 	ses := s.open("delta", typeURL)
 	defer ses.close()
-	return toStatus(delta.NewServer(s.ctx, ses, ses, byName).DeltaStreamHandler(str, typeURL))
+	return ses.result(delta.NewServer(ses.ctx, ses, ses, byName).DeltaStreamHandler(deltaSender{str, ses}, typeURL))
 }
 
 // serveState serves a stream of the state-of-the-world protocol, of one type or of all (resource.AnyType).
 func (s *Server) serveState(str stream.Stream, typeURL string) error {
 	ses := s.open("sotw", typeURL)
 	defer ses.close()
-	return toStatus(sotw.NewServer(s.ctx, ses, ses, byName, sotw.WithOrderedADS()).StreamHandler(str, typeURL))
+	return ses.result(sotw.NewServer(ses.ctx, ses, ses, byName, sotw.WithOrderedADS()).StreamHandler(stateSender{str, ses}, typeURL))
 }
 
-func toStatus(err error) error {
-	if errors.Is(err, cache.ErrBehind) {
-		return status.Error(codes.Unavailable, err.Error())
+// nodesChanged ends the sessions whose nodes are to have another scope than they have.
+func (s *Server) nodesChanged() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ended := 0
+	for ses := range s.sessions {
+		if scope, err := s.nodes.Scope(ses.identity); err != nil || scope != ses.scope {
+			delete(s.sessions, ses)
+			ses.end()
+			ended++
+		}
 	}
-	return err
+	if ended > 0 {
+		s.logger.Info("Ended xDS streams whose nodes are to serve something else from now on", "streams", ended)
+	}
 }

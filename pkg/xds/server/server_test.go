@@ -15,20 +15,20 @@ import (
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/structpb"
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 )
 
 // scope is that of gatewayNode("ns/gw").
-var scope = GatewayScope("ns/gw")
+var scope = nodes.GatewayScope("ns/gw")
 
 func TestDelta(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	s.cache.Publish(scope, set(res(cds, "c", "c1"), res(lds, "l", "l1"), res(rds, "r", "r1"), res(rds, "other", "o1")))
-	s.cache.Publish(MeshScope, set(res(lds, "mesh", "m1")))
+	s.cache.Publish(nodes.MeshScope, set(res(lds, "mesh", "m1")))
 	d := s.delta(t, gatewayNode("ns/gw"))
 	d.subscribe(cds)
 	d.wantAck("clusters +c=c1")
@@ -66,7 +66,7 @@ func TestDeltaReconnect(t *testing.T) {
 func TestState(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	s.cache.Publish(MeshScope, set(res(cds, "c", "c1"), res(lds, "l", "l1"), res(lds, "k", "k1"), res(rds, "r", "r1"), res(rds, "other", "o1")))
+	s.cache.Publish(nodes.MeshScope, set(res(cds, "c", "c1"), res(lds, "l", "l1"), res(lds, "k", "k1"), res(rds, "r", "r1"), res(rds, "other", "o1")))
 	d := s.state(t, &corev3.Node{Id: "proxyless"})
 	d.subscribe(lds, "l", "missing")
 	d.wantAck("listeners l1")
@@ -79,7 +79,7 @@ func TestState(t *testing.T) {
 	d.subscribe(lds, "k")
 	d.subscribe(rds, "r", "seen") // a round trip, so that the request before has arrived
 	d.wantAck("routes")
-	s.cache.Publish(MeshScope, cache.Update{Set: []*cache.Resource{res(lds, "l", "l2")}, Delete: []cache.Name{{TypeURL: lds, Name: "k"}}})
+	s.cache.Publish(nodes.MeshScope, cache.Update{Set: []*cache.Resource{res(lds, "l", "l2")}, Delete: []cache.Name{{TypeURL: lds, Name: "k"}}})
 	d.wantAck("listeners")
 }
 
@@ -133,7 +133,7 @@ func TestUnknownGateway(t *testing.T) {
 	d.subscribe(lds)
 	st.subscribe(lds)
 	// Another node's stream is answered, so that the requests before it have arrived, or will find nothing published.
-	s.cache.Publish(MeshScope, cache.Update{})
+	s.cache.Publish(nodes.MeshScope, cache.Update{})
 	other := s.delta(t, &corev3.Node{Id: "other"})
 	other.subscribe(lds)
 	other.wantAck("listeners")
@@ -154,7 +154,7 @@ func TestScopeStays(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	s.cache.Publish(scope, set(res(lds, "l", "mine"), res(rds, "r", "mine")))
-	s.cache.Publish(GatewayScope("ns/other"), set(res(lds, "l", "theirs"), res(rds, "r", "theirs")))
+	s.cache.Publish(nodes.GatewayScope("ns/other"), set(res(lds, "l", "theirs"), res(rds, "r", "theirs")))
 	d, st := s.delta(t, gatewayNode("ns/gw")), s.state(t, gatewayNode("ns/gw"))
 	d.subscribe(lds)
 	d.wantAck("listeners +l=mine")
@@ -177,8 +177,8 @@ func TestMalformedGateway(t *testing.T) {
 		_, err := d.Recv()
 		_, stErr := st.Recv()
 		for _, err := range []error{err, stErr} {
-			if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), GatewayKey) || len(err.Error()) > 1000 {
-				t.Errorf("gateway %q: got error %q, want InvalidArgument about %s", gateway, err, GatewayKey)
+			if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), nodes.GatewayKey) || len(err.Error()) > 1000 {
+				t.Errorf("gateway %q: got error %q, want InvalidArgument about %s", gateway, err, nodes.GatewayKey)
 			}
 		}
 	}
@@ -187,27 +187,55 @@ func TestMalformedGateway(t *testing.T) {
 			t.Errorf("a node wrote a line of its own into the log: %q", line)
 		}
 	}
-	notAString := &corev3.Node{Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{GatewayKey: structpb.NewNumberValue(7)}}}
-	if _, err := NodeScope(notAString); err == nil {
-		t.Error("a number is taken for a Gateway")
+	if lines := s.logged("Refused"); len(lines) != 10 {
+		t.Errorf("logged %d refusals, want one for each reason: %q", len(lines), lines)
 	}
 }
 
-func TestNodeScope(t *testing.T) {
+// TestMoved holds that a stream ends when its node is to have another scope, that the client isn't told before that all it has
+// is gone, and that streams of other nodes go on.
+func TestMoved(t *testing.T) {
 	t.Parallel()
-	for gateway, want := range map[string]string{
-		"default/my-gateway": "gateway/default/my-gateway",
-		"a/b.c":              "gateway/a/b.c",
-		"0/0":                "gateway/0/0",
-	} {
-		if got, err := NodeScope(gatewayNode(gateway)); got != want || err != nil {
-			t.Errorf("gateway %q: got %q, %v, want %q", gateway, got, err, want)
+	s := serve(t)
+	s.cache.Publish(scope, set(res(lds, "l", "alone")))
+	s.cache.Publish(nodes.GatewayScope("ns/other"), set(res(lds, "l", "other")))
+	d, st, other := s.delta(t, gatewayNode("ns/gw")), s.state(t, gatewayNode("ns/gw")), s.delta(t, gatewayNode("ns/other"))
+	d.subscribe(lds)
+	d.wantAck("listeners +l=alone")
+	st.subscribe(lds)
+	st.wantAck("listeners alone")
+	other.subscribe(lds)
+	other.wantAck("listeners +l=other")
+
+	// As the engine does: what is new, who gets it, and then what is gone.
+	s.cache.Publish(nodes.FleetScope("ns/fleet"), set(res(lds, "l", "merged")))
+	s.nodes.Publish(map[string]*nodes.Fleet{"ns/fleet": {Merged: true, Gateways: []string{"ns/gw"}}})
+	s.cache.Withdraw(scope)
+	_, err := d.Recv()
+	_, stErr := st.Recv()
+	for _, err := range []error{err, stErr} {
+		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "reconnect") {
+			t.Errorf("got %v, want Unavailable, and what to do", err)
 		}
 	}
-	for _, node := range []*corev3.Node{nil, {}, {Id: "n", Metadata: &structpb.Struct{}}} {
-		if got, err := NodeScope(node); got != MeshScope || err != nil {
-			t.Errorf("node %v: got %q, %v, want %q", node, got, err, MeshScope)
-		}
+	if lines := s.logged("serve something else"); len(lines) != 1 || !strings.Contains(lines[0], `"streams"=2`) {
+		t.Errorf("logged %q, want one line for 2 streams", lines)
+	}
+	d = s.delta(t, gatewayNode("ns/gw"))
+	d.subscribe(lds)
+	d.wantAck("listeners +l=merged")
+	s.cache.Publish(nodes.GatewayScope("ns/other"), set(res(lds, "l", "still")))
+	other.wantAck("listeners +l=still")
+
+	// A node that isn't one of the fleet any more is refused.
+	s.nodes.Publish(map[string]*nodes.Fleet{"ns/fleet": {Merged: true, Gateways: []string{"ns/gw"}, Selectors: []nodes.Selector{{ID: new("edge-*")}}}})
+	if _, err := d.Recv(); status.Code(err) != codes.Unavailable {
+		t.Errorf("got %v, want Unavailable", err)
+	}
+	d = s.delta(t, gatewayNode("ns/gw"))
+	d.subscribe(lds)
+	if _, err := d.Recv(); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "EnvoyFleet ns/fleet") {
+		t.Errorf("got %v, want InvalidArgument, and why", err)
 	}
 }
 
@@ -345,7 +373,7 @@ func TestShutdown(t *testing.T) {
 	s := serve(t)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
-	s.cache.Publish(MeshScope, set(res(lds, "l", "l1")))
+	s.cache.Publish(nodes.MeshScope, set(res(lds, "l", "l1")))
 	d := s.delta(t, nil)
 	d.subscribe(lds)
 	d.wantAck("listeners +l=l1")
@@ -365,7 +393,7 @@ func TestShutdown(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	s.cache.Publish(MeshScope, set(res(lds, "l", "l1")))
+	s.cache.Publish(nodes.MeshScope, set(res(lds, "l", "l1")))
 	d := s.delta(t, nil)
 	d.subscribe(lds)
 	d.nack(d.want("listeners +l=l1"), "no")

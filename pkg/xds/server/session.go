@@ -6,12 +6,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	xdscache "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/delta/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/server/stream/v3"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -24,11 +26,19 @@ import (
 type session struct {
 	server   *Server
 	protocol string
-	typeURL  string // of the stream, or resource.AnyType
-	node     string // printable
-	scope    string
+	typeURL  string              // of the stream, or resource.AnyType
+	node     string              // printable
 	stream   *cache.Stream       // nil until the first request
 	sent     map[string]response // the last one by type URL
+
+	// identity is what the node says of itself, and scope what it gets. They are written once, under Server.mu.
+	identity *corev3.Node
+	scope    string
+
+	// moved says that the node is to have another scope. Its end ends ctx.
+	moved atomic.Bool
+	ctx   context.Context
+	stop  context.CancelFunc
 }
 
 type response struct{ nonce, version string }
@@ -41,32 +51,106 @@ var (
 
 func (s *Server) open(protocol, typeURL string) *session {
 	streams.WithLabelValues(protocol).Inc()
-	return &session{server: s, protocol: protocol, typeURL: typeURL, sent: map[string]response{}}
+	ses := &session{server: s, protocol: protocol, typeURL: typeURL, sent: map[string]response{}}
+	ses.ctx, ses.stop = context.WithCancel(s.ctx)
+	return ses
 }
 
 func (s *session) close() {
+	s.stop()
 	streams.WithLabelValues(s.protocol).Dec()
+	s.server.mu.Lock()
+	delete(s.server.sessions, s)
+	s.server.mu.Unlock()
 	if s.stream != nil {
 		s.stream.Close()
 	}
 }
 
-// identify takes the scope from the node of the first request.
+// identify finds the scope of the node of the first request.
 func (s *session) identify(node *corev3.Node) error {
 	if s.stream != nil {
 		return nil
 	}
 	s.node = printable(node.GetId(), 256)
-	scope, err := NodeScope(node)
-	if err != nil {
-		s.server.logger.Info("Refused an xDS node", "node", s.node, "reason", printable(err.Error(), 1024))
+	if err := s.enroll(node); err != nil {
+		if reason := printable(err.Error(), 1024); !s.server.rejections.seen(rejection{node: s.node}, reason) {
+			s.server.logger.Info("Refused an xDS node", "node", s.node, "reason", reason)
+		}
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
-	if !s.server.cache.Published(scope) {
-		s.server.logger.Info("An xDS node waits for configuration that nothing has published", "node", s.node, "scope", printable(scope, 512))
+	if !s.server.cache.Published(s.scope) {
+		s.server.logger.Info("An xDS node waits for configuration that nothing has published", "node", s.node, "scope", printable(s.scope, 512))
 	}
-	s.scope, s.stream = scope, s.server.cache.Stream(scope)
+	s.stream = s.server.cache.Stream(s.scope)
 	return nil
+}
+
+// enroll notes the session among those whose nodes may come to have another scope.
+func (s *session) enroll(node *corev3.Node) error {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	scope, err := s.server.nodes.Scope(node)
+	if err != nil {
+		return err
+	}
+	// The rest of what Envoy says of itself, such as its extensions, is much.
+	s.identity = &corev3.Node{Id: node.GetId(), Cluster: node.GetCluster(), Metadata: node.GetMetadata()}
+	s.scope = scope
+	s.server.sessions[s] = struct{}{}
+	return nil
+}
+
+// errMoved has the client connect again.
+var errMoved = status.Error(codes.Unavailable, "this node is to serve something else from now on: reconnect")
+
+// end ends the stream. Nothing is sent on it any more, such as that all that the node has is removed.
+func (s *session) end() {
+	s.moved.Store(true)
+	s.stop()
+}
+
+// over is why nothing may be sent any more; nil if something may.
+func (s *session) over() error {
+	if s.moved.Load() {
+		return errMoved
+	}
+	return nil
+}
+
+// result is what the client is told of the end of the stream.
+func (s *session) result(err error) error {
+	switch {
+	case s.moved.Load():
+		return errMoved
+	case errors.Is(err, cache.ErrBehind):
+		return status.Error(codes.Unavailable, err.Error())
+	}
+	return err
+}
+
+type deltaSender struct {
+	stream.DeltaStream
+	session *session
+}
+
+func (d deltaSender) Send(r *discoveryv3.DeltaDiscoveryResponse) error {
+	if err := d.session.over(); err != nil {
+		return err
+	}
+	return d.DeltaStream.Send(r)
+}
+
+type stateSender struct {
+	stream.Stream
+	session *session
+}
+
+func (d stateSender) Send(r *discoveryv3.DiscoveryResponse) error {
+	if err := d.session.over(); err != nil {
+		return err
+	}
+	return d.Stream.Send(r)
 }
 
 // CreateDeltaWatch implements xdscache.ConfigWatcher.
@@ -140,7 +224,8 @@ func (s *session) rejected(typeURL, nonce string, detail *rpcstatus.Status) {
 		"node", s.node, "scope", s.scope, "type", typeLabel(typeURL), "version", version)
 }
 
-// rejections remembers the version that a node rejected last, so that it is logged once, also if the node reconnects.
+// rejections remembers the version that a node rejected last, so that it is logged once, also if the node reconnects; and why a
+// node was refused, under no scope and type.
 type rejections struct {
 	mu   sync.Mutex
 	last map[rejection]string

@@ -43,13 +43,18 @@ func (s backendSplit) only() *backend {
 // connector is what of a route and its Gateway decides how a backend is connected to.
 type connector struct {
 	grpc              bool // needs HTTP/2, said or not
+	stream            bool // isn't known to be HTTP
+	passthrough       bool // is a stream in TLS already
 	clientCertificate types.NamespacedName
 }
 
 // cluster returns the cluster by which a backend is reached.
 func (by connector) cluster(b *graph.BackendFacts) ClusterKey {
-	key := ClusterKey{BackendKey: b.Backend, HTTP2: by.grpc && b.AppProtocol != appProtocolH2C}
-	if b.TLS {
+	key := ClusterKey{BackendKey: b.Backend, Stream: by.stream, HTTP2: by.grpc && !b.HTTP2}
+	switch {
+	case by.passthrough && b.TLS:
+		key.Passthrough = true
+	case b.TLS && b.Backend.Kind == graph.KindService:
 		key.ClientCertificate = by.clientCertificate
 	}
 	return key

@@ -12,35 +12,43 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
 
-// The standard application protocols (KEP-3726) of a Service port that change what is generated. A port with another
-// appProtocol, or none, is spoken to in HTTP/1.1. Whether TLS is used is for a BackendTLSPolicy to say: a backend with
-// kubernetes.io/wss and none is invalid (GEP-1911).
+// The standard application protocols (KEP-3726) of a Service port that change what routes generate. A port with another
+// appProtocol, or none, is spoken to in HTTP/1.1, unless it is one of HTTP/2 (graph.BackendFacts.HTTP2). Whether TLS is used is
+// for a BackendTLSPolicy to say: a backend with kubernetes.io/wss and none is invalid (GEP-1911).
 const (
-	appProtocolH2C             = "kubernetes.io/h2c"
 	appProtocolWebSocket       = "kubernetes.io/ws"
 	appProtocolSecureWebSocket = "kubernetes.io/wss"
 )
 
 const webSocket = "websocket"
 
-// Cluster returns the cluster of a port of a Service, whose endpoints come from ClusterLoadAssignment.
-func Cluster(key ClusterKey, sp *graph.ServicePortFacts) *clusterv3.Cluster {
+// Cluster returns the cluster of a port of a Service or an XBackend. The endpoints of a Service come from ClusterLoadAssignment;
+// those of an XBackend from DNS.
+func Cluster(key ClusterKey, port *graph.BackendPortFacts) *clusterv3.Cluster {
 	out := &clusterv3.Cluster{
-		Name:                 key.String(),
-		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
-		EdsClusterConfig: &clusterv3.Cluster_EdsClusterConfig{
-			EdsConfig:   adsSource(),
-			ServiceName: key.BackendKey.String(),
-		},
+		Name:           key.String(),
 		ConnectTimeout: durationpb.New(5 * time.Second),
 		// What every client accepts: the C++ gRPC client of 2022 refuses LEAST_REQUEST.
 		LbPolicy:                      clusterv3.Cluster_ROUND_ROBIN,
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(bufferLimit),
-		CircuitBreakers:               circuitBreakers(sp.RetryBudget),
 	}
-	http2 := key.HTTP2 || deref(sp.Port.AppProtocol, "") == appProtocolH2C
-	if sp.TLS != nil {
-		out.TransportSocket = upstreamTLS(sp.TLS, key.ClientCertificate, http2)
+	if port.Hostname != "" {
+		resolveExternal(out, port)
+	} else {
+		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
+		out.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: adsSource(), ServiceName: key.BackendKey.String()}
+	}
+	if key.Stream || key.UDP {
+		out.CircuitBreakers = streamLimits()
+		if port.TLS != nil && !key.Passthrough {
+			out.TransportSocket = upstreamTLS(port.TLS, clientCertificate(key, port), streamProtocols(port)...)
+		}
+		return out
+	}
+	out.CircuitBreakers = circuitBreakers(port.RetryBudget)
+	http2 := key.HTTP2 || port.HTTP2
+	if port.TLS != nil {
+		out.TransportSocket = upstreamTLS(port.TLS, clientCertificate(key, port), httpProtocol(http2))
 	}
 	if http2 {
 		out.TypedExtensionProtocolOptions = map[string]*anypb.Any{
@@ -56,4 +64,20 @@ func Cluster(key ClusterKey, sp *graph.ServicePortFacts) *clusterv3.Cluster {
 		}
 	}
 	return out
+}
+
+// httpProtocol names a version of HTTP in ALPN.
+func httpProtocol(http2 bool) string {
+	if http2 {
+		return "h2"
+	}
+	return "http/1.1"
+}
+
+// maxStreams is how many streams an Envoy carries to the endpoints of a cluster. By default it is 1024, which a few clients of
+// UDP use up: each port that they send from counts for a minute.
+const maxStreams = 1 << 16
+
+func streamLimits() *clusterv3.CircuitBreakers {
+	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{MaxConnections: wrapperspb.UInt32(maxStreams)}}}
 }

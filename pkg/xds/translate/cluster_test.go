@@ -22,24 +22,17 @@ func TestCluster(t *testing.T) {
 		"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions,
 		explicitHttpConfig: {http2ProtocolOptions: {initialStreamWindowSize: 65536, initialConnectionWindowSize: 1048576}}}}`
 	for _, tt := range []struct {
-		name        string
-		http2       bool
-		appProtocol string
-		want        string
+		name       string
+		http2, h2c bool
+		want       string
 	}{
-		{"HTTP/1.1", false, "", `name: "ns/a:80"`},
-		{"unknown protocol", false, "example.com/x", `name: "ns/a:80"`},
-		{"WebSocket", false, "kubernetes.io/ws", `name: "ns/a:80"`},
-		{"h2c", false, "kubernetes.io/h2c", `name: "ns/a:80"` + http2},
-		{"gRPC", true, "", `name: "ns/a:80/http2"` + http2},
+		{"HTTP/1.1", false, false, `name: "ns/a:80"`},
+		{"h2c", false, true, `name: "ns/a:80"` + http2},
+		{"gRPC", true, false, `name: "ns/a:80/http2"` + http2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			port := &corev1.ServicePort{Port: 80}
-			if tt.appProtocol != "" {
-				port.AppProtocol = &tt.appProtocol
-			}
-			got := Cluster(ClusterKey{BackendKey: service("a", 80), HTTP2: tt.http2}, &graph.ServicePortFacts{Key: service("a", 80), Port: port})
+			got := Cluster(ClusterKey{BackendKey: service("a", 80), HTTP2: tt.http2}, &graph.BackendPortFacts{Key: service("a", 80), HTTP2: tt.h2c})
 			validate(t, got)
 			expect(t, []*clusterv3.Cluster{got}, `[{`+tt.want+`, type: EDS, connectTimeout: 5s, perConnectionBufferLimitBytes: 32768, circuitBreakers: {thresholds: [{maxRetries: 1024}]},
 				edsClusterConfig: {serviceName: "ns/a:80", edsConfig: {ads: {}, resourceApiVersion: V3}}}]`)
@@ -98,7 +91,7 @@ func TestClusterLoadAssignment(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			sp := &graph.ServicePortFacts{Key: service("a", 80), Port: &corev1.ServicePort{Name: "http", Port: 80}}
+			sp := &graph.BackendPortFacts{Key: service("a", 80), Port: &corev1.ServicePort{Name: "http", Port: 80}}
 			for _, text := range tt.slices {
 				slice := &discoveryv1.EndpointSlice{}
 				parse(t, `{`+text+`}`, slice)
@@ -144,7 +137,7 @@ func TestClusterLoadAssignmentOfUnnamedPort(t *testing.T) {
 	t.Parallel()
 	slice := &discoveryv1.EndpointSlice{}
 	parse(t, `{addressType: IPv4, ports: [{name: "", port: 8080}], endpoints: [{addresses: [10.0.0.1]}]}`, slice)
-	got := ClusterLoadAssignment(&graph.ServicePortFacts{
+	got := ClusterLoadAssignment(&graph.BackendPortFacts{
 		Key: service("a", 80), Port: &corev1.ServicePort{Port: 80}, Slices: []*discoveryv1.EndpointSlice{slice},
 	})
 	expectLocalities(t, got, `[{"": [10.0.0.1:8080]}]`)

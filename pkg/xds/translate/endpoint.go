@@ -15,11 +15,18 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
 
-// ClusterLoadAssignment returns the endpoints behind a port of a Service, by zone. All clusters of the port share it.
+// ClusterLoadAssignment returns the endpoints behind a port of a Service, by zone; nil for an XBackend, of which Envoy finds them
+// itself. All clusters of the port share it.
 //
 // Endpoints are those that are ready; if none is, those that still serve while they terminate, as kube-proxy does it
 // (KEP-1669). A zone weighs as much as it has endpoints, so that every endpoint gets the same share.
-func ClusterLoadAssignment(sp *graph.ServicePortFacts) *endpointv3.ClusterLoadAssignment {
+func ClusterLoadAssignment(sp *graph.BackendPortFacts) *endpointv3.ClusterLoadAssignment {
+	if sp.Hostname != "" {
+		return nil
+	}
+	if sp.Shares != nil {
+		return &endpointv3.ClusterLoadAssignment{ClusterName: sp.Key.String(), Endpoints: sharedEndpoints(sp.Shares)}
+	}
 	byZone := map[string][]netip.AddrPort{}
 	for addr, zone := range endpoints(sp) {
 		byZone[zone] = append(byZone[zone], addr)
@@ -33,20 +40,22 @@ func ClusterLoadAssignment(sp *graph.ServicePortFacts) *endpointv3.ClusterLoadAs
 			LoadBalancingWeight: wrapperspb.UInt32(uint32(len(addrs))),
 		}
 		for _, addr := range addrs {
-			locality.LbEndpoints = append(locality.LbEndpoints, &endpointv3.LbEndpoint{
-				HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{
-					Address: socketAddress(addr.Addr().String(), int32(addr.Port())),
-				}},
-			})
+			locality.LbEndpoints = append(locality.LbEndpoints, lbEndpoint(addr))
 		}
 		out.Endpoints = append(out.Endpoints, locality)
 	}
 	return out
 }
 
+func lbEndpoint(addr netip.AddrPort) *endpointv3.LbEndpoint {
+	return &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{
+		Address: socketAddress(addr.Addr().String(), int32(addr.Port())),
+	}}}
+}
+
 // endpoints returns the zone of each address that traffic may go to. An address that several slices name, as happens
 // while endpoints move between slices, counts once, in the zone that the first slice gives it.
-func endpoints(sp *graph.ServicePortFacts) map[netip.AddrPort]string {
+func endpoints(sp *graph.BackendPortFacts) map[netip.AddrPort]string {
 	ready, terminating := map[netip.AddrPort]string{}, map[netip.AddrPort]string{}
 	for _, slice := range sp.Slices {
 		if slice.AddressType != discoveryv1.AddressTypeIPv4 && slice.AddressType != discoveryv1.AddressTypeIPv6 {

@@ -67,7 +67,7 @@ func ruleFacts(name *gwv1.SectionName, refs []gwv1.HTTPBackendRef, filters []gwv
 		case "wss":
 			b.TLS, b.AppProtocol = true, "kubernetes.io/wss"
 		case "h2c", "ws":
-			b.AppProtocol = "kubernetes.io/" + string(ref.Name)
+			b.AppProtocol, b.HTTP2 = "kubernetes.io/"+string(ref.Name), ref.Name == "h2c"
 		}
 		return b
 	}

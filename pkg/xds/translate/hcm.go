@@ -20,7 +20,9 @@ const streamIdleTimeout = 5 * time.Minute
 // connectionManager returns the HTTP connection manager that serves a table. Its settings are those of "Configuring
 // Envoy as an edge proxy" in Envoy's documentation, but for request_timeout: it can't be overridden by route, and would
 // end every upload and gRPC stream after it.
-func connectionManager(table graph.TableKey) *listenerv3.Filter {
+//
+// fleet, which may be nil, says what is logged and traced; the cluster of the collector of traces is added to clusters.
+func connectionManager(table graph.TableKey, fleet *graph.EnvoyFleetFacts, clusters clusterSet) *listenerv3.Filter {
 	name := RouteConfigurationName(table)
 	http2 := http2Windows()
 	http2.MaxConcurrentStreams = wrapperspb.UInt32(100)
@@ -49,6 +51,8 @@ func connectionManager(table graph.TableKey) *listenerv3.Filter {
 			Http2ProtocolOptions:  http2,
 			StreamIdleTimeout:     durationpb.New(streamIdleTimeout),
 			RequestHeadersTimeout: durationpb.New(10 * time.Second),
+			AccessLog:             accessLogs(fleet),
+			Tracing:               tracing(fleet, table.Scope, clusters),
 			// The Server header is the backend's business.
 			ServerHeaderTransformation: hcmv3.HttpConnectionManager_PASS_THROUGH,
 			// Known, but off: routes to WebSocket backends switch it on.

@@ -79,7 +79,7 @@ func (b *listenerBuilder) port(port int32, listeners []servedListener) []*listen
 		case gwv1.HTTPProtocolType:
 			if plain == nil {
 				table := graph.TableKey{Scope: b.scope.Key, Port: port}
-				plain = []*listenerv3.FilterChain{{Name: "http", Filters: []*listenerv3.Filter{connectionManager(table)}}}
+				plain = []*listenerv3.FilterChain{{Name: "http", Filters: []*listenerv3.Filter{b.connectionManager(table)}}}
 			}
 		case gwv1.HTTPSProtocolType:
 			tls = append(tls, b.https(l))
@@ -113,8 +113,19 @@ func (b *listenerBuilder) listener(name string, port int32) *listenerv3.Listener
 	return l
 }
 
-// addresses are those that the Gateways of the scope ask for, each once.
+// fleet is what is true of the EnvoyFleet of the scope's Gateways, which is one for all; nil if there is none.
+func (b *listenerBuilder) fleet() *graph.EnvoyFleetFacts { return b.scope.Gateways[0].Fleet }
+
+// connectionManager returns the HTTP connection manager that serves a table.
+func (b *listenerBuilder) connectionManager(table graph.TableKey) *listenerv3.Filter {
+	return connectionManager(table, b.fleet(), b.clusters)
+}
+
+// addresses are those that listeners bind: the bindAddress of the fleet, or else those of the Gateways of the scope, each once.
 func (b *listenerBuilder) addresses() []string {
+	if fleet := b.fleet(); fleet != nil && fleet.Object.Spec.BindAddress != nil {
+		return []string{*fleet.Object.Spec.BindAddress}
+	}
 	var addresses []string
 	for _, gw := range b.scope.Gateways {
 		for _, a := range gw.Addresses {
@@ -132,7 +143,7 @@ func (b *listenerBuilder) https(l servedListener) *listenerv3.FilterChain {
 	return &listenerv3.FilterChain{
 		Name:             table.Listener,
 		FilterChainMatch: tlsMatch(l.Hostname),
-		Filters:          []*listenerv3.Filter{connectionManager(table)},
+		Filters:          []*listenerv3.Filter{b.connectionManager(table)},
 		TransportSocket:  downstreamTLS(l.ListenerFacts, clientCAName(gatewayName(l.gateway), int32(l.Spec.Port)), "h2", "http/1.1"),
 	}
 }

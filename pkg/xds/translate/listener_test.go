@@ -86,14 +86,6 @@ func TestListeners(t *testing.T) {
 			tables: [][]string{{"ns/gw:443/a", "ns/gw:443/any"}},
 		},
 		{
-			name: "both on one port",
-			gw:   gatewayFacts(listener("plain", "HTTP", 443, ""), listener("a", "HTTPS", 443, "*.example", "s")),
-			want: `[{name: "ns/gw:443", filterChains: [
-				{name: a, filterChainMatch: {transportProtocol: tls, serverNames: ["*.example"]}},
-				{name: http, filterChainMatch: {transportProtocol: raw_buffer}}]}]`,
-			tables: [][]string{{"ns/gw:443/a", "ns/gw:443"}},
-		},
-		{
 			name: "listeners that don't serve",
 			gw: gatewayFacts(
 				bad(func(l *graph.ListenerFacts) { l.Conflict = problem }),

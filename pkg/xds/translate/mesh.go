@@ -51,7 +51,7 @@ func MeshListeners(m *graph.MeshHostFacts) ([]*listenerv3.Listener, []ClusterKey
 		StatPrefix: m.Key.String(),
 		// Inline: a change of routes reaches a client in one resource, and at once.
 		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
-			Name:         "mesh/" + m.Key.String(),
+			Name:         meshRoutesName(m),
 			VirtualHosts: []*routev3.VirtualHost{vh},
 		}},
 		HttpFilters: []*hcmv3.HttpFilter{routerFilter(&routerv3.Router{})},
@@ -61,6 +61,16 @@ func MeshListeners(m *graph.MeshHostFacts) ([]*listenerv3.Listener, []ClusterKey
 		listeners = append(listeners, &listenerv3.Listener{Name: name, ApiListener: &listenerv3.ApiListener{ApiListener: manager}})
 	}
 	return listeners, clusters.sorted()
+}
+
+// meshRoutesName names the routes of a host of the mesh, "mesh/namespace/service:port", or "mesh/name/namespace/service:port"
+// where the mesh has a name. Clients log it, and tell it to who asks them for what they are configured by (CSDS).
+func meshRoutesName(m *graph.MeshHostFacts) string {
+	name := "mesh/"
+	if m.Mesh != "" {
+		name += m.Mesh + "/"
+	}
+	return name + m.Key.String()
 }
 
 // meshNames returns the names by which clients of other namespaces know a port of a Service.

@@ -126,7 +126,7 @@ func dial(t *testing.T, host *graph.MeshHostFacts, backends map[string]*testBack
 		address := backends[key.Name].address
 		slice := &discoveryv1.EndpointSlice{}
 		parse(t, fmt.Sprintf(`{addressType: IPv4, ports: [{port: %d}], endpoints: [{addresses: [%s], zone: z}]}`, address.Port, address.IP), slice)
-		sp := &graph.ServicePortFacts{Key: key.BackendKey, Port: &corev1.ServicePort{Port: key.Port}, Slices: []*discoveryv1.EndpointSlice{slice}}
+		sp := &graph.BackendPortFacts{Key: key.BackendKey, Port: &corev1.ServicePort{Port: key.Port}, Slices: []*discoveryv1.EndpointSlice{slice}}
 		resources[resourcev3.ClusterType] = append(resources[resourcev3.ClusterType], Cluster(key, sp))
 		resources[resourcev3.EndpointType] = append(resources[resourcev3.EndpointType], ClusterLoadAssignment(sp))
 	}

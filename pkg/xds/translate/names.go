@@ -11,23 +11,32 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
 
-// ClusterKey identifies a cluster: a port of a Service, and how it is spoken to.
+// ClusterKey identifies a cluster: a port of a Service or an XBackend, and how it is spoken to.
 type ClusterKey struct {
 	graph.BackendKey
-	// HTTP2 says that a route needs HTTP/2 of a port whose appProtocol doesn't promise it: gRPC is HTTP/2 always. It is
-	// false for a port with appProtocol kubernetes.io/h2c, so that all routes share that port's one cluster.
+	// HTTP2 says that a route needs HTTP/2 of a port that isn't said to speak it: gRPC is HTTP/2 always. It is false for a
+	// port that is (graph.BackendFacts.HTTP2), so that all routes share that port's one cluster.
 	HTTP2 bool
-	// ClientCertificate is the Secret with the certificate that a backend that uses TLS is shown; without a name if it is
-	// shown none. Gateways with the same one share the cluster.
+	// Stream says that what is sent isn't known to be HTTP: no application protocol is asked for.
+	Stream bool
+	// Passthrough says that what is sent is in TLS already. It is sent as it is, whatever the port is to be secured by.
+	Passthrough bool
+	// ClientCertificate is the Secret with the certificate that a Gateway shows to a Service that uses TLS; without a name if
+	// it shows none. Gateways with the same one share the cluster. An XBackend says itself what it is shown.
 	ClientCertificate types.NamespacedName
 }
 
-// String returns the cluster's name: "namespace/service:port", with the suffix "/http2" if HTTP2 is set, and then
-// "/client-certificate/namespace/secret" if there is one.
+// String returns the cluster's name: "namespace/service:port", with the suffix "/http2", "/stream" or "/passthrough" for what is
+// set of these, and then "/client-certificate/namespace/secret" if there is one.
 func (k ClusterKey) String() string {
 	name := k.BackendKey.String()
-	if k.HTTP2 {
+	switch {
+	case k.HTTP2:
 		name += "/http2"
+	case k.Passthrough:
+		name += "/passthrough"
+	case k.Stream:
+		name += "/stream"
 	}
 	if k.ClientCertificate.Name != "" {
 		name += "/client-certificate/" + k.ClientCertificate.String()
@@ -89,6 +98,12 @@ func listenerName(scope graph.Key, port int32) string {
 
 // secretName names the SDS secret of a Kubernetes Secret.
 func secretName(secret types.NamespacedName) string { return secret.String() }
+
+// backendSecretName names the SDS secret with the certificate that an XBackend is shown. It cannot be a secretName's: those
+// contain no colon.
+func backendSecretName(backend graph.BackendKey) string {
+	return backend.String() + "/client-certificate"
+}
 
 // clientCAName names the SDS secret with which the clients of a Gateway's port are validated. It cannot be a secretName's:
 // those contain no colon.

@@ -59,7 +59,7 @@ func expectRetries(t *testing.T, route *routev3.Route, want string) {
 
 func TestRetryBudget(t *testing.T) {
 	t.Parallel()
-	facts := &graph.ServicePortFacts{
+	facts := &graph.BackendPortFacts{
 		Key: service("a", 80), Port: &corev1.ServicePort{Port: 80},
 		RetryBudget: &graph.RetryBudgetFacts{Percent: 25, Interval: 10 * time.Second, MinConcurrency: 3},
 	}

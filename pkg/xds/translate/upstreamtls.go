@@ -4,7 +4,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
@@ -16,27 +15,35 @@ import (
 const systemCAs = "/etc/ssl/certs/ca-certificates.crt"
 
 // upstreamTLS connects with TLS 1.2 or later to a backend that proves to be what a BackendTLSPolicy says, and shows it a
-// client certificate if there is one. The CAs are inline: a change to them makes Envoy connect anew, which a CA that isn't
-// trusted any more calls for.
-func upstreamTLS(tls *graph.BackendTLSFacts, clientCertificate types.NamespacedName, http2 bool) *corev3.TransportSocket {
+// client certificate if there is one, of which the SDS secret is named. The application protocols, if any are given, are asked
+// for. The CAs are inline: a change to them makes Envoy connect anew, which a CA that isn't trusted any more calls for.
+func upstreamTLS(tls *graph.BackendTLSFacts, clientCertificate string, alpn ...string) *corev3.TransportSocket {
 	common := &tlsv3.CommonTlsContext{
 		TlsParams: &tlsv3.TlsParameters{
 			TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2,
 			TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3, // towards backends, Envoy's default is 1.2
 		},
-		AlpnProtocols: []string{"http/1.1"},
+		AlpnProtocols: alpn,
 		ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
 			TrustedCa:                 trustedCAs(tls),
 			MatchTypedSubjectAltNames: subjectAltNames(tls),
 		}},
 	}
-	if http2 {
-		common.AlpnProtocols = []string{"h2"}
-	}
-	if clientCertificate.Name != "" {
-		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{sdsSecret(secretName(clientCertificate))}
+	if clientCertificate != "" {
+		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{sdsSecret(clientCertificate)}
 	}
 	return transportSocket(&tlsv3.UpstreamTlsContext{CommonTlsContext: common, Sni: tls.Hostname})
+}
+
+// clientCertificate names the SDS secret that the backends of a cluster are shown; empty if there is none.
+func clientCertificate(key ClusterKey, port *graph.BackendPortFacts) string {
+	switch {
+	case port.TLS.ClientCertificate != nil:
+		return backendSecretName(port.Key)
+	case key.ClientCertificate.Name != "":
+		return secretName(key.ClientCertificate)
+	}
+	return ""
 }
 
 func trustedCAs(tls *graph.BackendTLSFacts) *corev3.DataSource {

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -23,27 +22,26 @@ func TestUpstreamTLS(t *testing.T) {
 	const versions = `tlsParams: {tlsMinimumProtocolVersion: TLSv1_2, tlsMaximumProtocolVersion: TLSv1_3}, `
 	const byNameContext = `validationContext: {trustedCa: {inlineBytes: Y2E=}, matchTypedSubjectAltNames: [{sanType: DNS, matcher: {exact: a.example}}]}`
 	for _, tt := range []struct {
-		name        string
-		tls         graph.BackendTLSFacts
-		key         ClusterKey
-		appProtocol string
-		want        string // of the CommonTlsContext
+		name string
+		tls  graph.BackendTLSFacts
+		key  ClusterKey
+		h2c  bool
+		want string // of the CommonTlsContext
 	}{
-		{"a hostname", byName, ClusterKey{}, "", `alpnProtocols: [http/1.1], ` + byNameContext},
-		{"gRPC", byName, ClusterKey{HTTP2: true}, "", `alpnProtocols: [h2], ` + byNameContext},
-		{"h2c", byName, ClusterKey{}, "kubernetes.io/h2c", `alpnProtocols: [h2], ` + byNameContext},
-		{"WebSocket", byName, ClusterKey{}, "kubernetes.io/wss", `alpnProtocols: [http/1.1], ` + byNameContext},
-		{"a client certificate", byName, ClusterKey{ClientCertificate: clientSecret}, "", `alpnProtocols: [http/1.1],
+		{"a hostname", byName, ClusterKey{}, false, `alpnProtocols: [http/1.1], ` + byNameContext},
+		{"gRPC", byName, ClusterKey{HTTP2: true}, false, `alpnProtocols: [h2], ` + byNameContext},
+		{"h2c", byName, ClusterKey{}, true, `alpnProtocols: [h2], ` + byNameContext},
+		{"a client certificate", byName, ClusterKey{ClientCertificate: clientSecret}, false, `alpnProtocols: [http/1.1],
 			tlsCertificateSdsSecretConfigs: [{name: ns/client, sdsConfig: {ads: {}, resourceApiVersion: V3}}], ` + byNameContext},
-		{"other names, the CAs of the system", bySAN, ClusterKey{}, "", `alpnProtocols: [http/1.1], validationContext: {
+		{"other names, the CAs of the system", bySAN, ClusterKey{}, false, `alpnProtocols: [http/1.1], validationContext: {
 			trustedCa: {filename: /etc/ssl/certs/ca-certificates.crt},
 			matchTypedSubjectAltNames: [{sanType: URI, matcher: {exact: "spiffe://a/b"}}, {sanType: DNS, matcher: {exact: b.example}}]}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.key.BackendKey = service("a", 443)
-			got := Cluster(tt.key, &graph.ServicePortFacts{
-				Key: tt.key.BackendKey, Port: &corev1.ServicePort{Port: 443, AppProtocol: &tt.appProtocol}, TLS: &tt.tls,
+			got := Cluster(tt.key, &graph.BackendPortFacts{
+				Key: tt.key.BackendKey, HTTP2: tt.h2c, TLS: &tt.tls,
 			})
 			validate(t, got)
 			tls := &tlsv3.UpstreamTlsContext{}
@@ -51,7 +49,7 @@ func TestUpstreamTLS(t *testing.T) {
 				t.Fatal(err)
 			}
 			expect(t, []*tlsv3.UpstreamTlsContext{tls}, `[{sni: a.example, commonTlsContext: {`+versions+tt.want+`}}]`)
-			http2 := tt.key.HTTP2 || tt.appProtocol == appProtocolH2C
+			http2 := tt.key.HTTP2 || tt.h2c
 			if (len(got.TypedExtensionProtocolOptions) > 0) != http2 {
 				t.Errorf("HTTP/2 %t, and the options are %v", http2, got.TypedExtensionProtocolOptions)
 			}
