@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -52,7 +53,7 @@ func parse(t testing.TB, manifest string) []metav1.Object {
 		if err := yaml.UnmarshalStrict([]byte(doc), obj); err != nil {
 			t.Fatalf("%v in %s", err, doc)
 		}
-		if obj.GetNamespace() == "" && meta.Kind != string(KindGatewayClass) && meta.Kind != string(KindNamespace) {
+		if obj.GetNamespace() == "" && !slices.Contains([]Kind{KindGatewayClass, KindNamespace, KindMesh}, Kind(meta.Kind)) {
 			obj.SetNamespace("default")
 		}
 		objects = append(objects, obj)
@@ -105,6 +106,10 @@ func newObject(kind Kind) metav1.Object {
 		return &fleetv1alpha1.EnvoyFleet{}
 	case KindBackendTLSPolicy:
 		return &gwv1.BackendTLSPolicy{}
+	case KindBackend:
+		return &gwxv1alpha1.XBackend{}
+	case KindMesh:
+		return &gwxv1alpha1.XMesh{}
 	}
 	return nil
 }
