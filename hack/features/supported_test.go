@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/gateway-api/pkg/features"
 
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/status"
 )
 
@@ -19,7 +20,7 @@ func TestSupportedFeatures(t *testing.T) {
 	t.Parallel()
 	claimed, unclaimed := featuresOfPage(t)
 	var have, all []string
-	for _, f := range status.SupportedFeatures() {
+	for _, f := range status.SupportedFeatures(&graph.GatewayClassFacts{}) {
 		have = append(have, string(f.Name))
 	}
 	for f := range features.AllFeatures {

@@ -68,6 +68,13 @@ var rules = []rule{
 	{pkg: "pkg/definitions", project: []string{"pkg/apis", "pkg/apis/crd"}, never: []string{envoy}},
 	{pkg: "pkg/doctor", project: []string{"pkg/install"}, never: []string{envoy}},
 	{pkg: "pkg/install", project: []string{"pkg/apis/...", "pkg/documents", "pkg/graph", "pkg/selfsigned"}, never: []string{envoy}},
+	{pkg: "pkg/provision", project: []string{"pkg/graph", "pkg/xds/bootstrap"}, never: []string{apiServer}},
+	{
+		pkg:       "pkg/xds/bootstrap",
+		project:   []string{"pkg/xds/nodes"},
+		libraries: []string{envoy, protobuf, "sigs.k8s.io/yaml"},
+		never:     []string{apiServer, clientGo},
+	},
 	{pkg: "pkg/progress", libraries: []string{"go.etcd.io/etcd/...", "k8s.io/klog/v2"}, never: []string{apiServer, clientGo, envoy}},
 	{pkg: "pkg/takeover", project: []string{"pkg/apis/...", "pkg/documents", "pkg/install", "pkg/transfer"}, never: []string{envoy}},
 	{pkg: "pkg/durable", libraries: []string{}},
@@ -78,7 +85,7 @@ var rules = []rule{
 	// The model and its readers.
 	{
 		pkg:     "pkg/engine",
-		project: []string{fleetTypes, "pkg/graph", "pkg/status", "pkg/xds/translate", "pkg/xds/cache"},
+		project: []string{fleetTypes, "pkg/graph", "pkg/status", "pkg/xds/translate", "pkg/xds/cache", "pkg/xds/nodes"},
 		never:   []string{apiServer},
 	},
 	{
@@ -103,9 +110,14 @@ var rules = []rule{
 	// Delivery, which knows no Gateway API.
 	{
 		pkg:       "pkg/xds/server",
-		project:   []string{"pkg/xds/cache"},
+		project:   []string{"pkg/xds/cache", "pkg/xds/nodes"},
 		libraries: []string{envoy, grpc, protobuf, rpcStatus, "k8s.io/component-base/metrics/...", "k8s.io/klog/v2"},
 		never:     []string{apiServer, "sigs.k8s.io/gateway-api/..."},
+	},
+	{
+		pkg:       "pkg/xds/nodes",
+		libraries: []string{envoy, protobuf, apiMachinery},
+		never:     []string{apiServer, clientGo, "sigs.k8s.io/gateway-api/..."},
 	},
 	{
 		pkg:       "pkg/xds/cache",

@@ -24,6 +24,10 @@ type GatewayClassFacts struct {
 	Managed bool
 	// Unaccepted: InvalidParameters (spec.parametersRef names a kind that isn't supported or doesn't exist).
 	Unaccepted *Problem
+	// Fleet is what spec.parametersRef refers to; nil if there is none, or none that can be used.
+	Fleet *EnvoyFleetFacts
+	// Provisions says that the Envoys of the class's Gateways are run by this server, as Fleet wants it.
+	Provisions bool
 }
 
 // GatewayFacts is what is true of a Gateway.

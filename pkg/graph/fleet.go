@@ -178,7 +178,11 @@ func classFleetRef(class *gwv1.GatewayClass) types.NamespacedName {
 
 // fleetOf returns what is true of the EnvoyFleet of a Gateway; nil if there is none, or none that can be used.
 func (g *Graph) fleetOf(gw *gwv1.Gateway, class *gwv1.GatewayClass) *EnvoyFleetFacts {
-	if node := g.fleets[fleetRef(gw, class)]; node != nil {
+	return g.usableFleet(fleetRef(gw, class))
+}
+
+func (g *Graph) usableFleet(name types.NamespacedName) *EnvoyFleetFacts {
+	if node := g.fleets[name]; node != nil {
 		return node.forGateways
 	}
 	return nil

@@ -67,6 +67,8 @@ func (g *Graph) evalGatewayClass(class *gwv1.GatewayClass) *GatewayClassFacts {
 	facts := &GatewayClassFacts{Object: class, Managed: class.Spec.ControllerName == ControllerName}
 	if facts.Managed {
 		facts.Unaccepted = g.classParameters(class)
+		facts.Fleet = g.usableFleet(classFleetRef(class))
+		facts.Provisions = g.provisions && facts.Fleet != nil && facts.Fleet.Object.Spec.Provisioning != nil
 	}
 	return facts
 }

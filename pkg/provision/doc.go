@@ -15,6 +15,6 @@
 //
 // What doesn't work yet: the server offers xDS on the loopback interface of its own Pod only, because streams aren't
 // authenticated, and there is no Service with a port for it. So the Envoys run, and wait: they aren't Ready, since they
-// get no configuration. The bootstrap names the server's Service and trusts the CA that it is given; what is missing is
-// the port, and a certificate by which an Envoy shows whose it is.
+// get no configuration. The bootstrap names the server's Service, and verifies the server by the CA that it is given; what is
+// missing is the port, that the server gives its CA, and a certificate by which an Envoy shows whose it is.
 package provision

@@ -5,16 +5,13 @@ import (
 
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/gateway-api/pkg/features"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
 
 // supported are the features of the Gateway API that hold here as package features and the conformance tests define
-// them. A feature that is served in part is not claimed:
-//
-//   - GatewayStaticAddresses: listeners bind spec.addresses, but whether an address is usable is known to the host of the
-//     Envoy only, so an unusable one can't be reported as AddressNotUsable.
-//   - GatewayAddressEmpty: there is nobody who would assign an address.
-//   - Mesh and its kin: a claim about sidecars or their like, made in the status of an XMesh; a route whose parent is a
-//     Service is served to proxyless gRPC clients only.
+// them, whatever the class. A feature that is served in part is not claimed. Mesh and its kin are claims about sidecars or
+// their like, made in the status of an XMesh; a route whose parent is a Service is served to proxyless gRPC clients only.
 var supported = []features.FeatureName{
 	features.SupportGateway,
 	features.SupportGatewayBackendClientCertificate,
@@ -23,6 +20,8 @@ var supported = []features.FeatureName{
 	features.SupportGatewayHTTPListenerIsolation,
 	features.SupportGatewayHTTPSListenerDetectMisdirectedRequests,
 	features.SupportGatewayPort8080,
+
+	features.SupportListenerSet,
 
 	features.SupportReferenceGrant,
 
@@ -77,9 +76,26 @@ var meshFeatures = []features.FeatureName{
 	features.SupportReferenceGrant,
 }
 
+// pooled and provisioned are the features that depend on the EnvoyFleet of the class. Only with a pool of addresses is it known
+// which address can be used; there has to be a pool, or a Service for each Gateway, for one to be assigned; and there have to be
+// objects for a Gateway's labels and annotations to be carried.
+var (
+	pooled      = []features.FeatureName{features.SupportGatewayAddressEmpty, features.SupportGatewayStaticAddresses}
+	provisioned = []features.FeatureName{features.SupportGatewayAddressEmpty, features.SupportGatewayInfrastructure}
+)
+
 // SupportedFeatures returns status.supportedFeatures of a GatewayClass, "sorted in ascending alphabetical order by the
 // Name key". The slice is the caller's.
-func SupportedFeatures() []gwv1.SupportedFeature { return featureList(supported) }
+func SupportedFeatures(f *graph.GatewayClassFacts) []gwv1.SupportedFeature {
+	names := supported
+	switch {
+	case f.Provisions:
+		names = slices.Concat(supported, provisioned)
+	case f.Fleet != nil && f.Fleet.Object.Spec.Addresses != nil && len(f.Fleet.Object.Spec.Addresses.Pool) > 0:
+		names = slices.Concat(supported, pooled)
+	}
+	return featureList(names)
+}
 
 func featureList(names []features.FeatureName) []gwv1.SupportedFeature {
 	list := make([]gwv1.SupportedFeature, 0, len(names))

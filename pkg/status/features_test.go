@@ -7,13 +7,16 @@ import (
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/gateway-api/pkg/features"
 
+	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/status"
 )
 
 func TestSupportedFeatures(t *testing.T) {
 	t.Parallel()
 	const maxItems = 64
-	list := status.SupportedFeatures()
+	class := &graph.GatewayClassFacts{}
+	list := status.SupportedFeatures(class)
 	if len(list) > maxItems {
 		t.Errorf("%d features, the schema allows %d", len(list), maxItems)
 	}
@@ -38,8 +41,30 @@ func TestSupportedFeatures(t *testing.T) {
 		}
 	}
 
+	fleet := func(spec fleetv1alpha1.EnvoyFleetSpec) *graph.EnvoyFleetFacts {
+		return &graph.EnvoyFleetFacts{Object: &fleetv1alpha1.EnvoyFleet{Spec: spec}}
+	}
+	pool := fleet(fleetv1alpha1.EnvoyFleetSpec{Addresses: &fleetv1alpha1.Addresses{Pool: []fleetv1alpha1.AddressRange{"10.0.0.1"}}})
+	for _, test := range []struct {
+		class    graph.GatewayClassFacts
+		feature  features.FeatureName
+		supports bool
+	}{
+		{graph.GatewayClassFacts{}, features.SupportGatewayAddressEmpty, false},
+		{graph.GatewayClassFacts{}, features.SupportGatewayInfrastructure, false},
+		{graph.GatewayClassFacts{Fleet: pool}, features.SupportGatewayStaticAddresses, true},
+		{graph.GatewayClassFacts{Fleet: pool}, features.SupportGatewayInfrastructure, false},
+		{graph.GatewayClassFacts{Fleet: fleet(fleetv1alpha1.EnvoyFleetSpec{}), Provisions: true}, features.SupportGatewayInfrastructure, true},
+		{graph.GatewayClassFacts{Fleet: fleet(fleetv1alpha1.EnvoyFleetSpec{}), Provisions: true}, features.SupportGatewayStaticAddresses, false},
+	} {
+		got := slices.Contains(status.SupportedFeatures(&test.class), gwv1.SupportedFeature{Name: gwv1.FeatureName(test.feature)})
+		if got != test.supports {
+			t.Errorf("%s is claimed: %v, of a class with %+v", test.feature, got, test.class)
+		}
+	}
+
 	list[0].Name = "Changed"
-	if status.SupportedFeatures()[0].Name == "Changed" {
+	if status.SupportedFeatures(class)[0].Name == "Changed" {
 		t.Error("callers share the slice")
 	}
 }

@@ -17,7 +17,7 @@ func GatewayClass(f *graph.GatewayClassFacts, old gwv1.GatewayClassStatus, gener
 	}
 	status := *old.DeepCopy()
 	merge(&status.Conditions, generation, now, classVerdicts(f)...)
-	status.SupportedFeatures = SupportedFeatures()
+	status.SupportedFeatures = SupportedFeatures(f)
 	return status
 }
 

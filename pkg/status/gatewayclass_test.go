@@ -39,7 +39,7 @@ func TestGatewayClass(t *testing.T) {
 			t.Parallel()
 			got := status.GatewayClass(&tt.facts, gwv1.GatewayClassStatus{Conditions: tt.old}, 1, now)
 			equal(t, "conditions", text(got.Conditions), tt.want)
-			equal(t, "supportedFeatures", got.SupportedFeatures, status.SupportedFeatures())
+			equal(t, "supportedFeatures", got.SupportedFeatures, status.SupportedFeatures(&graph.GatewayClassFacts{}))
 		})
 	}
 }
