@@ -27,9 +27,15 @@ func (w way) leftOut() []string {
 
 // elsewhere are tests that pass in another way, with why they can't in this one.
 var elsewhere = map[way]map[string]string{
-	inCluster:   {"GatewayInfrastructureMetadata": "nothing is made for a Gateway but by provisioning"},
+	inCluster: {
+		"GatewayInfrastructureMetadata": "nothing is made for a Gateway but by provisioning",
+		"GatewayInvalidParametersRef":   "it is of the feature GatewayInfrastructure, which a class claims with provisioning",
+	},
 	provisioned: {"GatewayStaticAddresses": "addresses are those that the Service gets"},
-	standalone:  {"GatewayInfrastructureMetadata": "there is no cluster in which to make anything for a Gateway"},
+	standalone: {
+		"GatewayInfrastructureMetadata": "there is no cluster in which to make anything for a Gateway",
+		"GatewayInvalidParametersRef":   "it is of the feature GatewayInfrastructure, which a class claims with provisioning",
+	},
 }
 
 // dataPlane are the tests that need a data plane, by why. All others only look at what the API says.
