@@ -1,5 +1,5 @@
 // Package features checks docs/features.md: every field of every kind that is served stands there, with what becomes of it
-// and the feature scripts that show it.
+// and the feature scripts that show it; and every feature of upstream, with whether GatewayClasses claim it.
 package features
 
 import (

@@ -1,6 +1,7 @@
 package features
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,38 +10,68 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/gateway-api/pkg/features"
 
+	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/status"
 )
 
-var feature = regexp.MustCompile("`([A-Z][A-Za-z0-9]+)`")
+// parameters are the fields of the EnvoyFleet of a class that its features depend on, with a class that has them.
+var parameters = map[string]*graph.GatewayClassFacts{
+	"spec.addresses.pool": {Fleet: &graph.EnvoyFleetFacts{Object: &fleetv1alpha1.EnvoyFleet{
+		Spec: fleetv1alpha1.EnvoyFleetSpec{Addresses: &fleetv1alpha1.Addresses{Pool: []fleetv1alpha1.AddressRange{"192.0.2.1"}}},
+	}}},
+	"spec.provisioning": {Provisions: true},
+}
 
 // TestSupportedFeatures holds the lists of the page against what GatewayClasses say, and against all features of upstream.
 func TestSupportedFeatures(t *testing.T) {
 	t.Parallel()
-	claimed, unclaimed := featuresOfPage(t)
-	var have, all []string
-	for _, f := range status.SupportedFeatures(&graph.GatewayClassFacts{}) {
-		have = append(have, string(f.Name))
+	claimed, depending, unclaimed := featuresOfPage(t)
+	if diff := cmp.Diff(claimedBy(&graph.GatewayClassFacts{}), claimed); diff != "" {
+		t.Errorf("the features that are claimed, by status and by the page (-status +page):\n%s", diff)
 	}
+	for field, class := range parameters {
+		want := slices.Clone(claimed)
+		for name, fields := range depending {
+			if slices.Contains(fields, field) {
+				want = append(want, name)
+			}
+		}
+		slices.Sort(want)
+		if diff := cmp.Diff(claimedBy(class), want); diff != "" {
+			t.Errorf("the features that are claimed with %s, by status and by the page (-status +page):\n%s", field, diff)
+		}
+	}
+	var all []string
 	for f := range features.AllFeatures {
 		all = append(all, string(f.Name))
 	}
+	listed := slices.Concat(claimed, slices.Collect(maps.Keys(depending)), unclaimed)
 	slices.Sort(all)
-	if diff := cmp.Diff(have, claimed); diff != "" {
-		t.Errorf("the features that are claimed, by status and by the page (-status +page):\n%s", diff)
-	}
-	both := slices.Concat(claimed, unclaimed)
-	slices.Sort(both)
-	if diff := cmp.Diff(all, both); diff != "" {
-		t.Errorf("the features of package features, and both lists of the page (-upstream +page):\n%s", diff)
+	slices.Sort(listed)
+	if diff := cmp.Diff(all, listed); diff != "" {
+		t.Errorf("the features of package features, and the lists of the page (-upstream +page):\n%s", diff)
 	}
 }
 
-// featuresOfPage returns the names in the section about features: those in the text are claimed, and those in the first
-// column of the table, each with a reason beside it, are not.
-func featuresOfPage(t *testing.T) (claimed, unclaimed []string) {
+func claimedBy(class *graph.GatewayClassFacts) []string {
+	var names []string
+	for _, f := range status.SupportedFeatures(class) {
+		names = append(names, string(f.Name))
+	}
+	return names
+}
+
+var (
+	feature   = regexp.MustCompile("`([A-Z][A-Za-z0-9]+)`")
+	fieldName = regexp.MustCompile("`(spec[^`]+)`")
+)
+
+// featuresOfPage returns the names in the section about features: those in the text are claimed. Those in the first column of
+// a table are claimed if a class has the fields beside them; or not, with a reason beside them.
+func featuresOfPage(t *testing.T) (claimed []string, depending map[string][]string, unclaimed []string) {
 	t.Helper()
+	depending = map[string][]string{}
 	inSection := false
 	for i, s := range lines(t) {
 		if strings.HasPrefix(s, "## ") {
@@ -49,16 +80,23 @@ func featuresOfPage(t *testing.T) (claimed, unclaimed []string) {
 		if !inSection {
 			continue
 		}
-		list, text := &claimed, s
-		if first, reason, isRow := strings.Cut(strings.TrimPrefix(s, "| "), " | "); strings.HasPrefix(s, "| `") {
-			if !isRow || strings.Trim(reason, "| ") == "" {
+		first, beside, _ := strings.Cut(strings.Trim(s, "| "), " | ")
+		var fields []string
+		for _, m := range fieldName.FindAllStringSubmatch(beside, -1) {
+			fields = append(fields, m[1])
+		}
+		for _, m := range feature.FindAllStringSubmatch(first, -1) {
+			switch {
+			case !strings.HasPrefix(s, "|"):
+				claimed = append(claimed, m[1])
+			case len(fields) > 0:
+				depending[m[1]] = fields
+			case beside != "":
+				unclaimed = append(unclaimed, m[1])
+			default:
 				t.Errorf("%s:%d: no reason why it isn't claimed", page, i+1)
 			}
-			list, text = &unclaimed, first
-		}
-		for _, m := range feature.FindAllStringSubmatch(text, -1) {
-			*list = append(*list, m[1])
 		}
 	}
-	return claimed, unclaimed
+	return claimed, depending, unclaimed
 }

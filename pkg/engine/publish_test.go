@@ -5,11 +5,15 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	udpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/udp/udp_proxy/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	resource "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -129,7 +133,8 @@ func (p *publication) publish() {
 	}
 }
 
-// checkTLS makes sure that nobody is told to connect in plaintext to a port whose connections a BackendTLSPolicy rules.
+// checkTLS makes sure that nobody is told to connect in plaintext to a port whose connections a BackendTLSPolicy rules, but for
+// what is in TLS already.
 func (p *publication) checkTLS(scope string, r *cache.Resource) {
 	p.t.Helper()
 	if r.TypeURL() != resource.ClusterType {
@@ -140,7 +145,7 @@ func (p *publication) checkTLS(scope string, r *cache.Resource) {
 		p.t.Fatal(err)
 	}
 	for _, port := range graphtest.Backends() {
-		if port.String() != cluster.GetEdsClusterConfig().GetServiceName() {
+		if port.String() != cluster.GetEdsClusterConfig().GetServiceName() || strings.HasSuffix(cluster.GetName(), "/passthrough") {
 			continue
 		}
 		if ruled := p.graph.MeshHost(port).TLS; ruled && (scope == MeshScope || cluster.GetTransportSocket() == nil) || !ruled && cluster.GetTransportSocket() != nil {
@@ -303,8 +308,26 @@ func invalid(m proto.Message) error {
 			return err
 		}
 	}
+	if l, ok := m.(*listenerv3.Listener); ok {
+		if err := ambiguous(l); err != nil {
+			return err
+		}
+	}
 	if v, ok := m.(interface{ ValidateAll() error }); ok {
 		return v.ValidateAll()
+	}
+	return nil
+}
+
+// ambiguous says which filter chains have the same name or match.
+func ambiguous(l *listenerv3.Listener) error {
+	names, matches := map[string]bool{}, map[string]bool{}
+	for _, chain := range l.GetFilterChains() {
+		match := fmt.Sprint(chain.GetFilterChainMatch())
+		if names[chain.GetName()] || matches[match] {
+			return fmt.Errorf("the filter chain %q comes twice, or another one with its match %s", chain.GetName(), match)
+		}
+		names[chain.GetName()], matches[match] = true, true
 	}
 	return nil
 }
@@ -329,6 +352,12 @@ func (refs references) add(m proto.Message) {
 	case *routev3.WeightedCluster_ClusterWeight:
 		add(resource.ClusterType, m.GetName())
 	case *routev3.RouteAction_RequestMirrorPolicy:
+		add(resource.ClusterType, m.GetCluster())
+	case *tcpproxyv3.TcpProxy:
+		add(resource.ClusterType, m.GetCluster())
+	case *tcpproxyv3.TcpProxy_WeightedCluster_ClusterWeight:
+		add(resource.ClusterType, m.GetName())
+	case *udpproxyv3.Route:
 		add(resource.ClusterType, m.GetCluster())
 	}
 }

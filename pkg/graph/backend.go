@@ -111,7 +111,7 @@ func externalName(target Key, service *corev1.Service) *Problem {
 	if service == nil || service.Spec.Type != corev1.ServiceTypeExternalName {
 		return nil
 	}
-	return newProblem(gwv1.RouteReasonInvalidKind, "%s is of type ExternalName, which is not supported", target)
+	return newProblem(gwv1.RouteReasonInvalidKind, "%s is of type ExternalName, which is not supported; an XBackend can refer to a host outside of the cluster", target)
 }
 
 // backendNotFound: "It refers to a resource that does not exist. In this case, the Reason must be set to BackendNotFound

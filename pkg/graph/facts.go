@@ -176,9 +176,10 @@ type Attachment struct {
 // Dirty.VirtualHosts and Dirty.MeshHosts follow the specs and Rules of the routes, not their other facts.
 type VirtualHostFacts struct {
 	Key VirtualHostKey
-	// Misdirected says that another HTTPS listener of the port is the one for the domain, so that a client can only get
-	// here by reusing a connection: "the Gateway SHOULD return a 421" (Listener.Hostname). There are no Routes then.
-	Misdirected bool
+	// Misdirected are the hostnames of the other listeners of the port, sorted, if these are the requests of a table that a
+	// client sends on a connection that it should not reuse: "the Gateway SHOULD return a 421" (Listener.Hostname). There are
+	// no Routes then, and no domain.
+	Misdirected []string
 	Routes      []*RouteFacts
 	// ClientCertificate is the Secret with the certificate that the Gateway shows to backends that use TLS; without a
 	// name if there is none.

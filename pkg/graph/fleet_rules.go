@@ -124,7 +124,8 @@ func (g *Graph) collector(fleet *fleetv1alpha1.EnvoyFleet) (*BackendFacts, *Prob
 	if p := invalidTLSPolicy(key, policy); p != nil {
 		return nil, p.in("spec.tracing.openTelemetry.service")
 	}
-	return &BackendFacts{Weight: 1, Backend: key, AppProtocol: valueOr(port.AppProtocol, ""), TLS: policy != nil}, nil
+	protocol := valueOr(port.AppProtocol, "")
+	return &BackendFacts{Weight: 1, Backend: key, AppProtocol: protocol, HTTP2: isHTTP2(protocol), TLS: policy != nil}, nil
 }
 
 func collectorNotFound(key BackendKey, service *corev1.Service) *Problem {

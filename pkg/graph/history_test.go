@@ -344,14 +344,30 @@ func observe(g *graph.Graph) observation {
 	}
 	for _, k := range graphtest.Backends() {
 		if f := g.BackendPort(k); f != nil {
-			seen := []any{f.Port, f.HTTP2, f.TLS, f.RetryBudget, f.Hostname, f.Protocol}
-			for _, s := range f.Slices {
-				seen = append(seen, s.Name, s.AddressType, s.Endpoints, s.Ports)
-			}
-			o.backends[k] = seen
+			o.backends[k] = backendSeen(f)
+		}
+	}
+	for _, route := range graphtest.KeysOf(graph.KindUDPRoute) {
+		k := graph.UDPRouteBackend(route)
+		if f := g.BackendPort(k); f != nil {
+			o.backends[k] = backendSeen(f)
 		}
 	}
 	return o
+}
+
+func backendSeen(f *graph.BackendPortFacts) []any {
+	seen := []any{f.Port, f.HTTP2, f.TLS, f.RetryBudget, f.Hostname, f.Protocol}
+	for _, s := range f.Slices {
+		seen = append(seen, s.Name, s.AddressType, s.Endpoints, s.Ports)
+	}
+	for _, s := range f.Shares {
+		seen = append(seen, s.Weight)
+		if s.Port != nil {
+			seen = append(seen, backendSeen(s.Port))
+		}
+	}
+	return seen
 }
 
 // scopesOf returns the scopes that there are.

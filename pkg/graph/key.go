@@ -105,7 +105,7 @@ type TableKey struct {
 // VirtualHostKey identifies a virtual host: the requests of a table whose host matches Domain best.
 type VirtualHostKey struct {
 	Table  TableKey
-	Domain string // a hostname, a wildcard such as "*.example.com", or "*"
+	Domain string // a hostname, a wildcard such as "*.example.com", or "*"; empty for VirtualHostFacts.Misdirected
 }
 
 // StreamKey identifies what a listener forwards without reading HTTP: all of a TCP or UDP listener, or the connections of a

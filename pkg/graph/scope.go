@@ -17,7 +17,9 @@ import (
 // scopeNode is what has been found out about a scope.
 type scopeNode struct {
 	served []servedListener
-	hosts  map[VirtualHostKey]bool // those that there are without any route; true if requests for it are misdirected
+	hosts  map[VirtualHostKey]struct{} // those that there are without any route
+	// serverNames are the hostnames of the listeners behind TLS of each port, sorted.
+	serverNames map[int32][]string
 }
 
 // scopeEval is what is true of the members of a scope.
@@ -151,7 +153,7 @@ func (g *Graph) refreshScope(key Key, d *Dirty) {
 		before = *node
 	}
 	after := scopeNode{served: servedListeners(key, e.gateways)}
-	after.hosts = listenerHosts(after.served)
+	after.findHosts()
 	changed := len(e.gateways) == 0 && g.scopes[key] != nil
 	if len(e.gateways) == 0 {
 		delete(g.scopes, key)
@@ -175,7 +177,7 @@ func (g *Graph) refreshScope(key Key, d *Dirty) {
 	if changed {
 		d.scope(key)
 	}
-	followHosts(before.hosts, after.hosts, d)
+	followHosts(&before, &after, d)
 	for _, f := range e.gateways {
 		g.followDefault(namespacedName(f.Object), f.IsDefault(), d)
 	}
@@ -185,20 +187,6 @@ func (g *Graph) refreshScope(key Key, d *Dirty) {
 		}
 		for _, f := range e.sets {
 			g.reattachRoutes(listenerSetKey(namespacedName(f.Object)), d)
-		}
-	}
-}
-
-// followHosts marks the virtual hosts that come, go or become something else with the listeners.
-func followHosts(before, after map[VirtualHostKey]bool, d *Dirty) {
-	for key := range before {
-		if _, kept := after[key]; !kept {
-			d.virtualHost(key)
-		}
-	}
-	for key, misdirected := range after {
-		if was, kept := before[key]; !kept || was != misdirected {
-			d.virtualHost(key)
 		}
 	}
 }

@@ -31,13 +31,14 @@ func (g *Graph) VirtualHost(key VirtualHostKey) *VirtualHostFacts {
 		return nil
 	}
 	node := g.scopes[key.Table.Scope]
-	f := &VirtualHostFacts{
-		Key:         key,
-		Misdirected: node.hosts[key],
-		Routes:      oldestFirst(g.hostRoutes[key.Table.Scope][key]),
+	f := &VirtualHostFacts{Key: key, Routes: oldestFirst(g.hostRoutes[key.Table.Scope][key])}
+	l := listenerOf(node.served, key)
+	if l == nil {
+		return f
 	}
-	if l := listenerOf(node.served, key); l != nil {
-		f.ClientCertificate = g.gateways[l.gateway].facts.ClientCertificateSecret()
+	f.ClientCertificate = g.gateways[l.gateway].facts.ClientCertificateSecret()
+	if key.Domain == misdirectedHost {
+		f.Misdirected = slices.DeleteFunc(slices.Clone(node.serverNames[key.Table.Port]), func(name string) bool { return name == l.domain })
 	}
 	return f
 }
@@ -66,20 +67,51 @@ func listenerOf(served []servedListener, key VirtualHostKey) *servedListener {
 	return &served[i]
 }
 
-// listenerHosts returns the virtual hosts that listeners have without any route: one for its own hostname, which keeps
-// the requests for it from less specific listeners; and, for an HTTPS listener, those of the other listeners of its
+// misdirectedHost is in place of a domain: the virtual host of the misdirected requests of a listener's table.
+const misdirectedHost = ""
+
+// findHosts finds the virtual hosts that listeners have without any route: one for its own hostname, which keeps the
+// requests for it from less specific listeners; and, for an HTTPS listener, one for those of the other listeners of its
 // port: "To detect misdirected requests, Gateways SHOULD match the authority of the requests with all the SNI hostname(s)
-// configured across all the Gateway Listeners on the same port and protocol" (Listener.Hostname). These are true.
-func listenerHosts(served []servedListener) map[VirtualHostKey]bool {
-	hosts := map[VirtualHostKey]bool{}
-	for i := range served {
-		for j := range served {
-			if l, o := &served[i], &served[j]; l.http && l.table.Port == o.table.Port && l.layer == o.layer {
-				hosts[VirtualHostKey{Table: l.table, Domain: o.domain}] = l.table != o.table
-			}
+// configured across all the Gateway Listeners on the same port and protocol" (Listener.Hostname).
+func (n *scopeNode) findHosts() {
+	n.hosts, n.serverNames = map[VirtualHostKey]struct{}{}, map[int32][]string{}
+	for i := range n.served {
+		if l := &n.served[i]; l.layer == behindTLS {
+			n.serverNames[l.table.Port] = append(n.serverNames[l.table.Port], l.domain)
 		}
 	}
-	return hosts
+	for _, names := range n.serverNames {
+		slices.Sort(names) // each is there once: they are distinct
+	}
+	for i := range n.served {
+		l := &n.served[i]
+		if !l.http {
+			continue
+		}
+		n.hosts[VirtualHostKey{Table: l.table, Domain: l.domain}] = struct{}{}
+		if l.layer == behindTLS && len(n.serverNames[l.table.Port]) > 1 {
+			n.hosts[VirtualHostKey{Table: l.table, Domain: misdirectedHost}] = struct{}{}
+		}
+	}
+}
+
+// followHosts marks the virtual hosts that come, go or become something else with the listeners.
+func followHosts(before, after *scopeNode, d *Dirty) {
+	for key := range before.hosts {
+		if _, kept := after.hosts[key]; !kept {
+			d.virtualHost(key)
+		}
+	}
+	renamed := map[int32]bool{}
+	for port, names := range after.serverNames {
+		renamed[port] = !slices.Equal(before.serverNames[port], names)
+	}
+	for key := range after.hosts {
+		if _, kept := before.hosts[key]; !kept || key.Domain == misdirectedHost && renamed[key.Table.Port] {
+			d.virtualHost(key)
+		}
+	}
 }
 
 // oldestFirst: "The oldest Route based on creation timestamp. ... If everything else is equivalent, the Route appearing

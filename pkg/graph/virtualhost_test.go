@@ -17,10 +17,11 @@ func hosts(g *Graph, gateway string) []string {
 		for _, r := range f.Routes {
 			routes = append(routes, r.Key.Name)
 		}
-		if f.Misdirected {
-			routes = append(routes, "421")
+		domain := k.Domain
+		if f.Misdirected != nil {
+			domain, routes = strings.Join(f.Misdirected, " "), append(routes, "421")
 		}
-		list = append(list, strings.TrimSpace(fmt.Sprintf("%d/%s %s: %s", k.Table.Port, k.Table.Listener, k.Domain, strings.Join(routes, " "))))
+		list = append(list, strings.TrimSpace(fmt.Sprintf("%d/%s %s: %s", k.Table.Port, k.Table.Listener, domain, strings.Join(routes, " "))))
 	}
 	return list
 }
@@ -52,7 +53,9 @@ func TestVirtualHosts(t *testing.T) {
 			route("r", "", ""), []string{"81/ *: r"}},
 		{"HTTPS listeners have tables of their own", "{name: all, port: 443, " + cert + "}, {name: foo, port: 443, hostname: foo.example.com, " + cert + "}, {name: alt, port: 444, hostname: foo.example.com, " + cert + "}",
 			route("r", "foo.example.com, bar.example.com", ""),
-			[]string{"443/all *:", "443/all bar.example.com: r", "443/all foo.example.com: 421", "443/foo *: 421", "443/foo foo.example.com: r", "444/alt foo.example.com: r"}},
+			[]string{"443/all foo.example.com: 421", "443/all *:", "443/all bar.example.com: r", "443/foo *: 421", "443/foo foo.example.com: r", "444/alt foo.example.com: r"}},
+		{"misdirected requests", "{name: a, port: 443, hostname: a.example.com, " + cert + "}, {name: wild, port: 443, hostname: '*.example.com', " + cert + "}, {name: tls, port: 443, protocol: TLS, hostname: b.example.com, tls: {mode: Passthrough}}",
+			"", []string{"443/a *.example.com b.example.com: 421", "443/a a.example.com:", "443/wild a.example.com b.example.com: 421", "443/wild *.example.com:"}},
 		{"the oldest first", "{name: a, port: 80, protocol: HTTP}",
 			route("b", "", "") + route("a", "", "") + "\n---\nkind: GRPCRoute\nmetadata: {name: z, creationTimestamp: '2020-01-01T00:00:00Z'}\nspec: {parentRefs: [{name: gw}]}" +
 				"\n---\nkind: HTTPRoute\nmetadata: {name: m, creationTimestamp: '2019-01-01T00:00:00Z'}\nspec: {parentRefs: [{name: gw}]}" +

@@ -18,7 +18,7 @@ func (g *Graph) readXBackend(backend *gwxv1alpha1.XBackend) *xbackendNode {
 	spec := &backend.Spec
 	read := xbackendReading{port: int32(spec.Port.Port), protocol: valueOr(spec.Protocol, "")}
 	if spec.ExternalHostname != nil {
-		read.hostname = string(spec.ExternalHostname.Hostname)
+		read.hostname = strings.TrimSuffix(string(spec.ExternalHostname.Hostname), ".")
 	}
 	read.unaccepted = firstProblem(
 		unknownBackendType(spec),
@@ -180,7 +180,7 @@ func invalidXBackend(target Key, read *xbackendReading) *Problem {
 	if read.unaccepted == nil {
 		return nil
 	}
-	return newProblem(ReasonInvalidBackend, "%s is not valid; the answer to a write of it says why", target)
+	return newProblem(ReasonInvalidBackend, "%s is not valid; its status says why", target)
 }
 
 // unsupportedXBackendProtocol: "If a Route is not able to send traffic to the backend using the specified protocol then the

@@ -18,7 +18,7 @@ func xbackend(spec string) string {
 	return "kind: XBackend\nmetadata: {name: b}\nspec: {type: ExternalHostname, port: {port: 443}, externalHostname: {hostname: b.example.com}" + spec + "}"
 }
 
-// streamOrRequests returns a manifest of a route of a kind with one backendRef.
+// routeTo returns a manifest of a route of a kind with one backendRef.
 func routeTo(kind Kind, ref string) string {
 	return fmt.Sprintf("kind: %s\nmetadata: {name: r}\nspec: {rules: [{backendRefs: [%s]}]}", kind, ref)
 }

@@ -28,6 +28,7 @@ func FuzzMerge(f *testing.F) {
 		g.checkListenerSet(t)
 		g.checkRoute(t)
 		g.checkTLSPolicy(t)
+		g.checkXBackend(t)
 	})
 }
 

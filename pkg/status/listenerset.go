@@ -107,8 +107,8 @@ func ListenerSetWarnings(f *graph.ListenerSetFacts) []string {
 	w.problem("the ListenerSet is not accepted", f.Unaccepted)
 	if f.Unaccepted == nil {
 		w.problem("the ListenerSet is not programmed", f.Unprogrammed)
-		w.listeners(f.Listeners)
 	}
+	w.listeners(f.Listeners)
 	w.add(f.Warnings...)
 	return w
 }

@@ -256,6 +256,7 @@ func (p *pass) read(o *unstructured.Unstructured, of side, managed bool) *object
 	if r != nil && of.keepsIdentity() && r.UID != o.GetUID() {
 		r = nil // copied from another object
 	}
+	transfer.DropUnset(o)
 	return &object{Unstructured: o, content: contentOf(o, p.controller.OthersStatus(o, managed)), record: r}
 }
 

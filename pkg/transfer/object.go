@@ -28,6 +28,19 @@ func strip(o *unstructured.Unstructured) {
 		}
 		_ = unstructured.SetNestedSlice(o.Object, owners, "metadata", "ownerReferences") // metadata is a map
 	}
+	DropUnset(o)
+}
+
+// DropUnset removes spec.tls.validation of an XBackend if nothing of it is set: it is optional, and the Go type in which
+// gateway-apiserver keeps XBackends can't leave it out. A CRD refuses it without a hostname.
+func DropUnset(o *unstructured.Unstructured) {
+	if o.GetKind() != "XBackend" || o.GroupVersionKind().Group != gatewayXGroup {
+		return
+	}
+	validation, ok, _ := unstructured.NestedMap(o.Object, "spec", "tls", "validation")
+	if ok && len(validation) == 1 && validation["hostname"] == "" {
+		unstructured.RemoveNestedField(o.Object, "spec", "tls", "validation")
+	}
 }
 
 // encode writes an object as a YAML document. One with characters that YAML forbids or takes for line breaks stays JSON,

@@ -114,3 +114,27 @@ func TestStrip(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+func TestDropUnset(t *testing.T) {
+	t.Parallel()
+	const meta = "apiVersion: gateway.networking.x-k8s.io/v1alpha1, kind: XBackend, spec: "
+	for before, after := range map[string]string{
+		"{tls: {mode: None, validation: {hostname: ''}}}":                "{tls: {mode: None}}",
+		"{tls: {mode: None}}":                                            "{tls: {mode: None}}",
+		"{port: {port: 80}}":                                             "{port: {port: 80}}",
+		"{tls: {validation: {hostname: a}}}":                             "{tls: {validation: {hostname: a}}}",
+		"{tls: {validation: {hostname: '', subjectAltNames: [{a: b}]}}}": "{tls: {validation: {hostname: '', subjectAltNames: [{a: b}]}}}",
+	} {
+		got := object(t, "{"+meta+before+"}")
+		DropUnset(got)
+		if diff := cmp.Diff(object(t, "{"+meta+after+"}"), got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", before, diff)
+		}
+	}
+	other := "{apiVersion: example.com/v1, kind: XBackend, spec: {tls: {validation: {hostname: ''}}}}"
+	got := object(t, other)
+	DropUnset(got)
+	if diff := cmp.Diff(object(t, other), got); diff != "" {
+		t.Errorf("of another group (-want +got):\n%s", diff)
+	}
+}

@@ -14,16 +14,18 @@ import (
 // matches, so they are in the specification's order of precedence.
 func VirtualHost(vh *graph.VirtualHostFacts) (*routev3.VirtualHost, []ClusterKey) {
 	clusters := clusterSet{}
-	out := &routev3.VirtualHost{Name: vh.Key.Domain, Domains: []string{vh.Key.Domain}}
-	if vh.Misdirected {
-		out.Routes = []*routev3.Route{misdirected()}
-		return out, nil
+	if len(vh.Misdirected) > 0 {
+		return &routev3.VirtualHost{Name: misdirectedName, Domains: vh.Misdirected, Routes: []*routev3.Route{misdirected()}}, nil
 	}
+	out := &routev3.VirtualHost{Name: vh.Key.Domain, Domains: []string{vh.Key.Domain}}
 	for _, c := range candidates(vh.Routes, vh.Key.Domain) {
 		out.Routes = append(out.Routes, gatewayRoutes(c, vh, clusters)...)
 	}
 	return out, clusters.sorted()
 }
+
+// misdirectedName names the virtual host of misdirected requests. It is no domain: those have no underscore.
+const misdirectedName = "_misdirected"
 
 // misdirected tells a client to open a connection of its own: "the Gateway SHOULD return a 421" when a request arrives
 // over a connection whose server name chose another listener (Listener.Hostname).

@@ -185,9 +185,11 @@ func TestRouteNames(t *testing.T) {
 
 func TestMisdirected(t *testing.T) {
 	t.Parallel()
-	key := graph.VirtualHostKey{Domain: "other.example.com"}
-	host, clusters := VirtualHost(&graph.VirtualHostFacts{Key: key, Misdirected: true})
+	host, clusters := VirtualHost(&graph.VirtualHostFacts{Misdirected: []string{"*", "other.example.com"}})
 	validate(t, host)
+	if want := []string{"*", "other.example.com"}; !slices.Equal(host.Domains, want) {
+		t.Errorf("domains %q, want %q", host.Domains, want)
+	}
 	if len(host.Routes) != 1 || host.Routes[0].GetDirectResponse().GetStatus() != 421 || clusters != nil {
 		t.Errorf("got %v, %v; want every request answered with 421", host, clusters)
 	}
