@@ -90,9 +90,7 @@ func (g *Graph) setConfigMap(name types.NamespacedName, config *corev1.ConfigMap
 	if sameAuthority(old, config) {
 		return
 	}
-	for key := range g.listenersByConfigMap[name] {
-		g.refreshListeners(key, d)
-	}
+	g.refreshListeners(g.listenersByConfigMap[name], d)
 	for policy := range g.tlsPoliciesByConfigMap[name] {
 		g.refreshTLSPolicy(policy, d)
 	}

@@ -95,7 +95,12 @@ func readKeyPair(secret *corev1.Secret) *secretKeyPair {
 // minRSABits is the least that Envoy accepts (source/common/tls/context_impl.cc, as are the curves).
 const minRSABits = 2048
 
-// usableKeyPair returns the certificate itself, the first of its chain, or says why Envoy would reject it or its key.
+// usableKeys are those that every build of Envoy accepts.
+const usableKeys = "use RSA with 2048 bits or more, or ECDSA with P-256, P-384 or P-521"
+
+// usableKeyPair returns the certificate itself, the first of its chain, or says why Envoy would reject it or its key. Keys of
+// other types than RSA and ECDSA, which is to say Ed25519, are refused by builds of Envoy for FIPS. Others take them for RSA
+// when they choose a certificate, and so show them to clients that can't check them, as browsers can't.
 func usableKeyPair(chain, key []byte) (*x509.Certificate, error) {
 	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
@@ -104,12 +109,14 @@ func usableKeyPair(chain, key []byte) (*x509.Certificate, error) {
 	switch public := pair.Leaf.PublicKey.(type) {
 	case *rsa.PublicKey:
 		if bits := public.N.BitLen(); bits < minRSABits {
-			return nil, fmt.Errorf("the RSA key has %d bits, fewer than %d", bits, minRSABits)
+			return nil, fmt.Errorf("the RSA key has %d bits, fewer than %d; %s", bits, minRSABits, usableKeys)
 		}
 	case *ecdsa.PublicKey:
 		if public.Curve == elliptic.P224() {
-			return nil, fmt.Errorf("the curve P-224 is not supported; use P-256, P-384 or P-521")
+			return nil, fmt.Errorf("the curve P-224 is not supported; %s", usableKeys)
 		}
+	default:
+		return nil, fmt.Errorf("%s keys are not supported; %s", pair.Leaf.PublicKeyAlgorithm, usableKeys)
 	}
 	return pair.Leaf, nil
 }
@@ -145,9 +152,7 @@ func (g *Graph) setSecret(name types.NamespacedName, secret *corev1.Secret, d *D
 		return
 	}
 	put(g.keyPairs, name, readKeyPair(secret))
-	for key := range g.listenersBySecret[name] {
-		g.refreshListeners(key, d)
-	}
+	g.refreshListeners(g.listenersBySecret[name], d)
 	g.refreshXBackends(g.xbackendsByReference[Key{Kind: KindSecret, Namespace: name.Namespace, Name: name.Name}], d)
 }
 

@@ -41,7 +41,7 @@ func judgeListeners(groups [][]*ListenerFacts) {
 	}
 }
 
-// occupants finds who has a port. Listeners of protocols that aren't supported take no part.
+// occupants finds who has a port. Listeners without one, and of protocols that aren't supported, take no part.
 type occupants struct {
 	ports map[occupiedPort][]*ListenerFacts
 	hosts map[occupiedHost][]*ListenerFacts
@@ -63,7 +63,7 @@ func newOccupants() *occupants {
 }
 
 func (o *occupants) add(l *ListenerFacts) {
-	if !isSupported(l.Spec.Protocol) {
+	if !l.occupies() {
 		return
 	}
 	port := portOf(l)
@@ -86,7 +86,7 @@ func (l *ListenerFacts) but(list ...[]*ListenerFacts) []*ListenerFacts {
 // TCP listener; and beside it, one UDP listener: "all the Listeners that share a port with the TCP Listener are not distinct
 // and so MUST NOT be accepted".
 func protocolConflict(l *ListenerFacts, before, own *occupants) *Problem {
-	if !isSupported(l.Spec.Protocol) {
+	if !l.occupies() {
 		return nil
 	}
 	var others []*ListenerFacts
@@ -109,7 +109,7 @@ func protocolConflict(l *ListenerFacts, before, own *occupants) *Problem {
 // only, so that they must differ in it too.
 func hostnameConflict(l *ListenerFacts, before, own *occupants) *Problem {
 	host := occupiedHost{portOf(l), domain(l.Hostname)}
-	if !isSupported(l.Spec.Protocol) || host.layer == wholePort {
+	if !l.occupies() || host.layer == wholePort {
 		return nil
 	}
 	others := l.but(before.hosts[host], own.hosts[host])

@@ -39,7 +39,7 @@ type GatewayFacts struct {
 	ClassMissing bool
 	// Scope is what the Gateway is served in; see TableKey.
 	Scope Key
-	// Fleet is what spec.infrastructure.parametersRef, or else that of the class, refers to; nil if there is none.
+	// Fleet is what spec.infrastructure.parametersRef, or else that of the class, refers to; nil if there is none, or none that can be used.
 	Fleet *EnvoyFleetFacts
 	// Listeners are those of spec.listeners, and then those of the ListenerSets that are attached, in the order of
 	// precedence; ListenerFacts.Key says whose each is.

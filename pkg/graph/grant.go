@@ -63,9 +63,7 @@ func (g *Graph) setGrant(name types.NamespacedName, grant *gwv1.ReferenceGrant, 
 		}
 	}
 	for c := range changed {
-		for key := range g.listenersAcross[c] {
-			g.refreshListeners(key, d)
-		}
+		g.refreshListeners(g.listenersAcross[c], d)
 		g.refreshXBackends(g.xbackendsAcross[c], d)
 		for route := range g.routesAcross[c] {
 			g.refreshRoute(route, d)

@@ -41,7 +41,7 @@ type Graph struct {
 	classesByFleet       index[types.NamespacedName, string]
 	fleetsByService      index[types.NamespacedName, types.NamespacedName] // that send traces there
 	setsByGateway        index[types.NamespacedName, types.NamespacedName]
-	setsByNamespace      index[string, types.NamespacedName]
+	setsByNamespace      index[string, Key]               // ListenerSets
 	listenersBySecret    index[types.NamespacedName, Key] // Gateways and ListenerSets
 	listenersByConfigMap index[types.NamespacedName, Key]
 	listenersAcross      index[crossing, Key]
@@ -99,7 +99,7 @@ func New() *Graph {
 		classesByFleet:       index[types.NamespacedName, string]{},
 		fleetsByService:      index[types.NamespacedName, types.NamespacedName]{},
 		setsByGateway:        index[types.NamespacedName, types.NamespacedName]{},
-		setsByNamespace:      index[string, types.NamespacedName]{},
+		setsByNamespace:      index[string, Key]{},
 		listenersBySecret:    index[types.NamespacedName, Key]{},
 		listenersByConfigMap: index[types.NamespacedName, Key]{},
 		listenersAcross:      index[crossing, Key]{},

@@ -40,3 +40,19 @@ func intersect(a, b string) (string, bool) {
 // matches MUST be processed before fallback (empty Hostname value) matches"; and of wildcards, "the higher the number of
 // dots in the hostname to the right of the wildcard character, the higher the precedence".
 func moreSpecific(a, b string) bool { return a != b && covers(b, a) }
+
+// wildcardsAbove are the wildcards that cover a domain and are something else, the most specific first.
+func wildcardsAbove(domain string) []string {
+	if domain == anyHost {
+		return nil
+	}
+	var wildcards []string
+	for rest := strings.TrimPrefix(domain, "*."); ; {
+		_, above, more := strings.Cut(rest, ".")
+		if !more {
+			return append(wildcards, anyHost)
+		}
+		wildcards = append(wildcards, "*."+above)
+		rest = above
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -32,7 +31,7 @@ func (g *Graph) evalListener(key ListenerKey, i int, spec *gwv1.Listener, gw *gw
 	}
 	var noAuthority, authorities, certificates, kinds *Problem
 	l.ClientValidation, noAuthority, authorities = g.clientValidation(gw, l)
-	l.Unaccepted = firstProblem(unsupportedTLS(l), noAuthority, invalidSelector(l))
+	l.Unaccepted = firstProblem(unsupportedPort(l), unsupportedTLS(l), noAuthority, invalidSelector(l))
 	l.Certificates, certificates = g.certificates(l)
 	l.SupportedKinds, kinds = supportedKinds(l)
 	l.Unresolved = firstProblem(certificates, authorities, kinds)
@@ -67,6 +66,22 @@ func unsupportedProtocol(l *ListenerFacts) *Problem {
 	return newProblem(gwv1.ListenerReasonUnsupportedProtocol, "%s: %s is not supported; use %s, %s, %s, %s or %s", l.field("protocol"), l.Spec.Protocol,
 		gwv1.HTTPProtocolType, gwv1.HTTPSProtocolType, gwv1.TLSProtocolType, gwv1.TCPProtocolType, gwv1.UDPProtocolType)
 }
+
+// reasonUnsupportedPort is named by XListenerSet, and has no constant upstream.
+const reasonUnsupportedPort gwv1.ListenerConditionReason = "UnsupportedPort"
+
+// unsupportedPort: "If the port is not set or specified as zero, the implementation will assign a unique port. If the
+// implementation does not support dynamic port assignment, it MUST set Accepted condition to False with the UnsupportedPort
+// reason" (XListenerSet v1alpha1, ListenerEntry.Port). All other schemas require a port.
+func unsupportedPort(l *ListenerFacts) *Problem {
+	if l.Spec.Port != 0 {
+		return nil
+	}
+	return newProblem(reasonUnsupportedPort, "%s: must be set, because no ports are assigned; use one between 1 and 65535", l.field("port"))
+}
+
+// occupies says whether a listener has a port that others can be in conflict about.
+func (l *ListenerFacts) occupies() bool { return isSupported(l.Spec.Protocol) && l.Spec.Port != 0 }
 
 // terminatesTLS says whether a listener reads what is in its TLS connections: "Terminate" is the default mode.
 func terminatesTLS(l *ListenerFacts) bool {
@@ -168,61 +183,4 @@ func listenerNotServed(l *ListenerFacts) *Problem {
 		return newProblem(gwv1.ListenerReasonInvalid, "no kind of route that %s lists can attach", l.field("allowedRoutes.kinds"))
 	}
 	return nil
-}
-
-// A servedListener is a listener with configuration.
-type servedListener struct {
-	key     ListenerKey
-	gateway types.NamespacedName
-	table   TableKey // of an HTTP or HTTPS listener; of others, the scope and the port
-	layer   protocolLayer
-	http    bool // HTTP or HTTPS
-	domain  string
-}
-
-// servedListeners returns the listeners of a scope that have configuration, in the order of precedence.
-func servedListeners(scope Key, gateways []*GatewayFacts) []servedListener {
-	var served []servedListener
-	for _, f := range gateways {
-		for _, l := range f.Listeners {
-			if l.Unprogrammed != nil {
-				continue
-			}
-			s := servedListener{
-				key:     l.Key,
-				gateway: namespacedName(f.Object),
-				table:   TableKey{Scope: scope, Port: l.Spec.Port},
-				layer:   layer(l.Spec.Protocol),
-				http:    l.Spec.Protocol == gwv1.HTTPProtocolType || l.Spec.Protocol == gwv1.HTTPSProtocolType,
-				domain:  domain(l.Hostname),
-			}
-			if s.layer != plainHTTP {
-				s.table.Listener = TableName(scope, l.Key)
-			}
-			served = append(served, s)
-		}
-	}
-	return served
-}
-
-// bestListener returns the listener of a port that requests or connections for a domain belong to, or nil: "inbound request
-// hostnames MUST match from the most specific to least specific Hostname values to choose the correct Listener and its
-// associated set of Routes."
-func bestListener(served []servedListener, port int32, in protocolLayer, domain string) *servedListener {
-	var best *servedListener
-	for i := range served {
-		l := &served[i]
-		if l.table.Port == port && l.layer == in && covers(l.domain, domain) && (best == nil || moreSpecific(l.domain, best.domain)) {
-			best = l
-		}
-	}
-	return best
-}
-
-func listenerNamed(served []servedListener, key ListenerKey) *servedListener {
-	i := slices.IndexFunc(served, func(l servedListener) bool { return l.key == key })
-	if i < 0 {
-		return nil
-	}
-	return &served[i]
 }

@@ -92,7 +92,7 @@ func (g *Graph) refreshGateway(name types.NamespacedName, d *Dirty) {
 func (g *Graph) indexListenerSet(set *gwv1.ListenerSet, present bool) {
 	name := namespacedName(set)
 	g.setsByGateway.edit(present, parentOf(set), name)
-	g.setsByNamespace.edit(present, set.Namespace, name)
+	g.setsByNamespace.edit(present, set.Namespace, listenerSetKey(name))
 	for i := range set.Spec.Listeners {
 		g.indexCertificates(listenerSetKey(name), set.Spec.Listeners[i].TLS, present)
 	}
@@ -112,8 +112,8 @@ func (g *Graph) replaceListenerSet(facts *ListenerSetFacts, d *Dirty) change {
 	d.status(listenerSetKey(namespacedName(facts.Object)))
 	return change{
 		shown: true,
-		forRoutes: before == nil || before.Managed != facts.Managed || before.Orphaned != facts.Orphaned || before.Gateway != facts.Gateway ||
-			(before.Unaccepted == nil) != (facts.Unaccepted == nil) || !sameListenersForRoutes(before.Listeners, facts.Listeners),
+		forRoutes: before == nil || before.Managed != facts.Managed || before.Missing != facts.Missing || before.Gateway != facts.Gateway ||
+			!reflect.DeepEqual(before.Unaccepted, facts.Unaccepted) || !sameListenersForRoutes(before.Listeners, facts.Listeners),
 	}
 }
 

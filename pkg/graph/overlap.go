@@ -137,22 +137,6 @@ func (ix nameIndex) sharing(l rankedListener, names ...string) []*ListenerFacts 
 	return others[:min(len(others), maxNamed+1)]
 }
 
-// wildcardsAbove are the hostnames with a wildcard that cover a domain, which stands for any number of labels.
-func wildcardsAbove(domain string) []string {
-	if domain == anyHost {
-		return nil
-	}
-	wildcards := []string{anyHost}
-	for rest := strings.TrimPrefix(domain, "*."); ; {
-		_, above, more := strings.Cut(rest, ".")
-		if !more {
-			return wildcards
-		}
-		wildcards = append(wildcards, "*."+above)
-		rest = above
-	}
-}
-
 // wildcardOfLabel is the wildcard that covers a name in a certificate, where it stands for one label: "If the wildcard
 // character is the only character of the left-most label in the presented identifier, the client SHOULD NOT compare against
 // anything but the left-most label of the reference identifier" (RFC 6125, section 6.4.3).

@@ -50,8 +50,8 @@ func (g *Graph) serve(p *placement, a Attachment) {
 	if g.scopes[scope] == nil {
 		return // not looked at yet; the route is attached again when it is
 	}
-	served := g.scopes[scope].served
-	l := listenerNamed(served, a.Listener)
+	served := &g.scopes[scope].served
+	l := served.byKey[a.Listener]
 	if l == nil {
 		return
 	}
@@ -60,7 +60,7 @@ func (g *Graph) serve(p *placement, a Attachment) {
 		return
 	}
 	for _, hostname := range a.Hostnames {
-		if bestListener(served, l.table.Port, l.layer, hostname) != l {
+		if served.best(l.table.Port, l.layer, hostname) != l {
 			continue
 		}
 		if l.http {

@@ -288,9 +288,7 @@ func (g *Graph) setNamespace(name string, ns *corev1.Namespace, d *Dirty) {
 	if old != nil && ns != nil && reflect.DeepEqual(old.Labels, ns.Labels) {
 		return
 	}
-	for set := range g.setsByNamespace[name] {
-		g.refreshListeners(listenerSetKey(set), d)
-	}
+	g.refreshListeners(g.setsByNamespace[name], d)
 	for route := range g.routesByNamespace[name] {
 		if g.isSelected(route.facts) {
 			g.reattachRoute(route, d)

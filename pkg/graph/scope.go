@@ -16,7 +16,7 @@ import (
 
 // scopeNode is what has been found out about a scope.
 type scopeNode struct {
-	served []servedListener
+	served servedListeners
 	hosts  map[VirtualHostKey]struct{} // those that there are without any route
 	// serverNames are the hostnames of the listeners behind TLS of each port, sorted.
 	serverNames map[int32][]string
@@ -45,7 +45,7 @@ func (g *Graph) Scope(key Key) *ScopeFacts {
 	if len(f.Gateways) == 0 {
 		return nil
 	}
-	f.Streams = g.streamsOf(g.scopes[key].served)
+	f.Streams = g.streamsOf(g.scopes[key].served.list)
 	return f
 }
 
@@ -152,18 +152,30 @@ func (g *Graph) refreshScope(key Key, d *Dirty) {
 	if node := g.scopes[key]; node != nil {
 		before = *node
 	}
-	after := scopeNode{served: servedListeners(key, e.gateways)}
-	after.findHosts()
+	after := scopeNode{served: servedBy(key, e.gateways), hosts: before.hosts, serverNames: before.serverNames}
+	moved := !slices.Equal(before.served.list, after.served.list)
+	if moved {
+		after.findHosts()
+		followHosts(&before, &after, d)
+	}
 	changed := len(e.gateways) == 0 && g.scopes[key] != nil
 	if len(e.gateways) == 0 {
 		delete(g.scopes, key)
 	} else {
 		g.scopes[key] = &after
 	}
-	reattach := false
+	var reattach, others []Key // parents whose routes find something else there, and those whose routes don't
+	follow := func(parent Key, c change) {
+		changed = changed || c.shown
+		if c.forRoutes {
+			reattach = append(reattach, parent)
+		} else {
+			others = append(others, parent)
+		}
+	}
 	for _, f := range e.gateways {
 		c := g.replaceGateway(f, d)
-		changed, reattach = changed || c.shown, reattach || c.forRoutes
+		follow(gatewayKey(namespacedName(f.Object)), c)
 		if c.clientCertificate {
 			for host := range g.hostRoutes[key] {
 				d.virtualHost(host)
@@ -171,22 +183,22 @@ func (g *Graph) refreshScope(key Key, d *Dirty) {
 		}
 	}
 	for _, f := range e.sets {
-		c := g.replaceListenerSet(f, d)
-		changed, reattach = changed || c.shown, reattach || c.forRoutes
+		follow(listenerSetKey(namespacedName(f.Object)), g.replaceListenerSet(f, d))
 	}
 	if changed {
 		d.scope(key)
 	}
-	followHosts(&before, &after, d)
 	for _, f := range e.gateways {
 		g.followDefault(namespacedName(f.Object), f.IsDefault(), d)
 	}
-	if reattach || !slices.Equal(before.served, after.served) {
-		for _, f := range e.gateways {
-			g.reattachRoutes(gatewayKey(namespacedName(f.Object)), d)
-		}
-		for _, f := range e.sets {
-			g.reattachRoutes(listenerSetKey(namespacedName(f.Object)), d)
+	for _, parent := range reattach {
+		g.reattachRoutes(parent, d)
+	}
+	if moved { // and took hosts from each other, it may be
+		for _, parent := range others {
+			for route := range g.routesByParent[parent] {
+				g.place(route, g.placementOf(route.facts), false, d)
+			}
 		}
 	}
 }
@@ -204,14 +216,24 @@ func (g *Graph) reattachRoutes(parent Key, d *Dirty) {
 	}
 }
 
-// refreshListeners looks again at what has listeners, or refers to something, under a key: a Gateway or a ListenerSet.
-func (g *Graph) refreshListeners(key Key, d *Dirty) {
-	name := key.NamespacedName()
-	if key.Kind == KindListenerSet {
-		name = parentOf(g.listenerSets[name].object)
+// refreshListeners looks again at what has listeners, or refers to something, under a key: Gateways and ListenerSets.
+func (g *Graph) refreshListeners(keys map[Key]struct{}, d *Dirty) {
+	scopes := map[Key]struct{}{}
+	for key := range keys {
+		name := key.NamespacedName()
+		if key.Kind == KindListenerSet {
+			name = parentOf(g.listenerSets[name].object)
+		}
+		if node := g.gateways[name]; node != nil {
+			scopes[node.scope] = struct{}{}
+		}
 	}
-	if node := g.gateways[name]; node != nil {
-		g.refreshScope(node.scope, d)
+	g.refreshScopes(scopes, d)
+}
+
+func (g *Graph) refreshScopes(scopes map[Key]struct{}, d *Dirty) {
+	for _, scope := range slices.SortedFunc(maps.Keys(scopes), compareKeys) {
+		g.refreshScope(scope, d)
 	}
 }
 
@@ -225,9 +247,7 @@ func (g *Graph) refreshGateways(names map[types.NamespacedName]struct{}, d *Dirt
 		scopes[node.scope], fleets[node.fleet] = struct{}{}, struct{}{}
 	}
 	g.reassign(fleets, scopes)
-	for _, scope := range slices.SortedFunc(maps.Keys(scopes), compareKeys) {
-		g.refreshScope(scope, d)
-	}
+	g.refreshScopes(scopes, d)
 }
 
 // enroll puts a Gateway into the scope and the fleet that are its own now, or takes it out of them.

@@ -32,7 +32,7 @@ func (g *Graph) VirtualHost(key VirtualHostKey) *VirtualHostFacts {
 	}
 	node := g.scopes[key.Table.Scope]
 	f := &VirtualHostFacts{Key: key, Routes: oldestFirst(g.hostRoutes[key.Table.Scope][key])}
-	l := listenerOf(node.served, key)
+	l := node.served.of(key)
 	if l == nil {
 		return f
 	}
@@ -55,18 +55,6 @@ func (g *Graph) hasVirtualHost(key VirtualHostKey) bool {
 	return ok
 }
 
-// listenerOf returns the listener that the requests of a virtual host belong to.
-func listenerOf(served []servedListener, key VirtualHostKey) *servedListener {
-	if key.Table.Listener == "" {
-		return bestListener(served, key.Table.Port, plainHTTP, key.Domain)
-	}
-	i := slices.IndexFunc(served, func(l servedListener) bool { return l.table == key.Table })
-	if i < 0 {
-		return nil
-	}
-	return &served[i]
-}
-
 // misdirectedHost is in place of a domain: the virtual host of the misdirected requests of a listener's table.
 const misdirectedHost = ""
 
@@ -76,16 +64,16 @@ const misdirectedHost = ""
 // configured across all the Gateway Listeners on the same port and protocol" (Listener.Hostname).
 func (n *scopeNode) findHosts() {
 	n.hosts, n.serverNames = map[VirtualHostKey]struct{}{}, map[int32][]string{}
-	for i := range n.served {
-		if l := &n.served[i]; l.layer == behindTLS {
+	for i := range n.served.list {
+		if l := &n.served.list[i]; l.layer == behindTLS {
 			n.serverNames[l.table.Port] = append(n.serverNames[l.table.Port], l.domain)
 		}
 	}
 	for _, names := range n.serverNames {
 		slices.Sort(names) // each is there once: they are distinct
 	}
-	for i := range n.served {
-		l := &n.served[i]
+	for i := range n.served.list {
+		l := &n.served.list[i]
 		if !l.http {
 			continue
 		}

@@ -3,8 +3,10 @@ package status_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -114,6 +116,21 @@ func TestFullList(t *testing.T) {
 	equal(t, "foreign conditions", got.Conditions[:7], old.Conditions)
 	if len(got.Conditions) != 8 || got.Conditions[7].Type != "Accepted" {
 		t.Errorf("got %q, want Accepted in the last place", text(got.Conditions))
+	}
+}
+
+// TestLongMessage: the schema allows 32768 characters.
+func TestLongMessage(t *testing.T) {
+	t.Parallel()
+	for _, length := range []int{32768, 32769, 65536} {
+		message := strings.Repeat("é", length/2) + strings.Repeat("x", length%2)
+		got := status.GatewayClass(&graph.GatewayClassFacts{Managed: true, Unaccepted: problem("InvalidParameters", message)}, gwv1.GatewayClassStatus{}, 1, now)
+		shown := got.Conditions[0].Message
+		if length == 32768 {
+			equal(t, "message", shown, message)
+		} else if len(shown) > 32768 || len(shown) < 32760 || !utf8.ValidString(shown) || !strings.HasSuffix(shown, "é...") {
+			t.Errorf("of %d bytes, %d are shown, ending in %q", length, len(shown), shown[len(shown)-8:])
+		}
 	}
 }
 

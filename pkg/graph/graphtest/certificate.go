@@ -17,11 +17,11 @@ type keyPair struct{ chain, key []byte }
 
 // keyPairs are two that work, one whose halves don't belong together, and one that isn't there.
 var keyPairs = sync.OnceValue(func() []keyPair {
-	a, b := newKeyPair(elliptic.P256()), newKeyPair(elliptic.P384())
+	a, b := newKeyPair(elliptic.P256(), "*.example.com"), newKeyPair(elliptic.P384(), "a.example.com", "example.org")
 	return []keyPair{a, b, {a.chain, b.key}, {}}
 })
 
-func newKeyPair(curve elliptic.Curve) keyPair {
+func newKeyPair(curve elliptic.Curve, names ...string) keyPair {
 	private, err := ecdsa.GenerateKey(curve, rand.Reader)
 	if err != nil {
 		panic(err)
@@ -29,6 +29,7 @@ func newKeyPair(curve elliptic.Curve) keyPair {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
 		Subject:      pkix.Name{CommonName: "example.com"},
+		DNSNames:     names,
 		NotBefore:    time.Unix(0, 0),
 		NotAfter:     time.Unix(1<<33, 0),
 	}

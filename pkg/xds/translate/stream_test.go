@@ -175,7 +175,7 @@ func TestPortBehindTLS(t *testing.T) {
 // TestStreamCluster: a port's protocol is for those who know what they send.
 func TestStreamCluster(t *testing.T) {
 	t.Parallel()
-		udp := service("a", 80)
+	udp := service("a", 80)
 	udp.UDP = true
 	tls := &graph.BackendTLSFacts{Hostname: "a.example", System: true}
 	const socket = `, transportSocket: {name: envoy.transport_sockets.tls, typedConfig: {

@@ -9,7 +9,7 @@ import (
 //
 // A Gateway refers to it in spec.infrastructure.parametersRef, or all Gateways of a class do in the class's
 // spec.parametersRef; the Gateway's own reference takes the place of that of its class as a whole. A reference to an
-// EnvoyFleet that doesn't exist or isn't accepted is InvalidParameters.
+// EnvoyFleet that doesn't exist or is invalid is InvalidParameters.
 //
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 // +kubebuilder:object:root=true

@@ -241,7 +241,7 @@ func schema_pkg_apis_fleet_v1alpha1_EnvoyFleet(ref common.ReferenceCallback) com
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "EnvoyFleet says how the Envoys that serve Gateways are found, reached and observed.\n\nA Gateway refers to it in spec.infrastructure.parametersRef, or all Gateways of a class do in the class's spec.parametersRef; the Gateway's own reference takes the place of that of its class as a whole. A reference to an EnvoyFleet that doesn't exist or isn't accepted is InvalidParameters.",
+				Description: "EnvoyFleet says how the Envoys that serve Gateways are found, reached and observed.\n\nA Gateway refers to it in spec.infrastructure.parametersRef, or all Gateways of a class do in the class's spec.parametersRef; the Gateway's own reference takes the place of that of its class as a whole. A reference to an EnvoyFleet that doesn't exist or is invalid is InvalidParameters.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
