@@ -14,6 +14,7 @@ func TestCertificates(t *testing.T) {
 	opaque.Type = corev1.SecretTypeOpaque
 	secrets := []*corev1.Secret{
 		tlsSecret("default/a", pairs.a), tlsSecret("default/b", pairs.b), tlsSecret("default/rsa1024", pairs.rsa1024), tlsSecret("default/p224", pairs.p224),
+		tlsSecret("default/ed25519", pairs.ed25519),
 		tlsSecret("default/mixed", pairs.mixed), tlsSecret("default/malformed", keyPair{[]byte("x"), pairs.a.key}), opaque,
 		tlsSecret("granted/a", pairs.a), tlsSecret("other/a", pairs.a),
 	}
@@ -33,6 +34,7 @@ func TestCertificates(t *testing.T) {
 		{"the key of another certificate", "[{name: mixed}]", nil, "InvalidCertificateRef"},
 		{"a small RSA key", "[{name: rsa1024}]", nil, "InvalidCertificateRef"},
 		{"a small curve", "[{name: p224}]", nil, "InvalidCertificateRef"},
+		{"neither RSA nor ECDSA", "[{name: ed25519}, {name: a}]", []string{"default/a"}, "InvalidCertificateRef"},
 		{"granted", "[{name: a, namespace: granted}]", []string{"granted/a"}, ""},
 		{"granted, but missing", "[{name: none, namespace: granted}]", nil, "InvalidCertificateRef"},
 		{"not granted", "[{name: a, namespace: other}]", nil, "RefNotPermitted"},

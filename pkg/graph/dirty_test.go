@@ -72,13 +72,13 @@ spec: {hostnames: [%s], parentRefs: [{name: gw, namespace: infra}], rules: [{bac
 		{"a new route", manifest("kind: HTTPRoute\nmetadata: {name: new, namespace: app}\nspec: {hostnames: [a.example.com], parentRefs: [{name: gw, namespace: infra}]}"),
 			[]string{"host 80/ a.example.com", "status Gateway infra/gw", "status HTTPRoute app/new"}},
 		{"a new hostname", manifest("kind: HTTPRoute\nmetadata: {name: new, namespace: app}\nspec: {hostnames: [new.example.com], parentRefs: [{name: gw, namespace: infra}]}"),
-			[]string{"scope Gateway infra/gw", "host 80/ new.example.com", "status Gateway infra/gw", "status HTTPRoute app/new"}},
+			[]string{"host 80/ new.example.com", "status Gateway infra/gw", "status HTTPRoute app/new"}},
 		{"another backend", manifest(fmt.Sprintf(routeA, "a.example.com", 81)), []string{"host 80/ a.example.com", "status HTTPRoute app/a"}},
 		{"another hostname", manifest(fmt.Sprintf(routeA, "b.example.com", 80)),
-			[]string{"scope Gateway infra/gw", "host 80/ a.example.com", "host 80/ b.example.com", "status HTTPRoute app/a"}},
+			[]string{"host 80/ a.example.com", "host 80/ b.example.com", "status HTTPRoute app/a"}},
 		{"the same route", manifest(fmt.Sprintf(routeA, "a.example.com", 80)), []string{"status HTTPRoute app/a"}},
 		{"a route gone", deletion(key(KindHTTPRoute, "app/a")),
-			[]string{"scope Gateway infra/gw", "host 80/ a.example.com", "status Gateway infra/gw", "status HTTPRoute app/a"}},
+			[]string{"host 80/ a.example.com", "status Gateway infra/gw", "status HTTPRoute app/a"}},
 		{"what was never there gone", deletion(key(KindHTTPRoute, "app/none")), nil},
 
 		{"a new ReferenceGrant", manifest(`
@@ -92,7 +92,7 @@ metadata: {name: g, namespace: backends}
 spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: other}], to: [{group: "", kind: Service}]}
 `), nil},
 		{"labels of a namespace", manifest("kind: Namespace\nmetadata: {name: app, labels: {team: b}}"),
-			[]string{"scope Gateway infra/selective", "host 80/ c.example.com", "status Gateway infra/selective", "status HTTPRoute app/c"}},
+			[]string{"host 80/ c.example.com", "status Gateway infra/selective", "status HTTPRoute app/c"}},
 		{"labels that decide nothing", manifest("kind: Namespace\nmetadata: {name: app, labels: {team: a, more: b}}"), nil},
 
 		{"appProtocol", manifest("kind: Service\nmetadata: {name: s, namespace: app}\nspec: {ports: [{name: p, port: 80}, {name: q, port: 81, appProtocol: grpc}]}"),

@@ -218,7 +218,7 @@ type MeshHostFacts struct {
 // then has to be removed from what they keep.
 type Dirty struct {
 	Statuses     map[Key]struct{} // objects with a status whose facts may be others
-	Scopes       map[Key]struct{} // scopes whose Envoy listeners, secrets or set of virtual hosts may be others
+	Scopes       map[Key]struct{} // scopes whose Envoy listeners or secrets may be others
 	VirtualHosts map[VirtualHostKey]struct{}
 	MeshHosts    map[BackendKey]struct{}
 	Backends     map[BackendKey]struct{} // ports of Services and XBackends whose protocol or endpoints may be others

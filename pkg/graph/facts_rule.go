@@ -8,8 +8,8 @@ type RuleFacts struct {
 	Name string
 	// Dropped says why the rule is not served at all, e.g. a regular expression that does not compile (UnsupportedValue).
 	Dropped *Problem
-	// Failing says why every request that the rule matches is answered with 500: a filter that is not supported must not be
-	// skipped (UnsupportedValue, IncompatibleFilters).
+	// Failing says why every request that the rule matches is answered with 500, or every call of gRPC with UNAVAILABLE: a
+	// filter that is not supported must not be skipped (UnsupportedValue, IncompatibleFilters).
 	Failing *Problem
 	// NeedsProxy says why no mesh client can execute a rule that is neither dropped nor failing (UnsupportedValue): what
 	// it matches fails there, and nowhere else. Only of routes that have a Service among their parentRefs.

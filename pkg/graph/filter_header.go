@@ -26,16 +26,17 @@ var responseHeaderModifier = filterRow{
 }
 
 // unsupportedHeaders finds what Envoy refuses in a header modifier: pseudo headers, which other filters are for, and
-// Host, of which a request has exactly one, so that it can be set, but neither be added to nor be removed.
+// Host, of which a request has exactly one, so that it can be set, but neither be added to nor be removed. What frames
+// messages can only be removed.
 func unsupportedHeaders(f *gwv1.HTTPHeaderFilter, request bool) *Problem {
 	for i, h := range f.Set {
-		p := firstProblem(unmodifiable(string(h.Name), request), brokenLine(string(h.Name)+h.Value))
+		p := firstProblem(unmodifiable(string(h.Name), request), framing(string(h.Name)), brokenLine(string(h.Name)+h.Value))
 		if p != nil {
 			return p.in(fmt.Sprintf("set[%d]", i))
 		}
 	}
 	for i, h := range f.Add {
-		p := firstProblem(unmodifiable(string(h.Name), false), brokenLine(string(h.Name)+h.Value))
+		p := firstProblem(unmodifiable(string(h.Name), false), framing(string(h.Name)), brokenLine(string(h.Name)+h.Value))
 		if p != nil {
 			return p.in(fmt.Sprintf("add[%d]", i))
 		}
@@ -54,6 +55,15 @@ func unmodifiable(name string, hostToo bool) *Problem {
 		return nil
 	}
 	return unsupportedValue("header %q can't be modified this way", name)
+}
+
+// framing refuses headers that say where a message ends, which Envoy writes as they are: the other side would take the rest
+// of a body for the next message on the connection, which may be that of somebody else.
+func framing(name string) *Problem {
+	if !strings.EqualFold(name, "content-length") && !strings.EqualFold(name, "transfer-encoding") {
+		return nil
+	}
+	return unsupportedValue("header %q says where the message ends; it can be removed only", name)
 }
 
 // brokenLine refuses text that would end a line of HTTP.

@@ -30,13 +30,29 @@ func unsupportedRedirect(r *gwv1.HTTPRequestRedirectFilter) *Problem {
 	return unsupportedPathModifier(r.Path)
 }
 
-// redirectWarnings names what a redirect leaves no use for. The schema refuses backendRefs beside one.
-func (f ruleFilters) redirectWarnings(id ruleID) []string {
+// neverForwarded names what a rule says of forwarding, of which a redirect leaves nothing to be done. The schema refuses
+// backendRefs beside one.
+func neverForwarded(id ruleID, rule *gwv1.HTTPRouteRule) []string {
 	var warnings []string
-	if has(f.rule, gwv1.HTTPRouteFilterRequestRedirect) && len(f.backends) > 0 {
-		warnings = append(warnings, id.field("backendRefs")+" has no effect: the rule answers every request with a redirect")
+	for _, field := range []struct {
+		path  string
+		isSet bool
+	}{
+		{"backendRefs", len(rule.BackendRefs) > 0},
+		{"timeouts", rule.Timeouts != nil},
+		{"retry", rule.Retry != nil},
+		{"sessionPersistence", rule.SessionPersistence != nil},
+	} {
+		if field.isSet {
+			warnings = append(warnings, id.field(field.path)+" has no effect: the rule answers every request with a redirect")
+		}
 	}
-	warnings = append(warnings, unmirrored(f.rule, id.field)...)
+	return warnings
+}
+
+// redirectWarnings names the mirrors that a redirect leaves no use for.
+func (f ruleFilters) redirectWarnings(id ruleID) []string {
+	warnings := unmirrored(f.rule, id.field)
 	for i, filters := range f.backends {
 		warnings = append(warnings, unmirrored(filters, backendField(id, i))...)
 	}

@@ -48,7 +48,7 @@ func (g *Graph) fleetFacts(node *fleetNode) *EnvoyFleetFacts {
 		Object:     node.object,
 		Unaccepted: firstProblem(node.invalid, node.untraced),
 		Gateways:   int32(len(g.gatewaysByFleet[namespacedName(node.object)])),
-		Warnings:   g.fleetWarnings(node.object),
+		Warnings:   append(g.fleetWarnings(node.object), g.tracingWarnings(node.object)...),
 	}
 	if node.forGateways != nil {
 		f.Collector = node.forGateways.Collector

@@ -167,6 +167,20 @@ func (g *Graph) fleetWarnings(fleet *fleetv1alpha1.EnvoyFleet) []string {
 	return append(warnings, g.poolWarnings(fleet)...)
 }
 
+// tracingWarnings: the spans are those of requests, which listeners for TLS, TCP and UDP don't read.
+func (g *Graph) tracingWarnings(fleet *fleetv1alpha1.EnvoyFleet) []string {
+	gateways := g.gatewaysByFleet[namespacedName(fleet)]
+	if fleet.Spec.Tracing == nil || len(gateways) == 0 {
+		return nil
+	}
+	for name := range gateways {
+		if slices.ContainsFunc(g.gateways[name].facts.Listeners, (*ListenerFacts).readsHTTP) {
+			return nil
+		}
+	}
+	return []string{"spec.tracing has no effect: no Gateway of the EnvoyFleet has an HTTP or HTTPS listener, and connections and packets have no spans"}
+}
+
 // poolWarnings says what addresses of a pool are there twice, here or in other EnvoyFleets.
 func (g *Graph) poolWarnings(fleet *fleetv1alpha1.EnvoyFleet) []string {
 	var warnings []string

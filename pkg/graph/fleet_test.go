@@ -36,6 +36,7 @@ func TestEnvoyFleet(t *testing.T) {
 		{spec: "{addresses: {pool: ['192.0.2.9-2001:db8::1']}}", unaccepted: `ends of two families`},
 		{spec: "{addresses: {pool: [0.0.0.0/0]}}", unaccepted: `can't be reached at`},
 		{spec: "{addresses: {pool: ['ff02::1-ff02::2']}}", unaccepted: `can't be reached at`},
+		{spec: "{addresses: {pool: ['fe80::/64']}}", unaccepted: `can't be reached at`},
 		{spec: "{addresses: {pool: ['::ffff:192.0.2.1']}}", unaccepted: `can't be reached at`},
 		{spec: "{addresses: {pool: [192.0.2.0/28, 192.0.2.15-192.0.2.20]}}", warning: "spec.addresses.pool[1] has addresses of spec.addresses.pool[0]"},
 		{spec: "{addresses: {pool: [203.0.113.0/24]}}", warning: "in the pool of EnvoyFleet default/another, other/third too"},

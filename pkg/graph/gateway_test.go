@@ -83,6 +83,7 @@ func TestGateway(t *testing.T) {
 		{"unspecified address", http + "\n  addresses: [{value: 0.0.0.0}]", want{Unprogrammed: "AddressNotUsable", Listener: "Pending"}},
 		{"multicast address", http + "\n  addresses: [{value: 'ff02::1'}]", want{Unprogrammed: "AddressNotUsable", Listener: "Pending"}},
 		{"broadcast address", http + "\n  addresses: [{value: 255.255.255.255}]", want{Unprogrammed: "AddressNotUsable", Listener: "Pending"}},
+		{"link-local address", http + "\n  addresses: [{value: 'fe80::1'}]", want{Unprogrammed: "AddressNotUsable", Listener: "Pending"}},
 		{"address with a zone", http + "\n  addresses: [{value: 'fe80::1%eth0'}]", want{Unprogrammed: "AddressNotUsable", Listener: "Pending"}},
 		{"not an address", http + "\n  addresses: [{value: localhost}]", want{Unprogrammed: "AddressNotUsable", Listener: "Pending"}},
 

@@ -331,9 +331,8 @@ func observe(g *graph.Graph) observation {
 		for _, stream := range f.Streams {
 			seen = append(seen, stream.Key, routesSeen(stream.Routes))
 		}
-		hosts := g.VirtualHosts(scope)
-		o.scopes[scope] = append(seen, hosts)
-		for _, k := range hosts {
+		o.scopes[scope] = seen
+		for _, k := range g.VirtualHosts(scope) {
 			host := g.VirtualHost(k)
 			o.virtualHosts[k] = []any{host.Misdirected, routesSeen(host.Routes), clientCertificateSeen(host)}
 		}

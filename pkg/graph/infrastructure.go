@@ -101,7 +101,7 @@ func (g *Graph) infrastructureOf(f *GatewayFacts) *InfrastructureFacts {
 		return nil
 	}
 	gw := f.Object
-	name := InfrastructureName(gw.Name, string(gw.Spec.GatewayClassName))
+	name := infrastructureName(gw.Name, string(gw.Spec.GatewayClassName))
 	service := g.services[types.NamespacedName{Namespace: gw.Namespace, Name: name}]
 	if service != nil && !isOwned(service, gw) {
 		service = nil
@@ -154,9 +154,9 @@ func stringMap[K, V ~string](from map[K]V) map[string]string {
 	return to
 }
 
-// InfrastructureName: implementations "SHOULD name all generated resources my-gateway-example (<NAME>-<GATEWAY CLASS>)"
+// infrastructureName: implementations "SHOULD name all generated resources my-gateway-example (<NAME>-<GATEWAY CLASS>)"
 // (GEP-1762). What makes no name of a Service is changed, and told apart from other names by a hash.
-func InfrastructureName(gateway, class string) string {
+func infrastructureName(gateway, class string) string {
 	name := gateway + "-" + class
 	label := strings.ReplaceAll(name, ".", "-")
 	if label[0] < 'a' || label[0] > 'z' { // RFC 1035: a letter comes first

@@ -297,7 +297,7 @@ func TestInfrastructureName(t *testing.T) {
 		{long + ".x", "y", ""},
 		{strings.Repeat("b.", 126) + "b", strings.Repeat("c.", 126) + "c", ""},
 	} {
-		got := InfrastructureName(tt.gateway, tt.class)
+		got := infrastructureName(tt.gateway, tt.class)
 		if tt.want != "" && got != tt.want {
 			t.Errorf("%s of %s is named %s, want %s", tt.gateway, tt.class, got, tt.want)
 		}

@@ -54,6 +54,11 @@ var routeKinds = map[gwv1.ProtocolType][]Kind{
 
 func isSupported(p gwv1.ProtocolType) bool { return routeKinds[p] != nil }
 
+// readsHTTP says whether a listener knows what requests it gets.
+func (l *ListenerFacts) readsHTTP() bool {
+	return l.Spec.Protocol == gwv1.HTTPProtocolType || l.Spec.Protocol == gwv1.HTTPSProtocolType
+}
+
 // hasHostname: "This field is ignored for protocols that don't require hostname based matching."
 func hasHostname(p gwv1.ProtocolType) bool { return layer(p) != wholePort }
 

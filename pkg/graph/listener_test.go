@@ -50,6 +50,12 @@ func TestListener(t *testing.T) {
   - {name: passthrough, port: 443, protocol: TLS, hostname: b.example.com, tls: {mode: Passthrough}}
   - {name: terminate, port: 443, protocol: TLS, hostname: c.example.com, ` + cert + `}`,
 			[]want{fine, {Kinds: "T"}, {Kinds: "T"}}},
+		{"no port", `
+  listeners:
+  - {name: a, protocol: HTTP}
+  - {name: b, protocol: HTTP}
+  - {name: c, protocol: TCP}
+  - {name: d, port: 80, protocol: HTTP}`, []want{refused("UnsupportedPort", "HG"), refused("UnsupportedPort", "HG"), refused("UnsupportedPort", "T"), fine}},
 		{"HTTP and HTTPS on one port", `
   listeners:
   - {name: a, port: 80, protocol: HTTP, hostname: a.example.com}

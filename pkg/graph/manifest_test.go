@@ -2,6 +2,7 @@ package graph
 
 import (
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -165,8 +166,8 @@ func reason(p *Problem) string {
 
 type keyPair struct{ chain, key []byte }
 
-// keyPairs are two certificates with their keys, two that Envoy rejects, and the first with the key of the second.
-var keyPairs = sync.OnceValue(func() (pairs struct{ a, b, rsa1024, p224, mixed keyPair }) {
+// keyPairs are two certificates with their keys, three that Envoys reject, and the first with the key of the second.
+var keyPairs = sync.OnceValue(func() (pairs struct{ a, b, rsa1024, p224, ed25519, mixed keyPair }) {
 	p256, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	p384, _ := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	p224, _ := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
@@ -175,6 +176,8 @@ var keyPairs = sync.OnceValue(func() (pairs struct{ a, b, rsa1024, p224, mixed k
 	pairs.b = selfSigned(p384, &p384.PublicKey)
 	pairs.p224 = selfSigned(p224, &p224.PublicKey)
 	pairs.rsa1024 = selfSigned(rsa1024, &rsa1024.PublicKey)
+	public, private, _ := ed25519.GenerateKey(rand.Reader)
+	pairs.ed25519 = selfSigned(private, public)
 	pairs.mixed = keyPair{pairs.a.chain, pairs.b.key}
 	return pairs
 })

@@ -128,9 +128,6 @@ func (g *Graph) place(n *routeNode, next placement, changed bool, d *Dirty) {
 
 func (g *Graph) joinVirtualHost(key VirtualHostKey, n *routeNode, d *Dirty) {
 	scope := key.Table.Scope
-	if !g.hasVirtualHost(key) {
-		d.scope(scope)
-	}
 	hosts := g.hostRoutes[scope]
 	if hosts == nil {
 		hosts = index[VirtualHostKey, *routeNode]{}
@@ -148,9 +145,6 @@ func (g *Graph) leaveVirtualHost(key VirtualHostKey, n *routeNode, d *Dirty) {
 		delete(g.hostRoutes, scope)
 	}
 	d.virtualHost(key)
-	if !g.hasVirtualHost(key) {
-		d.scope(scope)
-	}
 }
 
 func (g *Graph) joinStream(s placedStream, n *routeNode, d *Dirty) {

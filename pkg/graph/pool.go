@@ -11,10 +11,10 @@ import (
 // addressRange is what an entry of a pool stands for, both ends included. They are of one family.
 type addressRange struct{ first, last netip.Addr }
 
-// unusable are what no Gateway can be reached at, or not alone.
+// unusable are what no Gateway can be reached at, or not alone. Without a zone, nobody can bind a link-local address of IPv6.
 var unusable = []addressRange{
 	mustRange("0.0.0.0"), mustRange("224.0.0.0/4"), mustRange("255.255.255.255"),
-	mustRange("::"), mustRange("::ffff:0.0.0.0-::ffff:255.255.255.255"), mustRange("ff00::/8"),
+	mustRange("::"), mustRange("::ffff:0.0.0.0-::ffff:255.255.255.255"), mustRange("fe80::/10"), mustRange("ff00::/8"),
 }
 
 func mustRange(entry string) addressRange {

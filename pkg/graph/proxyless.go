@@ -132,6 +132,7 @@ func meshWarnings(f *RouteFacts) []string {
 			}
 		}
 		warnings = append(warnings, httpFilters(rule).unmeshed(id)...)
+		warnings = append(warnings, meshTimeoutWarnings(id, rule)...)
 		warnings = append(warnings, meshRetryWarnings(id, rule.Retry)...)
 		warnings = append(warnings, meshSessionWarnings(id, rule.SessionPersistence)...)
 	}

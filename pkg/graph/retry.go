@@ -44,6 +44,20 @@ func retryWarnings(id ruleID, retry *gwv1.HTTPRouteRetry) []string {
 		"so that a retry may come sooner", id.field("retry.backoff"), *retry.Backoff)}
 }
 
+// meshTimeoutWarnings says what becomes of "the timeout for an individual request from the gateway to a backend"
+// (HTTPRouteTimeouts.BackendRequest), of which there are several where calls are retried: gRPC clients know no time limit of a
+// try, so that the shorter of both timeouts bounds the call.
+func meshTimeoutWarnings(id ruleID, rule *gwv1.HTTPRouteRule) []string {
+	if rule.Retry == nil || valueOr(rule.Retry.Attempts, 1) == 0 || rule.Timeouts == nil || rule.Timeouts.BackendRequest == nil {
+		return nil
+	}
+	if limit, err := time.ParseDuration(string(*rule.Timeouts.BackendRequest)); err != nil || limit == 0 {
+		return nil
+	}
+	return []string{id.field("timeouts.backendRequest") +
+		": with a Service as parent, it bounds the whole call with its retries, because proxyless gRPC clients know no time limit of a try"}
+}
+
 // meshRetryLimit is how many retries gRPC clients make at most: five attempts (gRFC A6, validation of retryPolicy).
 const meshRetryLimit = 4
 

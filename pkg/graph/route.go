@@ -260,6 +260,9 @@ func (g *Graph) routeWarnings(f *RouteFacts) []string {
 			}
 		}
 	}
+	if f.readsHTTP() {
+		warnings = append(warnings, matchWarnings(f)...)
+	}
 	if f.hasServiceParent() && f.readsHTTP() {
 		warnings = append(warnings, meshWarnings(f)...)
 	}

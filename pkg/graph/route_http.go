@@ -38,6 +38,10 @@ func (r *httpRoute) warnings() []string {
 		warnings = append(warnings, filters.warnings(id)...)
 		warnings = append(warnings, filters.redirectWarnings(id)...)
 		warnings = append(warnings, preflightWarnings(id, rule, filters)...)
+		if has(rule.Filters, gwv1.HTTPRouteFilterRequestRedirect) {
+			warnings = append(warnings, neverForwarded(id, rule)...)
+			continue
+		}
 		warnings = append(warnings, retryWarnings(id, rule.Retry)...)
 		if s := rule.SessionPersistence; s != nil {
 			warnings = append(warnings, sessionWarnings(s, id.field)...)

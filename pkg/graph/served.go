@@ -2,7 +2,6 @@ package graph
 
 import (
 	"k8s.io/apimachinery/pkg/types"
-	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // A servedListener is a listener with configuration.
@@ -61,7 +60,7 @@ func newServedListener(scope Key, f *GatewayFacts, l *ListenerFacts) servedListe
 		gateway: namespacedName(f.Object),
 		table:   TableKey{Scope: scope, Port: l.Spec.Port},
 		layer:   layer(l.Spec.Protocol),
-		http:    l.Spec.Protocol == gwv1.HTTPProtocolType || l.Spec.Protocol == gwv1.HTTPSProtocolType,
+		http:    l.readsHTTP(),
 		domain:  domain(l.Hostname),
 	}
 	if s.layer != plainHTTP {

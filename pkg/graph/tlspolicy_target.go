@@ -165,8 +165,8 @@ func (g *Graph) gatewaysOfTarget(policy *gwv1.BackendTLSPolicy, ref *gwv1.LocalP
 	}
 	target := targetOf(policy, ref)
 	ports := targetPorts(target, g.services[target.service])
-	return g.gatewaysUsing(serviceKey(target.service), func(b BackendKey) bool {
-		return !b.UDP && (target.section == "" || slices.Contains(ports, b.Port))
+	return g.gatewaysUsing(serviceKey(target.service), func(u use) bool {
+		return !u.backend.UDP && (target.section == "" || slices.Contains(ports, u.backend.Port))
 	})
 }
 

@@ -60,7 +60,7 @@ func (g *Graph) evalTrafficPolicy(node *trafficPolicyNode) *BackendTrafficPolicy
 	}
 	f.Ancestors = trafficAncestors(f.Targets)
 	if invalid == nil {
-		f.Warnings = trafficPolicyWarnings(&policy.Spec)
+		f.Warnings = append(g.streamWarnings(f.Targets), trafficPolicyWarnings(&policy.Spec)...)
 	}
 	return f
 }

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -20,7 +21,7 @@ func (g *Graph) trafficTarget(namespace string, ref gwv1.LocalPolicyTargetRefere
 	if f.Unaccepted == nil {
 		f.Target, _ = policyTarget(ref, namespace, trafficTargetKinds)
 		f.Unaccepted = g.missingTarget(f.Target)
-		for _, gateway := range g.gatewaysUsing(f.Target, func(b BackendKey) bool { return !b.UDP }) {
+		for _, gateway := range g.gatewaysUsing(f.Target, func(u use) bool { return !u.stream }) {
 			f.Ancestors = append(f.Ancestors, ancestor(gwv1.GroupName, gwv1.Kind(KindGateway), gateway))
 		}
 	}
@@ -28,6 +29,20 @@ func (g *Graph) trafficTarget(namespace string, ref gwv1.LocalPolicyTargetRefere
 		f.Ancestors = []gwv1.ParentReference{ancestor(ref.Group, ref.Kind, name)}
 	}
 	return f
+}
+
+// streamWarnings names the targets of a policy that streams are forwarded to, too: a policy is about requests, of which a stream
+// has none.
+func (g *Graph) streamWarnings(targets []TrafficTargetFacts) []string {
+	var warnings []string
+	for i := range targets {
+		t := &targets[i]
+		if t.Unaccepted == nil && len(g.gatewaysUsing(t.Target, func(u use) bool { return u.stream })) > 0 {
+			warnings = append(warnings, fmt.Sprintf("spec.targetRefs[%d] has no effect on what TLSRoutes, TCPRoutes and UDPRoutes forward to %s: "+
+				"connections and packets have neither sessions nor retries", i, t.Target))
+		}
+	}
+	return warnings
 }
 
 // trafficAncestors sums up by ancestor what is true of a policy's targets: "Ancestors refer to objects that are either the

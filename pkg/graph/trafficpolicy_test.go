@@ -235,6 +235,27 @@ spec:
 	}
 }
 
+// TestMeshTimeouts: also, a mesh client may send headers that Envoys refuse.
+func TestMeshTimeouts(t *testing.T) {
+	t.Parallel()
+	f := New().PreviewRoute(parseOne[*gwv1.HTTPRoute](t, `
+kind: HTTPRoute
+metadata: {name: r}
+spec:
+  parentRefs: [{group: "", kind: Service, name: s}]
+  rules:
+  - {matches: [{headers: [{name: a_b, value: c}]}], timeouts: {backendRequest: 1s}}
+  - {retry: {}, timeouts: {request: 1s}}
+  - {retry: {}, timeouts: {backendRequest: 0s}}
+  - {retry: {}, timeouts: {backendRequest: soon}}
+  - {retry: {attempts: 0}, timeouts: {backendRequest: 1s}}
+  - {retry: {}, timeouts: {request: 2s, backendRequest: 1s}}
+`))
+	if diff := cmp.Diff([]string{"spec.rules[5].timeouts.backendRequest"}, fieldsOf(f.Warnings)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestMeshRetriesAndSessions(t *testing.T) {
 	t.Parallel()
 	f := New().PreviewRoute(parseOne[*gwv1.HTTPRoute](t, `

@@ -8,11 +8,12 @@ import (
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// A use is a Gateway that a port of a backend is to get requests from, by some route that is attached to it. The backend
-// and its port need not exist.
+// A use is a Gateway that a port of a backend is to get requests from, or connections or packets, by some route that is attached
+// to it. The backend and its port need not exist.
 type use struct {
 	backend BackendKey
 	gateway types.NamespacedName
+	stream  bool // connections or packets, of which the Gateway doesn't read what is said in them
 }
 
 // usesOf returns what the Gateways that accept a route use by it, for its backends and its filters. A reference that no
@@ -32,7 +33,7 @@ func usesOf(f *RouteFacts) []use {
 			return
 		}
 		for _, gateway := range gateways {
-			uses = append(uses, use{b.Backend, gateway})
+			uses = append(uses, use{b.Backend, gateway, !f.readsHTTP()})
 		}
 	}
 	for i := range f.Rules {
@@ -44,7 +45,7 @@ func usesOf(f *RouteFacts) []use {
 }
 
 func compareUses(a, b use) int {
-	return cmp.Or(compareBackends(a.backend, b.backend), compareNames(a.gateway, b.gateway))
+	return cmp.Or(compareBackends(a.backend, b.backend), compareNames(a.gateway, b.gateway), compareBools(a.stream, b.stream))
 }
 
 // countUse adds a route to a use, or takes one away. When a use begins or ends, the backend, if it has a status,
@@ -75,11 +76,11 @@ func (g *Graph) countUse(u use, change int, d *Dirty) {
 	}
 }
 
-// gatewaysUsing returns the Gateways that use ports of a backend that are selected, sorted.
-func (g *Graph) gatewaysUsing(target Key, selected func(BackendKey) bool) []types.NamespacedName {
+// gatewaysUsing returns the Gateways with uses of a backend that are selected, sorted.
+func (g *Graph) gatewaysUsing(target Key, selected func(use) bool) []types.NamespacedName {
 	var gateways []types.NamespacedName
 	for u := range g.uses[target] {
-		if selected(u.backend) {
+		if selected(u) {
 			gateways = append(gateways, u.gateway)
 		}
 	}

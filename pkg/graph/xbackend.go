@@ -49,7 +49,7 @@ func (g *Graph) PreviewXBackend(backend *gwxv1alpha1.XBackend) *XBackendFacts {
 // respect to each parent", which is the same for all: an XBackend says nothing of who uses it.
 func (g *Graph) xbackendFacts(node *xbackendNode) *XBackendFacts {
 	var ancestors []gwv1.ParentReference
-	for _, gateway := range g.gatewaysUsing(xbackendKey(namespacedName(node.object)), func(BackendKey) bool { return true }) {
+	for _, gateway := range g.gatewaysUsing(xbackendKey(namespacedName(node.object)), func(use) bool { return true }) {
 		ancestors = append(ancestors, ancestor(gwv1.GroupName, gwv1.Kind(KindGateway), gateway))
 	}
 	return &XBackendFacts{

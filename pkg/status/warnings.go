@@ -87,11 +87,11 @@ func RouteWarnings(f *graph.RouteFacts) []string {
 	} else if !slices.ContainsFunc(f.Parents, func(p graph.ParentFacts) bool { return p.Managed || p.Missing || p.ClassMissing }) {
 		return nil
 	}
-	var accepted, byService bool
+	var byGateway, byService bool
 	for i := range f.Parents {
 		p := &f.Parents[i]
 		if p.Managed && p.Unaccepted == nil {
-			accepted, byService = true, byService || p.Service != nil
+			byGateway, byService = byGateway || p.Service == nil, byService || p.Service != nil
 		}
 		field := fmt.Sprintf("spec.parentRefs[%d]", i)
 		if p.Default {
@@ -107,9 +107,14 @@ func RouteWarnings(f *graph.RouteFacts) []string {
 	}
 	// A route that is accepted nowhere gets no requests that could be answered.
 	failing, unresolved, unauthorized := "a rule cannot be served", "a backend is not resolved", "an authorization server is not resolved"
-	if accepted {
+	if byGateway || byService {
+		// "UNAVAILABLE statuses MUST be returned" for GRPCRoutes, and are what mesh clients fail calls with.
+		calls := f.Key.Kind == graph.KindGRPCRoute || !byGateway
 		failing = "a rule answers every request with 500"
-		unresolved += ", " + lostShare(f)
+		if calls {
+			failing = "a rule fails every call with UNAVAILABLE"
+		}
+		unresolved += ", " + lostShare(f.Key.Kind, calls)
 		unauthorized += ", the requests that it would authorize are answered with 500"
 	}
 	for _, r := range f.Rules {
@@ -128,13 +133,16 @@ func RouteWarnings(f *graph.RouteFacts) []string {
 	return w
 }
 
-// lostShare says what becomes of what is meant for a backend that isn't resolved.
-func lostShare(f *graph.RouteFacts) string {
-	switch f.Key.Kind {
+// lostShare says what becomes of what is meant for a backend that isn't resolved. With calls, a route gets nothing but gRPC.
+func lostShare(kind graph.Kind, calls bool) string {
+	switch kind {
 	case graph.KindTLSRoute, graph.KindTCPRoute:
 		return "its share of the connections is closed"
 	case graph.KindUDPRoute:
 		return "its share of the packets is dropped"
+	}
+	if calls {
+		return "its share of the calls fails with UNAVAILABLE"
 	}
 	return "its share of the requests is answered with 500"
 }

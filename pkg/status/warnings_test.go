@@ -155,6 +155,18 @@ func TestRouteWarnings(t *testing.T) {
 			[]string{"a rule fails every call of a mesh client (UnsupportedValue): a"},
 		},
 		{
+			"for mesh clients only", []graph.ParentFacts{mesh},
+			append([]graph.RuleFacts{{Failing: problem("UnsupportedValue", "a")}}, backends[0]), nil,
+			[]string{
+				"a rule fails every call with UNAVAILABLE (UnsupportedValue): a",
+				"a backend is not resolved, its share of the calls fails with UNAVAILABLE (BackendNotFound): foo",
+			},
+		},
+		{
+			"for mesh clients and others", []graph.ParentFacts{mesh, parent(ref("g"))}, backends[:1], nil,
+			[]string{"a backend is not resolved, its share of the requests is answered with 500 (BackendNotFound): foo"},
+		},
+		{
 			"a rule that mesh clients can't execute, and no mesh", []graph.ParentFacts{parent(ref("g"))},
 			[]graph.RuleFacts{{}, {NeedsProxy: problem("UnsupportedValue", "a")}}, nil, nil,
 		},
@@ -181,6 +193,7 @@ func TestLostShare(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[graph.Kind]string{
 		graph.KindHTTPRoute: "requests is answered with 500",
+		graph.KindGRPCRoute: "calls fails with UNAVAILABLE",
 		graph.KindTLSRoute:  "connections is closed",
 		graph.KindTCPRoute:  "connections is closed",
 		graph.KindUDPRoute:  "packets is dropped",

@@ -139,7 +139,7 @@ tls_certificate:
 `
 
 const webTables = `LISTENERS
-NAME              ADDRESS               PORT   TLS                                                  ROUTE TABLE
+NAME              ADDRESS               PORT   TLS                                                  ROUTE TABLE OR CLUSTERS
 default/web:443   192.0.2.1,192.0.2.2   443    shop.example.com,*.shop.example.com (default/cert)   default/web:443/https
 default/web:80    ::                    80     -                                                    default/web:80
 
@@ -168,7 +168,7 @@ default/new:80            none                 -        -          -
 `
 
 const meshTables = `LISTENERS
-NAME             ADDRESS   PORT   TLS   ROUTE TABLE
+NAME             ADDRESS   PORT   TLS   ROUTE TABLE OR CLUSTERS
 color.faces:80   -         -      -     color.faces:80
 
 ROUTES

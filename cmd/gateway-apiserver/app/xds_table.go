@@ -40,8 +40,8 @@ func printTables(w io.Writer, s *client.Snapshot) error {
 	tables := []table{
 		{"LISTENERS", listenerRows(s.Listeners)},
 		{"ROUTES", routeRows(append(inlineRoutes(s.Listeners), s.Routes...))},
-		{"CLUSTERS", clusterRows(s.Clusters)},
-		{"ENDPOINTS", endpointRows(s.Endpoints)},
+		{"CLUSTERS", clusterRows(s.Clusters, streamProtocols(s.Listeners))},
+		{"ENDPOINTS", endpointRows(append(slices.Clip(s.Endpoints), inlineEndpoints(s.Clusters)...))},
 	}
 	if len(s.Missing) > 0 {
 		rows := [][]string{{"TYPE", "NAME"}}
@@ -70,9 +70,9 @@ func printTables(w io.Writer, s *client.Snapshot) error {
 	return nil
 }
 
-// listenerRows has a row per filter chain, which is one per set of TLS server names.
+// listenerRows has a row per filter chain, which is one per set of TLS server names. A UDP listener has no filter chains.
 func listenerRows(listeners []*listenerv3.Listener) [][]string {
-	rows := [][]string{{"NAME", "ADDRESS", "PORT", "TLS", "ROUTE TABLE"}}
+	rows := [][]string{{"NAME", "ADDRESS", "PORT", "TLS", "ROUTE TABLE OR CLUSTERS"}}
 	for _, l := range listeners {
 		if api := l.GetApiListener(); api != nil {
 			rows = append(rows, []string{l.GetName(), none, none, none, routeTable(api.GetApiListener())})
@@ -83,8 +83,12 @@ func listenerRows(listeners []*listenerv3.Listener) [][]string {
 			addresses += "," + more.GetAddress().GetSocketAddress().GetAddress()
 		}
 		port := strconv.Itoa(int(l.GetAddress().GetSocketAddress().GetPortValue()))
+		if l.GetAddress().GetSocketAddress().GetProtocol() == corev3.SocketAddress_UDP {
+			rows = append(rows, []string{l.GetName(), addresses, port + "/udp", none, cmp.Or(udpCluster(l), none)})
+			continue
+		}
 		for _, chain := range chainsOf(l) {
-			rows = append(rows, []string{l.GetName(), addresses, port, chainTLS(chain), chainRoutes(chain)})
+			rows = append(rows, []string{l.GetName(), addresses, port, chainTLS(chain), chainTarget(chain)})
 		}
 	}
 	return rows
@@ -121,13 +125,14 @@ func chainTLS(chain *listenerv3.FilterChain) string {
 	return names + " (" + strings.Join(secrets, ",") + ")"
 }
 
-func chainRoutes(chain *listenerv3.FilterChain) string {
+// chainTarget is where a chain leads: the route table of HTTP, or the clusters of TCP.
+func chainTarget(chain *listenerv3.FilterChain) string {
 	for _, filter := range chain.GetFilters() {
 		if name := routeTable(filter.GetTypedConfig()); name != none {
 			return name
 		}
 	}
-	return none
+	return cmp.Or(strings.Join(tcpClusters(chain, true), ", "), none)
 }
 
 // routeTable is the name of the route table of a connection manager.
@@ -186,17 +191,27 @@ func routeRows(tables []*routev3.RouteConfiguration) [][]string {
 	return rows
 }
 
-func clusterRows(clusters []*clusterv3.Cluster) [][]string {
+// clusterRows has a row per cluster. To those in streams, a stream of that protocol is sent as it is.
+func clusterRows(clusters []*clusterv3.Cluster, streams map[string]string) [][]string {
 	rows := [][]string{{"NAME", "TYPE", "PROTOCOL"}}
 	for _, c := range clusters {
-		rows = append(rows, []string{c.GetName(), c.GetType().String(), clusterProtocol(c)})
+		rows = append(rows, []string{c.GetName(), clusterType(c), clusterProtocol(c, streams[c.GetName()])})
 	}
 	return rows
 }
 
-// clusterProtocol tells what is spoken to the endpoints. Envoy speaks HTTP/1.1 where nothing is said.
-func clusterProtocol(c *clusterv3.Cluster) string {
-	protocol := "HTTP/1.1"
+// clusterType is EDS or the like, for an extension as for those that Envoy has built in: envoy.cluster.dns is DNS.
+func clusterType(c *clusterv3.Cluster) string {
+	if extension := c.GetClusterType(); extension != nil {
+		return strings.ToUpper(strings.TrimPrefix(extension.GetName(), "envoy.cluster."))
+	}
+	return c.GetType().String()
+}
+
+// clusterProtocol tells what is spoken to the endpoints: TCP or UDP for a stream, and else HTTP, of which Envoy speaks
+// HTTP/1.1 where nothing is said.
+func clusterProtocol(c *clusterv3.Cluster, stream string) string {
+	protocol := cmp.Or(stream, "HTTP/1.1")
 	var options httpv3.HttpProtocolOptions
 	if packed := c.GetTypedExtensionProtocolOptions()[httpProtocolOptions]; packed != nil && packed.UnmarshalTo(&options) == nil {
 		switch {
