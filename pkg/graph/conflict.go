@@ -10,7 +10,8 @@ import (
 // groups, one for each Gateway or ListenerSet, in the order of precedence.
 //
 // Within a group, "the implementation MUST NOT pick one conflicting Listener as the winner"; of groups, the one that comes
-// first has it: a listener that isn't in conflict with those before it isn't either with those that come after.
+// first has it: a listener that isn't in conflict with those before it isn't either with those that come after. A listener in conflict has
+// no port, be it the first to ask: what a later group asks for there is served.
 func judgeListeners(groups [][]*ListenerFacts) {
 	distinct := newOccupants()
 	var all []*ListenerFacts

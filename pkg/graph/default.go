@@ -10,7 +10,7 @@ import (
 
 // Default Gateways (GEP-3793): a route that asks for them is attached to each Gateway of ours that is one, as if it named it.
 
-// IsDefault: "DefaultScope, when set, configures the Gateway as a default Gateway, meaning it will dynamically and implicitly
+// IsDefault says whether the Gateway is a default Gateway: "DefaultScope, when set, configures the Gateway as a default Gateway, meaning it will dynamically and implicitly
 // have Routes (e.g. HTTPRoute) attached to it". Only one of ours is, for us.
 func (f *GatewayFacts) IsDefault() bool {
 	return isManaged(f) && f.Object.Spec.DefaultScope == gwv1.GatewayDefaultScopeAll

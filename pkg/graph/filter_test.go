@@ -33,6 +33,10 @@ func TestFilterRules(t *testing.T) {
 		{name: "prefix of an exact match, of a backend", rule: "{matches: [{path: {type: Exact, value: /a}}], backendRefs: [{name: s}, {name: s, filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}]}]}",
 			dropped: us, field: "backendRefs[1].filters[0]"},
 
+		{name: "setting the length of a body", rule: "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-A, value: b}, {name: Content-Length, value: '3'}]}}]}", failing: us, field: "filters[0]"},
+		{name: "adding how a body is framed", rule: "{filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {add: [{name: transfer-encoding, value: chunked}]}}]}", failing: us, field: "filters[0]"},
+		{name: "removing the length of a body", rule: "{filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {remove: [Content-Length]}}]}"},
+
 		{name: "CORS", rule: "{filters: [{type: CORS, cors: {allowOrigins: ['https://*.a.example:8443', 'http://A-b', 'https://*'], allowMethods: [GET, PATCH], allowHeaders: [X-A], exposeHeaders: ['*']}}]}"},
 		{name: "CORS without settings", rule: "{filters: [{type: CORS}]}", failing: us, field: "filters[0]"},
 		{name: "CORS twice", rule: "{filters: [{type: CORS, cors: {}}, {type: CORS, cors: {}}]}", failing: in, field: "filters[1]"},

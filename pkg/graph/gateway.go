@@ -297,6 +297,9 @@ func (g *Graph) finishGateway(f *GatewayFacts, pooled map[types.NamespacedName]a
 	} else {
 		f.Unprogrammed = nothingServed(f)
 	}
+	if f.Unprogrammed != nil && !refersToFleet(gw, class.Object) {
+		f.Addresses = nil // which are those "that have been bound to the Gateway"; what a fleet gives is kept
+	}
 	var clientCertificate *Problem
 	f.ClientCertificate, clientCertificate = g.clientCertificate(gw)
 	f.Unresolved = firstProblem(clientCertificate, listenersNotResolved(own))

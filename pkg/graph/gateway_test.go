@@ -78,7 +78,7 @@ func TestGateway(t *testing.T) {
 		{"addresses", http + "\n  addresses: [{value: 10.0.0.1}, {type: IPAddress, value: '2001:DB8:0::1'}, {value: '::ffff:10.0.0.1'}]",
 			want{Addresses: []string{"10.0.0.1", "2001:db8::1"}}},
 		{"address of another type", http + "\n  addresses: [{value: 10.0.0.1}, {type: Hostname, value: a.example.com}]",
-			want{Unaccepted: "UnsupportedAddress", Unprogrammed: "Invalid", Listener: "Pending", Addresses: []string{"10.0.0.1"}}},
+			want{Unaccepted: "UnsupportedAddress", Unprogrammed: "Invalid", Listener: "Pending"}},
 		{"address without value", http + "\n  addresses: [{type: IPAddress}]", want{Unprogrammed: "AddressNotAssigned", Listener: "Pending"}},
 		{"unspecified address", http + "\n  addresses: [{value: 0.0.0.0}]", want{Unprogrammed: "AddressNotUsable", Listener: "Pending"}},
 		{"multicast address", http + "\n  addresses: [{value: 'ff02::1'}]", want{Unprogrammed: "AddressNotUsable", Listener: "Pending"}},

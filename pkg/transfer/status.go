@@ -39,6 +39,8 @@ func (c Controller) OthersStatus(o *unstructured.Unstructured, managed bool) map
 			"conditions": c.othersConditions(status["conditions"]),
 			"listeners":  c.othersListeners(status["listeners"]),
 		}
+	} else if conditions, ok := status["conditions"].([]any); ok {
+		status["conditions"] = slices.DeleteFunc(conditions, isPending)
 	}
 	for _, field := range []string{"parents", "ancestors"} {
 		entries, ok := status[field].([]any)
@@ -59,6 +61,14 @@ func (c Controller) OthersStatus(o *unstructured.Unstructured, managed bool) map
 		return nil
 	}
 	return status
+}
+
+// isPending says whether a condition is one that the CRDs give a new object, which waits for a controller: nobody has written
+// it, and gateway-apiserver completes it with what is missing.
+func isPending(condition any) bool {
+	fields, _ := condition.(map[string]any)
+	message, _ := fields["message"].(string)
+	return fields["status"] == string(metav1.ConditionUnknown) && fields["reason"] == "Pending" && strings.HasPrefix(message, "Waiting for controller")
 }
 
 func (c Controller) othersConditions(conditions any) []any {

@@ -47,6 +47,13 @@ func TestOthersStatus(t *testing.T) {
 			object: `{kind: Gateway, status: {addresses: [{value: 10.0.0.1}], conditions: [{type: Accepted}]}}`,
 			want:   `{addresses: [{value: 10.0.0.1}], conditions: [{type: Accepted}]}`,
 		},
+		"of a ListenerSet that waits for a controller": {
+			object: `{kind: ListenerSet, status: {conditions: [
+				{type: Accepted, status: Unknown, reason: Pending, message: Waiting for controller},
+				{type: Programmed, status: Unknown, reason: Pending, message: "Waiting for controller: Gateway a/b does not exist"},
+				{type: a/Billed, status: Unknown, reason: Pending, message: Waiting for the bill}]}}`,
+			want: `{conditions: [{type: a/Billed, status: Unknown, reason: Pending, message: Waiting for the bill}]}`,
+		},
 		"of a GatewayClass of ours": {
 			object:  `{kind: GatewayClass, status: {supportedFeatures: [{name: Gateway}], conditions: [{type: Accepted}, {type: SupportedVersion}]}}`,
 			managed: true,

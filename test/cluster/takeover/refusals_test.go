@@ -2,6 +2,7 @@ package takeover
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -214,8 +215,8 @@ func testConflicts(t *testing.T, c *cluster.Cluster, move *mover) {
 	ctx, kill := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := move.Command(ctx, "takeover", "--server=https://"+move.Service.Addr(), "--settle=10m", "--extra=keep")
-		ended <- err
+		out, err := move.Command(ctx, "takeover", "--server=https://"+move.Service.Addr(), "--settle=10m", "--extra=keep")
+		ended <- fmt.Errorf("%w\n%s", err, out) // it doesn't end by itself
 	}()
 	switched := func(ctx context.Context) (bool, error) {
 		select {

@@ -128,8 +128,8 @@ type NodeSelector struct {
 // +kubebuilder:validation:XValidation:message="exactly one of pool and shared must be set",rule="has(self.pool) != has(self.shared)"
 type Addresses struct {
 	// Pool are the addresses of which each Gateway gets one for itself: the one that its spec.addresses asks for, or the
-	// first that is free. A merged fleet gets one. Each entry is an IP address, a prefix such as 192.0.2.0/28, or a range
-	// such as 192.0.2.10-192.0.2.20.
+	// first that is free. A merged fleet gets one. Each entry is an IP address, a prefix such as 192.0.2.0/28 with its
+	// first and its last address, or a range such as 192.0.2.10-192.0.2.20.
 	//
 	// +optional
 	// +listType=atomic

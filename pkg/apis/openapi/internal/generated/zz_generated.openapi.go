@@ -200,7 +200,7 @@ func schema_pkg_apis_fleet_v1alpha1_Addresses(ref common.ReferenceCallback) comm
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Pool are the addresses of which each Gateway gets one for itself: the one that its spec.addresses asks for, or the first that is free. A merged fleet gets one. Each entry is an IP address, a prefix such as 192.0.2.0/28, or a range such as 192.0.2.10-192.0.2.20.",
+							Description: "Pool are the addresses of which each Gateway gets one for itself: the one that its spec.addresses asks for, or the first that is free. A merged fleet gets one. Each entry is an IP address, a prefix such as 192.0.2.0/28 with its first and its last address, or a range such as 192.0.2.10-192.0.2.20.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
