@@ -64,11 +64,8 @@ func unsupportedAuthProtocol(a *gwv1.HTTPExternalAuthFilter, b BackendFacts) *Pr
 
 // UncopiedHeaders are those of a response of an authorization server that are never copied into the request to the backend:
 // "all headers from the authorization server except Authority or Host", and except those that tell how the response itself
-// is framed and sent (RFC 9110, section 7.6.1), which would break the request. They are in lower case.
-var UncopiedHeaders = []string{
-	":authority", ":status", "connection", "content-length", "host", "keep-alive", "proxy-connection", "te", "trailer",
-	"transfer-encoding", "upgrade",
-}
+// is framed and sent, which would break the request. They are in lower case, and sorted.
+var UncopiedHeaders = slices.Sorted(slices.Values(append([]string{":authority", ":status", "host"}, hopHeaders...)))
 
 func authWarnings(a *gwv1.HTTPExternalAuthFilter, field func(string) string) []string {
 	var warnings []string

@@ -57,6 +57,11 @@ func unmodifiable(name string, hostToo bool) *Problem {
 	return unsupportedValue("header %q can't be modified this way", name)
 }
 
+// hopHeaders are those that tell how a message is framed and sent from one hop to the next (RFC 9110, section 7.6.1), sorted.
+var hopHeaders = []string{
+	"connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+}
+
 // framing refuses headers that say where a message ends, which Envoy writes as they are: the other side would take the rest
 // of a body for the next message on the connection, which may be that of somebody else.
 func framing(name string) *Problem {

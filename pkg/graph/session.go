@@ -70,10 +70,7 @@ func absoluteTimeout(spec *gwv1.SessionPersistence) (time.Duration, *Problem) {
 }
 
 // notForSessions are headers that have a meaning of their own, which an endpoint's address in it would break.
-var notForSessions = []string{
-	"connection", "content-length", "cookie", "host", "keep-alive", "proxy-connection", "set-cookie", "te", "trailer",
-	"transfer-encoding", "upgrade",
-}
+var notForSessions = append([]string{"cookie", "host", "set-cookie"}, hopHeaders...)
 
 // invalidSessionName: the schema allows any text, but cookies and headers are named by tokens (RFC 6265, RFC 9110), and
 // what Envoy writes must not break the response.
