@@ -274,7 +274,7 @@ func TestSameErrors(t *testing.T) {
 				obj := s.new()
 				specOf(obj).Set(m.any(paths[m.rand.IntN(len(paths))]))
 				name(t, s, obj)
-				want := texts(o.errors(t, specOf(obj).Addr().Interface()))
+				want := texts(o.errorsAsSent(t, specOf(obj).Addr().Interface()))
 				if diff := cmp.Diff(want, texts(s.schema.Validate(t.Context(), obj))); diff != "" {
 					t.Fatalf("seed %d, object %d (-libraries +ours):\n%s", seed, i, diff)
 				}
