@@ -85,7 +85,7 @@ var rules = []rule{
 	// The model and its readers.
 	{
 		pkg:     "pkg/engine",
-		project: []string{fleetTypes, "pkg/graph", "pkg/status", "pkg/xds/translate", "pkg/xds/cache", "pkg/xds/nodes"},
+		project: []string{fleetTypes, "pkg/graph", "pkg/status", "pkg/xds/translate", "pkg/xds/cache", "pkg/xds/lint", "pkg/xds/nodes"},
 		never:   []string{apiServer},
 	},
 	{
@@ -125,6 +125,11 @@ var rules = []rule{
 		never:     []string{"k8s.io/...", "sigs.k8s.io/..."},
 	},
 	{
+		pkg:       "pkg/xds/lint",
+		libraries: []string{envoy, protobuf},
+		never:     []string{"k8s.io/...", "sigs.k8s.io/..."},
+	},
+	{
 		pkg:       "pkg/xds/client",
 		libraries: []string{envoy, grpc, protobuf, rpcStatus},
 		never:     []string{"k8s.io/...", "sigs.k8s.io/..."},
@@ -133,6 +138,8 @@ var rules = []rule{
 	// Not in the binary: nothing above may import these.
 	{pkg: "pkg/graph/graphtest", project: []string{fleetTypes, "pkg/graph"}, libraries: []string{coreTypes, apiMachinery, gatewayTypes, gatewayX}},
 	{pkg: "hack/...", project: []string{"..."}},
+	// The test data plane shares no code with what it judges.
+	{pkg: "test/dataplane/...", project: []string{"test/dataplane/..."}, never: []string{module + "/pkg/..."}},
 	{pkg: "test/...", project: []string{"..."}},
 }
 

@@ -56,6 +56,9 @@ type Inputs struct {
 	Progress Progress
 	// Infrastructure is nil if Gateways get no objects in a cluster. The leader asks for them.
 	Infrastructure Infrastructure
+	// LintXDS has all that a scope holds looked at after each of its publications, which takes time in proportion to that, and
+	// what is wrong logged.
+	LintXDS bool
 }
 
 // Engine is made by New and works while Run does.
@@ -119,6 +122,9 @@ func (e *Engine) Run(ctx context.Context, in Inputs) {
 	}
 	if in.Infrastructure != nil {
 		e.graph.EnableProvisioning()
+	}
+	if in.LintXDS {
+		e.publisher.lint = newLinter(e.publisher.xds, e.logger)
 	}
 	e.inputs, e.named = in, map[graph.Kind]NamedSource{}
 	var wg sync.WaitGroup

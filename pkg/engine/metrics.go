@@ -30,6 +30,11 @@ var (
 			"or because of an object of the same name), error.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"result"})
+	lintFindings = metrics.NewGaugeVec(&metrics.GaugeOpts{
+		Namespace: "gateway_apiserver", Subsystem: "xds", Name: "lint_findings",
+		Help:           "Faults in the Envoy configuration that is published, by rule. Only with --lint-xds.",
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"rule"})
 	publicationSeconds = metrics.NewHistogram(&metrics.HistogramOpts{
 		Namespace: "gateway_apiserver", Subsystem: "xds", Name: "publication_duration_seconds",
 		Help:           "Time to translate what changed and to hand it to the xDS streams.",
@@ -39,5 +44,5 @@ var (
 )
 
 var registerMetrics = sync.OnceFunc(func() {
-	legacyregistry.MustRegister(statusWrites, syncTimeouts, followed, provisionings, publicationSeconds)
+	legacyregistry.MustRegister(statusWrites, syncTimeouts, followed, provisionings, lintFindings, publicationSeconds)
 })

@@ -45,6 +45,8 @@ type publisher struct {
 	// clusters are the encoded resources in use, and shared what all clusters of a port share.
 	clusters map[translate.ClusterKey]*cache.Resource
 	shared   map[graph.BackendKey][]*cache.Resource
+	// lint is nil unless what is published is looked at.
+	lint *linter
 }
 
 // scope is what the nodes of a Gateway, or of the mesh, are told.
@@ -134,10 +136,16 @@ func (p *publisher) publish(g *graph.Graph, dirty graph.Dirty) {
 		// A scope is published even if there is nothing in it, so that its nodes are told so and don't wait.
 		p.xds.Publish(s.name, s.update)
 		s.update = cache.Update{}
+		if p.lint != nil {
+			p.lint.scope(s.name)
+		}
 	}
 	p.publishNodes(g, dirty.Fleets)
 	for _, s := range gone {
 		p.xds.Withdraw(s.name)
+		if p.lint != nil {
+			p.lint.scope(s.name)
+		}
 		delete(p.scopes, s.name)
 	}
 }

@@ -39,7 +39,7 @@ func TestFeatures(t *testing.T) {
 			e.Values[runKey{}] = r
 			e.Defer(func() {
 				if err := r.end(); err != nil {
-					t.Error(err)
+					t.Errorf("%s: %v", filepath.Base(e.WorkDir), err)
 				}
 			})
 			return nil

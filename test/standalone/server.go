@@ -62,7 +62,7 @@ func Start(dir string, flags ...string) (*Server, error) {
 	s := &Server{
 		Kubeconfig: filepath.Join(data, "admin.kubeconfig"),
 		cmd: exec.Command(path, append([]string{"standalone", "--data-dir", data,
-			"--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0"}, flags...)...),
+			"--listen", "127.0.0.1:0", "--xds-listen", "127.0.0.1:0", "--lint-xds"}, flags...)...),
 		stderr: &log{},
 		done:   make(chan struct{}),
 	}
@@ -153,9 +153,10 @@ func (s *Server) signal(sig syscall.Signal) bool {
 	}
 }
 
-// check looks for what no server may log, whatever is done to it.
+// check looks for what no server may log, whatever is done to it: faults of its own, and of the Envoy configuration that it
+// publishes.
 func (s *Server) check() error {
-	for _, trouble := range []string{"DATA RACE", "panic"} {
+	for _, trouble := range []string{"DATA RACE", "panic", "Envoy configuration has a fault"} {
 		if strings.Contains(s.Log(), trouble) {
 			return fmt.Errorf("%s in the server's log:\n%s", trouble, s.stderr)
 		}

@@ -167,6 +167,7 @@ func (s *clusterServer) run(ctx context.Context) error {
 			graph.KindConfigMap: s.core.ConfigMaps,
 		},
 		Progress: revisions,
+		LintXDS:  s.options.lintXDS,
 	}
 	if s.provisioner != nil {
 		inputs.Infrastructure = s.provisioner

@@ -35,6 +35,7 @@ type serveOptions struct {
 
 	channel      choiceFlag
 	xdsListen    string
+	lintXDS      bool
 	provisioning bool
 }
 
@@ -100,6 +101,7 @@ func (o *serveOptions) flags() *cliflag.NamedFlagSets {
 	ours := sets.FlagSet("gateway")
 	ours.Var(&o.channel, "channel", channelUsage)
 	ours.StringVar(&o.xdsListen, "xds-listen", o.xdsListen, "address of the xDS server, HOST:PORT; loopback only. Empty: none")
+	ours.BoolVar(&o.lintXDS, "lint-xds", false, lintXDSUsage)
 	ours.BoolVar(&o.provisioning, "provisioning", false, "run Envoys in the cluster for the Gateways whose EnvoyFleet has spec.provisioning")
 
 	r := o.recommended

@@ -31,6 +31,9 @@ const stopTimeout = 5 * time.Second
 // storagePrefix is below what objects are in etcd, unless --etcd-prefix says something else.
 const storagePrefix = "/gateway-apiserver.dev"
 
+// lintXDSUsage is the help of --lint-xds.
+const lintXDSUsage = "log what is wrong in published Envoy configuration, such as routes that are never reached; each change then takes time in proportion to all that its Gateway has"
+
 // server is what a standalone server and one in a cluster have in common: an API over an etcd, an engine and xDS. They
 // differ in where etcd and the core objects are, and in who is let in.
 type server struct {

@@ -21,6 +21,7 @@ type standaloneOptions struct {
 	dataDir   string
 	listen    string
 	xdsListen string
+	lintXDS   bool
 	manifests []string
 	channel   choiceFlag
 	logging   *logsapi.LoggingConfiguration
@@ -59,6 +60,7 @@ the administrator (admin.kubeconfig). xDS is plaintext, and so only listens on l
 	flags.StringVar(&o.dataDir, "data-dir", o.dataDir, "directory that keeps everything; made if it is missing")
 	flags.StringVar(&o.listen, "listen", o.listen, "address of the Kubernetes API, HOST:PORT; TLS with client certificates")
 	flags.StringVar(&o.xdsListen, "xds-listen", o.xdsListen, "address of the xDS server, HOST:PORT; loopback only")
+	flags.BoolVar(&o.lintXDS, "lint-xds", false, lintXDSUsage)
 	flags.StringArrayVar(&o.manifests, "manifests", nil, "directory of YAML files to apply at the start and whenever they change; may be repeated")
 	flags.Var(&o.channel, "channel", channelUsage)
 	logsapi.AddFlags(o.logging, flags)
@@ -84,7 +86,7 @@ func (o *standaloneOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer dir.close()
-	s, err := newStandalone(ctx, standaloneConfig{dir: dir, apiListen: api, xdsListen: xds, manifests: o.manifests, channel: crd.Channel(o.channel.value)})
+	s, err := newStandalone(ctx, standaloneConfig{dir: dir, apiListen: api, xdsListen: xds, lintXDS: o.lintXDS, manifests: o.manifests, channel: crd.Channel(o.channel.value)})
 	if err == nil {
 		err = s.run(ctx, out)
 	}

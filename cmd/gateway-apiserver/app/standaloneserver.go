@@ -34,6 +34,7 @@ type standaloneConfig struct {
 	dir       *dataDir
 	apiListen net.Listener
 	xdsListen net.Listener
+	lintXDS   bool
 	manifests []string // directories
 	channel   crd.Channel
 	// withoutStatus is that of server.
@@ -125,7 +126,7 @@ func (s *standalone) run(ctx context.Context, out io.Writer) error {
 	go failWith(ctx, cancel, s.embedded)
 	s.engine.SetLeader(true) // there is no other
 
-	inputs := engine.Inputs{Sources: map[graph.Kind]engine.Source{}}
+	inputs := engine.Inputs{Sources: map[graph.Kind]engine.Source{}, LintXDS: s.lintXDS}
 	if err := s.serve(ctx, cancel, s.xdsListen, inputs, func(ctx context.Context) {
 		go garbage.Run(ctx, s.api.Stores)
 		go s.migrate(ctx)

@@ -78,7 +78,7 @@ func (s backendSplit) setWeights(action *routev3.RouteAction, by connector, clus
 		weights = append(weights, clusterWeight(clusters.use(by.cluster(b.BackendFacts)), uint32(b.Weight)))
 	}
 	if s.invalid > 0 {
-		weights = append(weights, clusterWeight(unresolvedCluster, s.invalid))
+		weights = append(weights, clusterWeight(UnresolvedCluster, s.invalid))
 		if !by.grpc { // else 503, Envoy's default, is right: see failureStatus
 			action.ClusterNotFoundResponseCode = routev3.RouteAction_INTERNAL_SERVER_ERROR
 		}

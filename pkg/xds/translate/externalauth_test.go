@@ -95,7 +95,7 @@ func TestExternalAuthFails(t *testing.T) {
 		{"rule", `{filters: [` + auth + `], backendRefs: [{name: a, port: 80}]}`, map[string]int{"500": 10}},
 		{"redirect", `{filters: [` + auth + `, {type: RequestRedirect, requestRedirect: {}}]}`, map[string]int{"500": 10}},
 		{"backend", `{backendRefs: [{name: a, port: 80, filters: [` + auth + `]}]}`, map[string]int{"500": 10}},
-		{"one backend of two", `{backendRefs: [{name: a, port: 80, filters: [` + auth + `]}, {name: b, port: 80}]}`, map[string]int{"ns/b:80": 5, unresolvedCluster: 5}},
+		{"one backend of two", `{backendRefs: [{name: a, port: 80, filters: [` + auth + `]}, {name: b, port: 80}]}`, map[string]int{"ns/b:80": 5, UnresolvedCluster: 5}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

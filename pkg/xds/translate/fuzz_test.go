@@ -103,7 +103,7 @@ func checkClusters(t *testing.T, vh *routev3.VirtualHost, clusters []ClusterKey)
 		}
 	}
 	delete(used, "")
-	delete(used, unresolvedCluster)
+	delete(used, UnresolvedCluster)
 	for _, c := range clusters {
 		if !used[c.String()] {
 			t.Errorf("no route uses %s", c)

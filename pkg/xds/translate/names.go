@@ -44,8 +44,8 @@ func (k ClusterKey) String() string {
 	return name
 }
 
-// unresolvedCluster is the name of a cluster that never exists. It cannot be a ClusterKey's: those contain a slash.
-const unresolvedCluster = "unresolved-backend"
+// UnresolvedCluster is the name of a cluster that never exists. It cannot be a ClusterKey's: those contain a slash.
+const UnresolvedCluster = "unresolved-backend"
 
 // clusterSet collects the clusters that routes use.
 type clusterSet map[ClusterKey]struct{}

@@ -83,7 +83,7 @@ func (b *listenerBuilder) tcpProxy(l servedListener, stream *graph.StreamFacts, 
 		if s.invalid > 0 {
 			// "If an invalid backend is requested to have 80% of connections, then 80% of connections must be rejected": Envoy
 			// closes a connection that is for a cluster that it doesn't know.
-			add(unresolvedCluster, s.invalid)
+			add(UnresolvedCluster, s.invalid)
 		}
 		proxy.ClusterSpecifier = &tcpproxyv3.TcpProxy_WeightedClusters{WeightedClusters: weighted}
 	}

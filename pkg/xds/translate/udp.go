@@ -36,7 +36,7 @@ func (b *listenerBuilder) udp(l servedListener) *listenerv3.Listener {
 func (b *listenerBuilder) udpCluster(stream *graph.StreamFacts) string {
 	s := streamSplit(stream)
 	if len(s.valid) == 0 {
-		return unresolvedCluster
+		return UnresolvedCluster
 	}
 	if backend := s.only(); backend != nil {
 		return b.clusters.use(connector{}.cluster(backend.BackendFacts))
