@@ -40,7 +40,7 @@ const (
 	UnreachableRoute Rule = "unreachable-route"
 	// Dangling: a resource that is referred to isn't published.
 	Dangling Rule = "dangling"
-	// Unused: a resource is published that nothing refers to.
+	// Unused: a resource other than a listener or a secret is published that nothing refers to.
 	Unused Rule = "unused"
 )
 

@@ -91,7 +91,9 @@ func (c *check) references() {
 		}
 	}
 	for t := range c.published {
-		if t.kind != listener && !c.used[t] {
+		// A secret that nobody asks for is sent to nobody. The certificate that a Gateway shows to backends is kept for those
+		// that may come.
+		if t.kind != listener && t.kind != secret && !c.used[t] {
 			c.findings = append(c.findings, Finding{Unused, t.String(), "", "nothing refers to it"})
 		}
 	}

@@ -35,8 +35,7 @@ func (w *walk) unreachable(path string, vh *routev3.VirtualHost) {
 	for later := range routes {
 		for earlier := range later {
 			if covers(routes[earlier].GetMatch(), routes[later].GetMatch()) {
-				w.add(UnreachableRoute, path, "route %d (%s) takes all requests of route %d (%s)",
-					earlier, routes[earlier].GetName(), later, routes[later].GetName())
+				w.add(UnreachableRoute, path, "route %q takes all requests of route %q", routes[earlier].GetName(), routes[later].GetName())
 				break
 			}
 		}

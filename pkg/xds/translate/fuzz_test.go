@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/lint"
 )
 
 // FuzzRules builds rules from values that the schemas allow, nasty ones among them. Whatever they are, the resources
@@ -48,6 +49,7 @@ func FuzzRules(f *testing.F) {
 		vh, clusters := VirtualHost(facts)
 		validate(t, vh)
 		checkClusters(t, vh, clusters)
+		checkReached(t, vh)
 		checkAuthorized(t, vh)
 		again, _ := VirtualHost(facts)
 		checkEqual(t, vh, again)
@@ -112,6 +114,17 @@ func checkClusters(t *testing.T, vh *routev3.VirtualHost, clusters []ClusterKey)
 	}
 	if len(used) > 0 {
 		t.Errorf("unknown clusters %v", used)
+	}
+}
+
+// checkReached makes sure that each route can get a request.
+func checkReached(t *testing.T, vh *routev3.VirtualHost) {
+	t.Helper()
+	table := &lint.Snapshot{Routes: []*routev3.RouteConfiguration{{Name: "table", VirtualHosts: []*routev3.VirtualHost{vh}}}}
+	for _, f := range table.Check() {
+		if f.Rule == lint.UnreachableRoute {
+			t.Errorf("%s in\n%v", f, vh)
+		}
 	}
 }
 

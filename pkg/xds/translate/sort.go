@@ -55,8 +55,8 @@ func httpPrecedence(m *match) precedence {
 // grpcPrecedence ranks regular expressions by the rule of httpPrecedence: after Exact, before what matches every request.
 func grpcPrecedence(spec *gwv1.GRPCMethodMatch, m *match) precedence {
 	p := precedence{grpc: 1, headers: len(m.headers)}
-	if spec == nil {
-		return p
+	if spec == nil || deref(spec.Service, "") == "" && deref(spec.Method, "") == "" {
+		return p // it matches every request
 	}
 	p.path, p.method = len(deref(spec.Service, "")), len(deref(spec.Method, ""))
 	p.pathType = pathTypeExact
@@ -87,7 +87,7 @@ type candidate struct {
 	precedence precedence
 }
 
-// candidates returns the matches of all rules in the order in which Envoy and gRPC clients are to try them, for both take
+// candidates returns the matches of all rules that get requests, in the order in which Envoy and gRPC clients are to try them, for both take
 // the first that holds. The routes come oldest first, and then by name: as the sort is stable, that decides ties, and
 // then the order of rules and matches, as the specification has it.
 //
@@ -106,7 +106,7 @@ func candidates(routes []*graph.RouteFacts, domain string) []candidate {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b candidate) int { return a.precedence.compare(b.precedence) })
-	return out
+	return reachable(out)
 }
 
 // hostnameMatch returns the number of characters of the route's hostname that covers a domain best: those of a hostname

@@ -79,14 +79,14 @@ func TestPrecedenceOfRoutes(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		domain string
-		routes []string // specs, the oldest first; those with "method:" are of GRPCRoutes
+		routes []string // specs, the oldest first; those with "method: {" are of GRPCRoutes
 		want   []string // "route/rule/match"
 	}{
 		{
 			name: "ties: the oldest route, then the first rule, then the first match", domain: "*",
 			routes: []string{
 				`{rules: [{matches: [{path: {value: /a}}, {path: {value: /b}}]}, {matches: [{path: {value: /c}}]}]}`,
-				`{rules: [{matches: [{path: {value: /a}}]}]}`,
+				`{rules: [{matches: [{path: {value: /d}}, {path: {value: /a}}]}]}`, // the second one never gets a request
 			},
 			want: []string{"0/0/0", "0/0/1", "0/1/0", "1/0/0"},
 		},
@@ -98,16 +98,16 @@ func TestPrecedenceOfRoutes(t *testing.T) {
 		{
 			name: "a hostname before a wildcard, a longer wildcard before a shorter one, any before none", domain: "a.b.example.com",
 			routes: []string{
-				`{rules: [{matches: [{path: {type: Exact, value: /exact}}]}]}`,
+				`{rules: [{matches: [{path: {type: Exact, value: /other}}]}]}`,
 				`{hostnames: ["*.example.com"], rules: [{matches: [{path: {type: Exact, value: /exact}}]}]}`,
 				`{hostnames: ["*.other.example.com", "*.B.example.com"], rules: [{matches: [{path: {value: /a/long/prefix}}]}]}`,
-				`{hostnames: ["*.com", "A.b.example.com"], rules: [{}]}`,
+				`{hostnames: ["*.com", "A.b.example.com"], rules: [{matches: [{method: GET}]}]}`,
 			},
 			want: []string{"3/0/0", "2/0/0", "1/0/0", "0/0/0"},
 		},
 		{
 			name: "a wildcard domain", domain: "*.b.example.com",
-			routes: []string{`{hostnames: ["*.example.com"], rules: [{}]}`, `{hostnames: ["*.b.example.com"], rules: [{}]}`},
+			routes: []string{`{hostnames: ["*.example.com"], rules: [{}]}`, `{hostnames: ["*.b.example.com"], rules: [{matches: [{method: GET}]}]}`},
 			want:   []string{"1/0/0", "0/0/0"},
 		},
 		{
@@ -123,7 +123,7 @@ func TestPrecedenceOfRoutes(t *testing.T) {
 			t.Parallel()
 			var routes []*graph.RouteFacts
 			for i, spec := range tt.routes {
-				if strings.Contains(spec, "method:") {
+				if strings.Contains(spec, "method: {") {
 					routes = append(routes, grpcRoute(t, fmt.Sprint(i), spec))
 				} else {
 					routes = append(routes, httpRoute(t, fmt.Sprint(i), spec))

@@ -168,7 +168,7 @@ func TestRouteNames(t *testing.T) {
 	h := httpRoute(t, "h", `{rules: [
 		{name: center-rule, matches: [{path: {value: /color/center}}]},
 		{matches: [{path: {value: /edge}}, {path: {value: /ed}}]}]}`)
-	g := grpcRoute(t, "g", `{rules: [{name: named}, {}]}`)
+	g := grpcRoute(t, "g", `{rules: [{name: named, matches: [{method: {service: a.B}}]}, {}]}`)
 	vh, _ := translated(t, virtualHost("*", h, g))
 	var got []string
 	for _, r := range vh.Routes {
