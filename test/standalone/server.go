@@ -156,7 +156,7 @@ func (s *Server) signal(sig syscall.Signal) bool {
 // check looks for what no server may log, whatever is done to it: faults of its own, and of the Envoy configuration that it
 // publishes.
 func (s *Server) check() error {
-	for _, trouble := range []string{"DATA RACE", "panic", "Envoy configuration has a fault"} {
+	for _, trouble := range []string{"DATA RACE", "panic:", "Observed a panic", "panicked: true", "Envoy configuration has a fault"} {
 		if strings.Contains(s.Log(), trouble) {
 			return fmt.Errorf("%s in the server's log:\n%s", trouble, s.stderr)
 		}
