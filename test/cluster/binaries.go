@@ -23,7 +23,10 @@ const (
 //
 //   - Kubernetes: kube-apiserver, kube-controller-manager, kubectl and etcd;
 //   - Server: gateway-apiserver, with the race detector if the tests have it;
-//   - Clients: kubectl127 and gwctl.
+//   - DataPlane: testdataplane, which stands for Envoy;
+//   - Clients: kubectl127 and gwctl;
+//   - Node: what package node runs Pods with, and the cluster's DNS, coredns;
+//   - Echo: echo-basic and echo-advanced-standin, the images of upstream's conformance suite.
 //
 // Go's build cache makes it quick after the first time, which takes minutes.
 func Build(ctx context.Context, programs ...Programs) (string, error) {
@@ -64,10 +67,19 @@ var (
 	Kubernetes = Programs{
 		{dir: "test/cluster/kubernetes", args: []string{"-ldflags", versionFlags(kubernetesVersion), "tool", "./etcd"}},
 	}
-	Server  = Programs{{dir: ".", cgo: race, args: append(raceFlag, "./cmd/gateway-apiserver")}}
-	Clients = Programs{
+	Server    = Programs{{dir: ".", cgo: race, args: append(raceFlag, "./cmd/gateway-apiserver")}}
+	DataPlane = Programs{{dir: ".", args: []string{"./test/dataplane/cmd/testdataplane"}}}
+	Clients   = Programs{
 		{dir: "test/cluster/kubectl127", args: []string{"-ldflags", versionFlags(oldKubectlVersion), "."}},
 		{dir: "test/cluster/gwctl", args: []string{"tool"}},
+	}
+	Node = Programs{
+		{dir: "test/cluster", args: []string{"./node/containerinit"}},
+		{dir: "test/cluster/coredns", args: []string{"."}},
+	}
+	Echo = Programs{
+		{dir: "test/conformance", args: []string{"sigs.k8s.io/gateway-api/conformance/echo-basic"}},
+		{dir: "test/cluster", args: []string{"./echo-advanced-standin"}},
 	}
 )
 

@@ -126,8 +126,9 @@ func (c *Cluster) End(failed bool) error {
 	return os.RemoveAll(c.Dir)
 }
 
-// process starts a program of the control plane, which is killed when the cluster ends.
-func (c *Cluster) process(ctx context.Context, name, program string, ready func(context.Context) error, args ...string) (*Process, error) {
+// StartProcess starts one of the programs that Build has built, and returns when it is ready; ready says what it waits for.
+// It is killed when the cluster ends.
+func (c *Cluster) StartProcess(ctx context.Context, name, program string, ready func(context.Context) error, args ...string) (*Process, error) {
 	p := &Process{
 		Name:  name,
 		Log:   filepath.Join(c.Dir, "logs", name+".log"),

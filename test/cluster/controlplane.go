@@ -13,6 +13,12 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/pki"
 )
 
+// ServiceCIDR has the cluster IPs of Services.
+const ServiceCIDR = "10.96.0.0/16"
+
+// kubeletClientName is the name in the certificate that kube-apiserver shows kubelets.
+const kubeletClientName = "kube-apiserver-kubelet-client"
+
 // FrontProxyName is the name in the certificate with which kube-apiserver passes its users on.
 const FrontProxyName = "front-proxy-client"
 
@@ -46,7 +52,7 @@ func (c *Cluster) StartEtcd(ctx context.Context, name string, flags ...string) (
 		Key:  client.key,
 	}
 	peer := "http://127.0.0.1:" + strconv.Itoa(peers) // of a member that has none
-	e.Process, err = c.process(ctx, name, "etcd", e.healthy, append([]string{
+	e.Process, err = c.StartProcess(ctx, name, "etcd", e.healthy, append([]string{
 		"--name", name,
 		"--data-dir", filepath.Join(c.Dir, name),
 		"--listen-client-urls", e.URL,
@@ -92,6 +98,11 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	certPEM, keyPEM, err = c.clusterCA.IssueClient(kubeletClientName)
+	kubelets, err := c.write(kubeletClientName, certPEM, keyPEM, err)
+	if err != nil {
+		return err
+	}
 	// Any key pair signs the tokens of ServiceAccounts.
 	tokens, err := c.issueServer(c.clusterCA, "service-accounts")
 	if err != nil {
@@ -101,15 +112,18 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
 		return err
 	}
-	c.APIServer, err = c.process(ctx, "kube-apiserver", "kube-apiserver", c.ready,
+	c.APIServer, err = c.StartProcess(ctx, "kube-apiserver", "kube-apiserver", c.ready,
 		"--bind-address=127.0.0.1",
 		"--secure-port="+strconv.Itoa(port),
 		// Nobody reaches it there: an address must be advertised, and a loopback address may not be.
 		"--advertise-address=192.0.2.1",
 		"--endpoint-reconciler-type=none",
-		"--service-cluster-ip-range=10.96.0.0/16",
+		"--service-cluster-ip-range="+ServiceCIDR,
 		"--tls-cert-file="+serving.cert, "--tls-private-key-file="+serving.key,
 		"--client-ca-file="+c.caFile("kubernetes-ca"),
+		"--kubelet-certificate-authority="+c.caFile("kubernetes-ca"),
+		"--kubelet-client-certificate="+kubelets.cert, "--kubelet-client-key="+kubelets.key,
+		"--kubelet-preferred-address-types=InternalIP",
 		"--authorization-mode=RBAC",
 		"--etcd-servers="+c.Etcd.URL,
 		"--etcd-cafile="+c.Etcd.CA, "--etcd-certfile="+c.Etcd.Cert, "--etcd-keyfile="+c.Etcd.Key,
@@ -176,7 +190,7 @@ func (c *Cluster) startControllerManager(ctx context.Context, controllers []stri
 	if err != nil {
 		return err
 	}
-	c.ControllerManager, err = c.process(ctx, "kube-controller-manager", "kube-controller-manager",
+	c.ControllerManager, err = c.StartProcess(ctx, "kube-controller-manager", "kube-controller-manager",
 		func(ctx context.Context) error {
 			_, err := get(ctx, &rest.Config{
 				Host:            "https://127.0.0.1:" + strconv.Itoa(port),

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
@@ -72,6 +74,32 @@ func (c *Cluster) User(name string, groups ...string) (*rest.Config, error) {
 		},
 		QPS: -1, // no limit on the client's side
 	}, err
+}
+
+// KubeletTLS is how a kubelet that has an IP address serves, so that kube-apiserver trusts it, and nobody else gets in.
+func (c *Cluster) KubeletTLS(ip net.IP) (*tls.Config, error) {
+	certPEM, keyPEM, err := c.clusterCA.IssueServer("kubelet", nil, []net.IP{ip})
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return nil, err
+	}
+	clients := x509.NewCertPool()
+	clients.AddCert(c.clusterCA.Certificate())
+	return &tls.Config{
+		Certificates: []tls.Certificate{pair},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    clients,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if name := state.PeerCertificates[0].Subject.CommonName; name != kubeletClientName {
+				return fmt.Errorf("%s is not kube-apiserver", name)
+			}
+			return nil
+		},
+		MinVersion: tls.VersionTLS12,
+	}, nil
 }
 
 // FrontProxy returns a client certificate of the CA whose certificates may pass users on; kube-apiserver's is for the name

@@ -11,12 +11,14 @@ import (
 	"time"
 )
 
-// Link is a TCP port of localhost that forwards each connection to one of its targets, in turn, and to the next one if
-// that refuses. It stands for a Service and kube-proxy, or for a network that can be cut.
+// Link is a TCP port of localhost, or of another address of this machine, that forwards each connection to one of its
+// targets, in turn, and to the next one if that refuses. It stands for a Service and kube-proxy, or for a network that can
+// be cut.
 type Link struct {
-	// Port is where it listens, on 127.0.0.1 and, where there is IPv6, ::1.
+	// Port is where it listens; on localhost, that is on 127.0.0.1 and, where there is IPv6, ::1.
 	Port int
 
+	host      string // where Addr is
 	listeners []net.Listener
 	forwards  sync.WaitGroup
 
@@ -27,14 +29,21 @@ type Link struct {
 	conns   map[net.Conn]struct{}
 }
 
-// NewLink returns a link to targets, each a HOST:PORT.
-func NewLink(targets ...string) (*Link, error) {
+// NewLink returns a link from localhost to targets, each a HOST:PORT.
+func NewLink(targets ...string) (*Link, error) { return newLink(loopbacks, targets) }
+
+// NewLinkAt returns a link from another address.
+func NewLinkAt(host string, targets ...string) (*Link, error) {
+	return newLink([]string{host}, targets)
+}
+
+func newLink(hosts, targets []string) (*Link, error) {
 	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
-	l := &Link{Port: port, targets: targets, conns: map[net.Conn]struct{}{}}
-	for _, host := range loopbacks {
+	l := &Link{Port: port, host: hosts[0], targets: targets, conns: map[net.Conn]struct{}{}}
+	for _, host := range hosts {
 		listener, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		if err != nil {
 			l.Close()
@@ -47,7 +56,7 @@ func NewLink(targets ...string) (*Link, error) {
 }
 
 // Addr is where the link listens, as HOST:PORT.
-func (l *Link) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(l.Port)) }
+func (l *Link) Addr() string { return net.JoinHostPort(l.host, strconv.Itoa(l.Port)) }
 
 // SetTargets has new connections go to targets; those that are open stay.
 func (l *Link) SetTargets(targets ...string) {

@@ -39,6 +39,12 @@ type Process struct {
 	done chan struct{} // closed when cmd has ended
 }
 
+// NewProcess returns a process of a program, with dir as its home and working directory, and a file for its log. It is not
+// started.
+func NewProcess(name, program, dir, log string, args ...string) *Process {
+	return &Process{Name: name, Log: log, path: program, dir: dir, args: args}
+}
+
 // Start starts the process, and returns when it is ready.
 func (p *Process) Start(ctx context.Context) error {
 	if p.Running() {

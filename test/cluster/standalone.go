@@ -29,7 +29,7 @@ func (c *Cluster) StartStandalone(ctx context.Context) (*Standalone, error) {
 	}
 	data := filepath.Join(c.Dir, "standalone")
 	s := &Standalone{XDS: "127.0.0.1:" + strconv.Itoa(xds)}
-	s.Process, err = c.process(ctx, "standalone", serverName,
+	s.Process, err = c.StartProcess(ctx, "standalone", serverName,
 		func(ctx context.Context) error {
 			config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(data, "admin.kubeconfig"))
 			if err != nil {
