@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 	"sigs.k8s.io/gateway-api/pkg/features"
 
 	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
@@ -23,12 +25,17 @@ var parameters = map[string]*graph.GatewayClassFacts{
 	"spec.provisioning": {Provisions: true},
 }
 
-// TestSupportedFeatures holds the lists of the page against what GatewayClasses say, and against all features of upstream.
+// TestSupportedFeatures holds the lists of the page against what GatewayClasses and XMeshes say, and against all features of
+// upstream.
 func TestSupportedFeatures(t *testing.T) {
 	t.Parallel()
-	claimed, depending, unclaimed := featuresOfPage(t)
+	claimed, depending, unclaimed := featuresOfPage(t, "## Supported features")
 	if diff := cmp.Diff(claimedBy(&graph.GatewayClassFacts{}), claimed); diff != "" {
 		t.Errorf("the features that are claimed, by status and by the page (-status +page):\n%s", diff)
+	}
+	mesh, _, _ := featuresOfPage(t, "## Supported features of a mesh")
+	if diff := cmp.Diff(claimedByMesh(), mesh); diff != "" {
+		t.Errorf("the features that are claimed of a mesh, by status and by the page (-status +page):\n%s", diff)
 	}
 	for field, class := range parameters {
 		want := slices.Clone(claimed)
@@ -47,6 +54,11 @@ func TestSupportedFeatures(t *testing.T) {
 		all = append(all, string(f.Name))
 	}
 	listed := slices.Concat(claimed, slices.Collect(maps.Keys(depending)), unclaimed)
+	for _, name := range mesh {
+		if !slices.Contains(claimed, name) {
+			listed = append(listed, name)
+		}
+	}
 	slices.Sort(all)
 	slices.Sort(listed)
 	if diff := cmp.Diff(all, listed); diff != "" {
@@ -62,20 +74,28 @@ func claimedBy(class *graph.GatewayClassFacts) []string {
 	return names
 }
 
+func claimedByMesh() []string {
+	var names []string
+	for _, f := range status.XMesh(&graph.XMeshFacts{Managed: true}, gwxv1alpha1.MeshStatus{}, 1, metav1.Time{}).SupportedFeatures {
+		names = append(names, string(f.Name))
+	}
+	return names
+}
+
 var (
 	feature   = regexp.MustCompile("`([A-Z][A-Za-z0-9]+)`")
 	fieldName = regexp.MustCompile("`(spec[^`]+)`")
 )
 
-// featuresOfPage returns the names in the section about features: those in the text are claimed. Those in the first column of
+// featuresOfPage returns the names in a section about features: those in the text are claimed. Those in the first column of
 // a table are claimed if a class has the fields beside them; or not, with a reason beside them.
-func featuresOfPage(t *testing.T) (claimed []string, depending map[string][]string, unclaimed []string) {
+func featuresOfPage(t *testing.T, section string) (claimed []string, depending map[string][]string, unclaimed []string) {
 	t.Helper()
 	depending = map[string][]string{}
 	inSection := false
 	for i, s := range lines(t) {
 		if strings.HasPrefix(s, "## ") {
-			inSection = s == "## Supported features"
+			inSection = s == section
 		}
 		if !inSection {
 			continue

@@ -170,7 +170,7 @@ func mustHold(kind graph.Kind) {
 func (e *Engine) publish() {
 	d := e.dirty
 	e.dirty = graph.Dirty{}
-	if len(d.Scopes)+len(d.VirtualHosts)+len(d.MeshHosts)+len(d.Backends)+len(d.Fleets) == 0 {
+	if len(d.Scopes)+len(d.VirtualHosts)+len(d.MeshHosts)+len(d.Backends)+len(d.Fleets) == 0 && !d.Sidecars {
 		return
 	}
 	start := time.Now()

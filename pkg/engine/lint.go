@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/lint"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/translate"
 )
 
@@ -69,5 +71,8 @@ func (l *linter) findings(scope string) []lint.Finding {
 			panic(fmt.Sprintf("lint: a resource of type %T is published", m))
 		}
 	}
-	return snapshot.Check()
+	return slices.DeleteFunc(snapshot.Check(), func(f lint.Finding) bool {
+		// What nothing in a scope refers to may be used in the one that it lies over.
+		return f.Rule == lint.Unused && nodes.IsConsumerScope(scope)
+	})
 }

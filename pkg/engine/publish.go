@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"maps"
 	"slices"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -15,14 +14,26 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/translate"
 )
 
-// MeshScope is the scope of proxyless clients of the mesh.
-const MeshScope = nodes.MeshScope
+// MeshScope is the scope of proxyless clients of the mesh, and SidecarScope that of sidecars. Those of single namespaces lie over
+// them, and have what their consumer routes make different.
+const (
+	MeshScope    = nodes.MeshScope
+	SidecarScope = nodes.SidecarScope
+)
 
 // GatewayScope is the scope of the nodes of a Gateway.
 func GatewayScope(gateway types.NamespacedName) string { return nodes.GatewayScope(gateway.String()) }
 
 // FleetScope is the scope of the nodes of an EnvoyFleet that merges its Gateways.
 func FleetScope(fleet types.NamespacedName) string { return nodes.FleetScope(fleet.String()) }
+
+// meshScope returns the scope in which a host of the mesh is published; base is that of all namespaces.
+func meshScope(base string, key graph.MeshHostKey) string {
+	if key.Consumer == "" {
+		return base
+	}
+	return nodes.ConsumerScope(base, key.Consumer)
+}
 
 // scopeName returns the name by which the nodes of a scope are served.
 func scopeName(key graph.Key) string {
@@ -62,13 +73,13 @@ type scope struct {
 	streamed []translate.ClusterKey
 	// tables are the route tables, with their virtual hosts encoded.
 	tables map[graph.TableKey]*table
-	// needs counts what needs a cluster: virtual hosts, the listeners together, or listeners of the mesh.
+	// needs counts what needs a cluster: virtual hosts, the listeners together, or hosts of the mesh.
 	needs map[translate.ClusterKey]int
 	// clusters are those that have to be published anew, or withdrawn.
 	clusters map[translate.ClusterKey]bool
 	// shared names what is published of the ports of its clusters, besides the clusters.
 	shared map[graph.BackendKey][]cache.Name
-	// mesh are the clusters and listeners of each host of the mesh.
+	// mesh is what there is for each host of the mesh.
 	mesh map[graph.BackendKey]meshHost
 }
 
@@ -84,8 +95,8 @@ type virtualHost struct {
 }
 
 type meshHost struct {
-	listeners []cache.Name
-	clusters  []translate.ClusterKey
+	named    map[cache.Name]bool // listeners, and route tables of their own
+	clusters []translate.ClusterKey
 }
 
 func newPublisher(xds *cache.Cache) *publisher {
@@ -98,8 +109,15 @@ func newPublisher(xds *cache.Cache) *publisher {
 		clusters: map[translate.ClusterKey]*cache.Resource{},
 		shared:   map[graph.BackendKey][]*cache.Resource{},
 	}
-	p.scope(MeshScope).wanted = true
-	xds.Publish(MeshScope, cache.Update{})
+	sidecars := p.scope(SidecarScope)
+	passthrough := translate.Passthrough()
+	sidecars.update.Set = []*cache.Resource{encode(resource.ClusterType, passthrough.GetName(), passthrough)}
+	p.outbound(graph.SidecarFacts{}, sidecars)
+	for _, base := range nodes.Bases() {
+		s := p.scope(base)
+		s.wanted = true
+		p.flush(s)
+	}
 	return p
 }
 
@@ -116,8 +134,16 @@ func (p *publisher) publish(g *graph.Graph, dirty graph.Dirty) {
 		touched[s] = true
 	}
 	for key := range dirty.MeshHosts {
-		s := p.scope(MeshScope)
-		p.meshHost(g, s, key)
+		facts := g.MeshHost(key)
+		for base, translated := range map[string]translatedHost{MeshScope: proxylessHost(facts), SidecarScope: sidecarHost(facts)} {
+			s := p.scope(meshScope(base, key))
+			p.meshHost(g, s, key.BackendKey, translated)
+			touched[s] = true
+		}
+	}
+	if dirty.Sidecars {
+		s := p.scope(SidecarScope)
+		p.outbound(g.Sidecar(), s)
 		touched[s] = true
 	}
 	// Last, when nothing uses the ports that are gone any more.
@@ -133,12 +159,7 @@ func (p *publisher) publish(g *graph.Graph, dirty graph.Dirty) {
 			gone = append(gone, s)
 			continue
 		}
-		// A scope is published even if there is nothing in it, so that its nodes are told so and don't wait.
-		p.xds.Publish(s.name, s.update)
-		s.update = cache.Update{}
-		if p.lint != nil {
-			p.lint.scope(s.name)
-		}
+		p.flush(s)
 	}
 	p.publishNodes(g, dirty.Fleets)
 	for _, s := range gone {
@@ -147,6 +168,15 @@ func (p *publisher) publish(g *graph.Graph, dirty graph.Dirty) {
 			p.lint.scope(s.name)
 		}
 		delete(p.scopes, s.name)
+	}
+}
+
+// flush publishes a scope even if there is nothing in it, so that its nodes are told so and don't wait.
+func (p *publisher) flush(s *scope) {
+	p.xds.Publish(s.name, s.update)
+	s.update = cache.Update{}
+	if p.lint != nil {
+		p.lint.scope(s.name)
 	}
 }
 
@@ -193,7 +223,7 @@ func (p *publisher) scope(name string) *scope {
 
 // empty says that nothing of s is published, or will be once s.update is.
 func (s *scope) empty() bool {
-	return len(s.named)+len(s.tables)+len(s.needs) == 0
+	return len(s.named)+len(s.tables)+len(s.needs)+len(s.mesh) == 0
 }
 
 // listeners translates the listeners and secrets of a scope.
@@ -216,13 +246,27 @@ func (p *publisher) listeners(g *graph.Graph, key graph.Key) *scope {
 	}
 	p.need(g, s, s.streamed)
 	p.release(s, released)
-	for old := range s.named {
+	s.named = s.replace(s.named, published)
+	return s
+}
+
+// outbound translates the listeners that sidecars have whatever routes there are.
+func (p *publisher) outbound(facts graph.SidecarFacts, s *scope) {
+	published := map[cache.Name]bool{}
+	for _, l := range translate.Outbound(facts) {
+		s.set(published, encode(resource.ListenerType, l.GetName(), l))
+	}
+	s.named = s.replace(s.named, published)
+}
+
+// replace deletes what was published before and isn't any more, and returns what is.
+func (s *scope) replace(before, published map[cache.Name]bool) map[cache.Name]bool {
+	for old := range before {
 		if !published[old] {
 			s.update.Delete = append(s.update.Delete, old)
 		}
 	}
-	s.named = published
-	return s
+	return published
 }
 
 func (s *scope) set(published map[cache.Name]bool, r *cache.Resource) {
@@ -258,26 +302,52 @@ func (p *publisher) virtualHost(g *graph.Graph, s *scope, key graph.VirtualHostK
 	p.release(s, old.clusters)
 }
 
-// meshHost translates a host of the mesh, or drops it if it is no more.
-func (p *publisher) meshHost(g *graph.Graph, s *scope, key graph.BackendKey) {
-	old := s.mesh[key]
-	facts := g.MeshHost(key)
-	published := map[cache.Name]bool{}
+// translatedHost is what some clients of the mesh get for a host.
+type translatedHost struct {
+	resources []*cache.Resource
+	clusters  []translate.ClusterKey
+}
+
+// proxylessHost is what proxyless clients get; nothing if there is no such host.
+func proxylessHost(facts *graph.MeshHostFacts) translatedHost {
 	if facts == nil {
+		return translatedHost{}
+	}
+	listeners, clusters := translate.MeshListeners(facts)
+	out := translatedHost{clusters: clusters}
+	for _, l := range listeners {
+		out.resources = append(out.resources, encode(resource.ListenerType, l.GetName(), l))
+	}
+	return out
+}
+
+// sidecarHost is what sidecars get; nothing if what is sent there just passes through.
+func sidecarHost(facts *graph.MeshHostFacts) translatedHost {
+	if facts == nil {
+		return translatedHost{}
+	}
+	host := translate.NewSidecarHost(facts)
+	if host == nil {
+		return translatedHost{}
+	}
+	return translatedHost{clusters: host.Clusters, resources: []*cache.Resource{
+		encode(resource.ListenerType, host.Listener.GetName(), host.Listener),
+		encode(resource.RouteType, host.Routes.GetName(), host.Routes),
+	}}
+}
+
+// meshHost publishes a host of the mesh, or drops it if there is nothing for it any more.
+func (p *publisher) meshHost(g *graph.Graph, s *scope, key graph.BackendKey, host translatedHost) {
+	old := s.mesh[key]
+	published := map[cache.Name]bool{}
+	for _, r := range host.resources {
+		s.set(published, r)
+	}
+	s.mesh[key] = meshHost{s.replace(old.named, published), host.clusters}
+	if len(host.resources) == 0 {
 		delete(s.mesh, key)
-	} else {
-		listeners, clusters := translate.MeshListeners(facts)
-		for _, l := range listeners {
-			s.set(published, encode(resource.ListenerType, l.GetName(), l))
-		}
-		s.mesh[key] = meshHost{slices.Collect(maps.Keys(published)), clusters}
-		p.need(g, s, clusters)
 	}
-	for _, l := range old.listeners {
-		if !published[l] {
-			s.update.Delete = append(s.update.Delete, l)
-		}
-	}
+	p.need(g, s, host.clusters)
 	p.release(s, old.clusters)
 }
 

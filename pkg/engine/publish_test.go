@@ -27,6 +27,7 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph/graphtest"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/translate"
 )
 
@@ -100,7 +101,7 @@ type publication struct {
 }
 
 func newPublication(t *testing.T) *publication {
-	xds := cache.New()
+	xds := cache.New(nodes.Bases()...)
 	return &publication{t: t, graph: graph.New(), xds: xds, publisher: newPublisher(xds), checked: map[resourceID]references{}}
 }
 
@@ -148,7 +149,8 @@ func (p *publication) checkTLS(scope string, r *cache.Resource) {
 		if port.String() != cluster.GetEdsClusterConfig().GetServiceName() || strings.HasSuffix(cluster.GetName(), "/passthrough") {
 			continue
 		}
-		if ruled := p.graph.MeshHost(port).TLS; ruled && (scope == MeshScope || cluster.GetTransportSocket() == nil) || !ruled && cluster.GetTransportSocket() != nil {
+		proxyless := scope == MeshScope || strings.HasPrefix(scope, MeshScope+"/")
+		if ruled := p.graph.MeshHost(graph.MeshHostKey{BackendKey: port}).TLS; ruled && (proxyless || cluster.GetTransportSocket() == nil) || !ruled && cluster.GetTransportSocket() != nil {
 			p.t.Errorf("%s: a policy rules the connections to %s: %t, and they are made by\n%v", scope, port, ruled, cluster)
 		}
 	}
@@ -184,8 +186,10 @@ func (p *publication) compare(objects map[graph.Key]metav1.Object) {
 
 // everything translates all that the graph knows of a scope, and says whether the scope is to exist.
 func everything(g *graph.Graph, scope string) ([]*cache.Resource, bool) {
-	if scope == MeshScope {
-		return everythingOfMesh(g), true
+	for _, base := range nodes.Bases() {
+		if consumer, over := strings.CutPrefix(scope, base+"/"); over || scope == base {
+			return everythingOfMesh(g, base, consumer), true
+		}
 	}
 	for _, key := range append(graphtest.KeysOf(graph.KindGateway), graphtest.KeysOf(graph.KindEnvoyFleet)...) {
 		if facts := g.Scope(key); facts != nil && scopeName(key) == scope {
@@ -195,16 +199,43 @@ func everything(g *graph.Graph, scope string) ([]*cache.Resource, bool) {
 	return nil, false
 }
 
-func everythingOfMesh(g *graph.Graph) []*cache.Resource {
-	var all []*cache.Resource
-	used := map[translate.ClusterKey]bool{}
-	for _, key := range g.MeshHosts() {
-		listeners, clusters := translate.MeshListeners(g.MeshHost(key))
-		for _, l := range listeners {
+// everythingOfMesh translates what there is for the clients of all namespaces, and over it what there is for those of one, if
+// consumer names one.
+func everythingOfMesh(g *graph.Graph, base, consumer string) []*cache.Resource {
+	all := map[cache.Name]*cache.Resource{}
+	layers := []string{""}
+	if consumer != "" {
+		layers = append(layers, consumer)
+	}
+	for _, layer := range layers {
+		for _, r := range layerOfMesh(g, base, layer) {
+			all[cache.Name{TypeURL: r.TypeURL(), Name: r.Name()}] = r
+		}
+	}
+	return slices.Collect(maps.Values(all))
+}
+
+func layerOfMesh(g *graph.Graph, base, consumer string) []*cache.Resource {
+	translated, all := proxylessHost, []*cache.Resource{}
+	if base == SidecarScope {
+		translated = sidecarHost
+	}
+	if base == SidecarScope && consumer == "" {
+		passthrough := translate.Passthrough()
+		all = append(all, encode(resource.ClusterType, passthrough.GetName(), passthrough))
+		for _, l := range translate.Outbound(g.Sidecar()) {
 			all = append(all, encode(resource.ListenerType, l.GetName(), l))
 		}
-		for _, key := range clusters {
-			used[key] = true
+	}
+	used := map[translate.ClusterKey]bool{}
+	for _, key := range g.MeshHosts() {
+		if key.Consumer != consumer {
+			continue
+		}
+		host := translated(g.MeshHost(key))
+		all = append(all, host.resources...)
+		for _, cluster := range host.clusters {
+			used[cluster] = true
 		}
 	}
 	return append(all, backends(g, used)...)
@@ -248,7 +279,10 @@ func backends(g *graph.Graph, used map[translate.ClusterKey]bool) []*cache.Resou
 
 // scopes are those that there can be in a history.
 func scopes() []string {
-	names := []string{MeshScope}
+	var names []string
+	for _, base := range nodes.Bases() {
+		names = append(names, base, nodes.ConsumerScope(base, "app"), nodes.ConsumerScope(base, "infra"))
+	}
 	for _, key := range append(graphtest.KeysOf(graph.KindGateway), graphtest.KeysOf(graph.KindEnvoyFleet)...) {
 		names = append(names, scopeName(key))
 	}
@@ -391,7 +425,7 @@ func books(p *publisher) []string {
 			note("%s: needs %s %d times", s.name, key, n)
 		}
 		for key, host := range s.mesh {
-			note("%s: %s has %d listeners and needs %v", s.name, key, len(host.listeners), host.clusters)
+			note("%s: %s has %d listeners and needs %v", s.name, key, len(host.named), host.clusters)
 		}
 	}
 	for key, users := range p.users {

@@ -30,8 +30,8 @@ func parentKey(ref gwv1.ParentReference, namespace string) Key {
 }
 
 // evalParents finds what is true between a route, whose rules are known, and each of its parents. Neither a reference to
-// a Gateway nor one to a Service needs a ReferenceGrant: a Gateway allows routes by allowedRoutes, a Service only those
-// of its own namespace.
+// a Gateway nor one to a Service needs a ReferenceGrant: a Gateway allows routes by allowedRoutes, and a route for a Service of
+// another namespace is for clients of its own.
 func (g *Graph) evalParents(f *RouteFacts) []ParentFacts {
 	if len(f.Refs) == 0 {
 		return nil
@@ -40,7 +40,7 @@ func (g *Graph) evalParents(f *RouteFacts) []ParentFacts {
 	named := len(f.route().common().ParentRefs)
 	for i, ref := range f.Refs {
 		p := &parents[i]
-		p.Ref, p.Default = ref, i >= named
+		p.Ref, p.Default, p.Unresolved = ref, i >= named, f.Unresolved
 		switch target := parentKey(ref, f.Key.Namespace); target.Kind {
 		case KindGateway:
 			g.gatewayParent(f, p, target)
@@ -60,6 +60,9 @@ func (g *Graph) gatewayParent(f *RouteFacts, p *ParentFacts, key Key) {
 		p.Missing = true
 		p.Unaccepted = newProblem(gwv1.RouteReasonNoMatchingParent, "%s does not exist", key)
 		return
+	}
+	if node.facts == nil {
+		return // not looked at yet; the route is attached again when it is
 	}
 	p.ClassMissing = node.facts.ClassMissing
 	if p.Managed = node.facts.Managed; p.Managed {

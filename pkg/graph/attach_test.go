@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -155,4 +156,31 @@ spec:
 // allowAll lets the listeners of a manifest allow routes from every namespace.
 func allowAll(listeners string) string {
 	return strings.ReplaceAll(listeners, "}\n", ", allowedRoutes: {namespaces: {from: All}}}\n")
+}
+
+// TestAttachWhileGatewaysAreLookedAt: a new Gateway may give or take addresses of others of its fleet, which are looked at before
+// it, and their routes with them.
+func TestAttachWhileGatewaysAreLookedAt(t *testing.T) {
+	t.Parallel()
+	gateway := func(name string, year int) string {
+		return fmt.Sprintf(`
+kind: Gateway
+metadata: {name: %s, creationTimestamp: %d-01-01T00:00:00Z}
+spec:
+  gatewayClassName: ours
+  infrastructure: {parametersRef: {group: gateway-apiserver.dev, kind: EnvoyFleet, name: f}}
+  listeners: [{name: http, port: 80, protocol: HTTP}]
+`, name, year)
+	}
+	g := graphOf(t, ourClass, "kind: EnvoyFleet\nmetadata: {name: f}\nspec: {addresses: {pool: [10.0.0.1]}}", gateway("a", 2021), `
+kind: HTTPRoute
+metadata: {name: r}
+spec: {parentRefs: [{name: a}, {name: b}], rules: [{}]}
+`)
+	apply(t, g, gateway("b", 2020))
+	for i, p := range g.Route(key(KindHTTPRoute, "default/r")).Parents {
+		if len(p.Attachments) != 1 {
+			t.Errorf("parentRefs[%d]: %+v", i, p)
+		}
+	}
 }

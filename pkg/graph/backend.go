@@ -39,9 +39,22 @@ func backendKey(ref *gwv1.BackendObjectReference, namespace string) (target Key,
 	return Key{Kind: kind, Namespace: namespaceOr(ref.Namespace, namespace), Name: string(ref.Name)}, true
 }
 
+// An origin is a route that refers to backends, for Gateways or for the mesh.
+type origin struct {
+	Key
+	mesh bool
+}
+
+// mayReferTo says whether a route may refer to a backend. In a mesh, "routes of either type can send traffic to backendRefs in any
+// namespace. Unlike Gateway bound routes, this is allowed without a ReferenceGrant" (GEP-1294): a route opens no Service to
+// clients that couldn't reach it before. An XBackend isn't such a Service, and is somebody's way out of the cluster.
+func (g *Graph) mayReferTo(from origin, target Key) bool {
+	return from.mesh && target.Kind == KindService || g.permitted(from.Kind, from.Namespace, target)
+}
+
 // backend resolves a reference to a backend. Its rules are asked in an order that tells nothing about a Service or an XBackend
 // to whom no ReferenceGrant allows to refer to it.
-func (g *Graph) backend(from Key, ref *gwv1.BackendObjectReference, weight int32) BackendFacts {
+func (g *Graph) backend(from origin, ref *gwv1.BackendObjectReference, weight int32) BackendFacts {
 	b := BackendFacts{Weight: weight}
 	target, known := backendKey(ref, from.Namespace)
 	if !known {
@@ -49,7 +62,7 @@ func (g *Graph) backend(from Key, ref *gwv1.BackendObjectReference, weight int32
 		return b
 	}
 	b.Backend = BackendKey{Key: target, Port: valueOr(ref.Port, 0), UDP: from.Kind == KindUDPRoute && target.Kind == KindService}
-	if !g.permitted(from.Kind, from.Namespace, target) {
+	if !g.mayReferTo(from, target) {
 		b.Problem = notPermitted(gwv1.RouteReasonRefNotPermitted, from.Kind, from.Namespace, target)
 		return b
 	}
@@ -62,7 +75,7 @@ func (g *Graph) backend(from Key, ref *gwv1.BackendObjectReference, weight int32
 }
 
 // service resolves a reference to a Service that is permitted.
-func (g *Graph) service(from Key, ref *gwv1.BackendObjectReference, b *BackendFacts) {
+func (g *Graph) service(from origin, ref *gwv1.BackendObjectReference, b *BackendFacts) {
 	target := b.Backend.Key
 	service := g.services[target.NamespacedName()]
 	if b.Problem = externalName(target, service); b.Problem != nil {
@@ -162,7 +175,7 @@ func unsupportedAppProtocol(route Kind, b BackendFacts) *Problem {
 
 // ruleBackend resolves the i-th of a rule's backendRefs. A weight that isn't set "defaults to 1". The session persistence
 // is that of the rule, if it has any.
-func (g *Graph) ruleBackend(from Key, rule ruleID, i int, ref *gwv1.BackendRef, session *SessionFacts) BackendFacts {
+func (g *Graph) ruleBackend(from origin, rule ruleID, i int, ref *gwv1.BackendRef, session *SessionFacts) BackendFacts {
 	b := g.backend(from, &ref.BackendObjectReference, valueOr(ref.Weight, 1))
 	b.Session = g.backendSession(session, &b)
 	if b.Problem != nil {

@@ -12,6 +12,7 @@ func (d *Dirty) Merge(other Dirty) {
 	merge(&d.Scopes, other.Scopes)
 	merge(&d.VirtualHosts, other.VirtualHosts)
 	merge(&d.MeshHosts, other.MeshHosts)
+	d.Sidecars = d.Sidecars || other.Sidecars
 	merge(&d.Backends, other.Backends)
 	merge(&d.References, other.References)
 	merge(&d.Fleets, other.Fleets)
@@ -38,7 +39,7 @@ func mark[K comparable](set *map[K]struct{}, key K) {
 func (d *Dirty) status(key Key)                        { mark(&d.Statuses, key) }
 func (d *Dirty) scope(key Key)                         { mark(&d.Scopes, key) }
 func (d *Dirty) virtualHost(key VirtualHostKey)        { mark(&d.VirtualHosts, key) }
-func (d *Dirty) meshHost(key BackendKey)               { mark(&d.MeshHosts, key) }
+func (d *Dirty) meshHost(key MeshHostKey)              { mark(&d.MeshHosts, key) }
 func (d *Dirty) backend(key BackendKey)                { mark(&d.Backends, key) }
 func (d *Dirty) reference(key Key)                     { mark(&d.References, key) }
 func (d *Dirty) infrastructure(n types.NamespacedName) { mark(&d.Infrastructure, n) }

@@ -155,6 +155,9 @@ func describe(d Dirty) []string {
 	for k := range d.MeshHosts {
 		list = append(list, "mesh "+k.String())
 	}
+	if d.Sidecars {
+		list = append(list, "sidecars")
+	}
 	for k := range d.Backends {
 		list = append(list, "backend "+k.String())
 	}
@@ -174,12 +177,13 @@ func TestDirtyMerge(t *testing.T) {
 	first.scope(key(KindGateway, "infra/gw"))
 	second.status(b)
 	second.virtualHost(host)
-	second.meshHost(port)
+	second.meshHost(MeshHostKey{port, "web"})
 	second.backend(port)
+	second.Sidecars = true
 	second.reference(key(KindSecret, "infra/c"))
 	d.Merge(first)
 	d.Merge(second)
-	want := []string{"backend app/s:80", "scope Gateway infra/gw", "host 0/ a", "mesh app/s:80", "reference Secret infra/c",
+	want := []string{"backend app/s:80", "scope Gateway infra/gw", "host 0/ a", "mesh app/s:80 from web", "reference Secret infra/c", "sidecars",
 		"status HTTPRoute app/a", "status HTTPRoute app/b"}
 	if diff := cmp.Diff(slices.Sorted(slices.Values(want)), describe(d)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

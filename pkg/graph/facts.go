@@ -123,8 +123,11 @@ type RouteFacts struct {
 	Parents []ParentFacts
 	// Rules are in the order of spec.rules.
 	Rules []RuleFacts
+	// MeshRules are the Rules as they are for Services as parents, which need no ReferenceGrant; nil without such a parent, and of
+	// routes that the mesh doesn't execute.
+	MeshRules []RuleFacts
 	// Unresolved: InvalidKind, BackendNotFound, RefNotPermitted, UnsupportedProtocol, InvalidBackendTLSPolicy,
-	// InvalidBackend. The first over all rules.
+	// InvalidBackend. The first over all Rules.
 	Unresolved *Problem
 	// PartiallyInvalid: UnsupportedValue, when some but not all rules are dropped or failing.
 	// Its message starts with "Dropped Rule", as the specification asks.
@@ -155,9 +158,15 @@ type ParentFacts struct {
 	Attachments []Attachment
 	// ServicePorts are the ports of the parent Service that the route governs; empty if Unaccepted.
 	ServicePorts []int32
-	// PartiallyInvalid is that of a Service where some but not all rules are dropped, failing or need a proxy, and takes
-	// precedence over the route's.
-	PartiallyInvalid *Problem
+	// Unresolved is RouteFacts.Unresolved, or that of MeshRules if the parent is a Service.
+	Unresolved *Problem
+	// NeedsProxy is that of the first of MeshRules that has one, if the parent is a Service that accepts the route.
+	NeedsProxy *Problem
+}
+
+// Consumer says that the parent is a Service of another namespace than the route's.
+func (p *ParentFacts) Consumer(route Key) bool {
+	return p.Service != nil && p.Service.Namespace != route.Namespace
 }
 
 // Attachment is a listener that accepts a route.
@@ -203,15 +212,24 @@ type StreamFacts struct {
 	Routes []*RouteFacts
 }
 
-// MeshHostFacts is a port of a Service as mesh clients see it: the routes that name the Service as their parent, the
-// oldest first. Without routes, requests go to the Service itself.
+// MeshHostFacts is a port of a Service as some mesh clients see it.
 type MeshHostFacts struct {
-	Key    BackendKey
+	Key BackendKey
+	// Routes are those that name the Service as their parent, the oldest first, with MeshRules as their Rules. Without any,
+	// requests go to the Service itself.
 	Routes []*RouteFacts
-	// TLS says that a BackendTLSPolicy rules the connections to the port, which mesh clients cannot follow.
+	// Addresses are the cluster IPs of the Service, in its order. Of Services that have one in common, it is the oldest's.
+	Addresses []string
+	// TLS says that a BackendTLSPolicy rules the connections to the port, which proxyless clients cannot follow.
 	TLS bool
 	// Mesh is the name of the XMesh that is ours; empty if there is none.
 	Mesh string
+}
+
+// SidecarFacts is what sidecars have in common, whatever routes there are.
+type SidecarFacts struct {
+	// IPv6 says that Services have cluster IPs of that family too.
+	IPv6 bool
 }
 
 // Dirty is what may have changed through a change to the graph. Readers look each entry up again; one that is gone by
@@ -220,7 +238,8 @@ type Dirty struct {
 	Statuses     map[Key]struct{} // objects with a status whose facts may be others
 	Scopes       map[Key]struct{} // scopes whose Envoy listeners or secrets may be others
 	VirtualHosts map[VirtualHostKey]struct{}
-	MeshHosts    map[BackendKey]struct{}
+	MeshHosts    map[MeshHostKey]struct{}
+	Sidecars     bool                    // what sidecars have in common may be other
 	Backends     map[BackendKey]struct{} // ports of Services and XBackends whose protocol or endpoints may be others
 	References   map[Key]struct{}        // Secrets and ConfigMaps that may have become Needed, or not any more
 	// Fleets are EnvoyFleets whose nodes or Gateways may be others.

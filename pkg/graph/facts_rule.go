@@ -11,8 +11,8 @@ type RuleFacts struct {
 	// Failing says why every request that the rule matches is answered with 500, or every call of gRPC with UNAVAILABLE: a
 	// filter that is not supported must not be skipped (UnsupportedValue, IncompatibleFilters).
 	Failing *Problem
-	// NeedsProxy says why no mesh client can execute a rule that is neither dropped nor failing (UnsupportedValue): what
-	// it matches fails there, and nowhere else. Only of routes that have a Service among their parentRefs.
+	// NeedsProxy says why no proxyless client of the mesh can execute a rule that is neither dropped nor failing
+	// (UnsupportedValue): what it matches fails there, and nowhere else. Only of RouteFacts.MeshRules.
 	NeedsProxy *Problem
 	// Session is the rule's session persistence, which holds for all of its backends; or nil.
 	Session *SessionFacts

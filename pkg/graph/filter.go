@@ -30,7 +30,7 @@ type filterRow struct {
 	excludes []gwv1.HTTPRouteFilterType
 	// target is the backend that a filter refers to; nil if it refers to none.
 	target *filterTarget
-	// unmeshed: mesh clients leave the filter out, instead of failing for want of it; see proxyless.go.
+	// unmeshed: proxyless clients leave the filter out, instead of failing for want of it; see proxyless.go.
 	unmeshed bool
 }
 
@@ -213,14 +213,14 @@ func (f ruleFilters) eachBackendRef(visit func(*gwv1.BackendObjectReference)) {
 }
 
 // resolveFilters resolves what the filters of a rule and of its backends refer to.
-func (g *Graph) resolveFilters(from Key, id ruleID, filters ruleFilters, f *RuleFacts) {
+func (g *Graph) resolveFilters(from origin, id ruleID, filters ruleFilters, f *RuleFacts) {
 	f.FilterFacts = g.filterFacts(from, filters.rule, id.field)
 	for i := range f.Backends {
 		f.Backends[i].Filters = g.filterFacts(from, filters.backends[i], backendField(id, i))
 	}
 }
 
-func (g *Graph) filterFacts(from Key, filters []gwv1.HTTPRouteFilter, field func(path string) string) FilterFacts {
+func (g *Graph) filterFacts(from origin, filters []gwv1.HTTPRouteFilter, field func(path string) string) FilterFacts {
 	var f FilterFacts
 	eachTarget(filters, func(i int, row *filterRow) {
 		b := g.backend(from, row.target.ref(&filters[i]), 1)

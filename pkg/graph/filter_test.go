@@ -137,7 +137,7 @@ spec: {rules: [{`+tt.rule+`}]}
 	}
 }
 
-// Filters that a mesh client can't execute are a reason to fail, mirrors are left out.
+// Filters that a proxyless client can't execute are a reason to fail, mirrors are left out.
 func TestMeshFilters(t *testing.T) {
 	t.Parallel()
 	g := graphOf(t, `
@@ -147,13 +147,13 @@ spec: {ports: [{port: 80}]}
 `)
 	const mirror = "{type: RequestMirror, requestMirror: {backendRef: {name: s, port: 80}}}"
 	for _, tt := range []struct{ name, rule, needsProxy, warning string }{
-		{"mirror", "filters: [" + mirror + "]", "", "spec.rules[0].filters[0] has no effect: for Services as parents, because proxyless gRPC clients mirror no requests"},
+		{"mirror", "filters: [" + mirror + "]", "", "spec.rules[0].filters[0] has no effect for proxyless gRPC clients, which mirror no requests"},
 		{"mirror of a backend", "backendRefs: [{name: s, port: 80, filters: [" + mirror + "]}]", "",
-			"spec.rules[0].backendRefs[0].filters[0] has no effect: for Services as parents, because proxyless gRPC clients mirror no requests"},
+			"spec.rules[0].backendRefs[0].filters[0] has no effect for proxyless gRPC clients, which mirror no requests"},
 		{"CORS", "filters: [{type: CORS, cors: {}}]",
-			"spec.rules[0].filters[0]: CORS cannot be executed by proxyless gRPC clients, which are the mesh clients that are served", ""},
+			"spec.rules[0].filters[0]: CORS cannot be executed by proxyless gRPC clients", ""},
 		{"authorization for a backend", "backendRefs: [{name: s, port: 80, filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: s, port: 80}}}]}]",
-			"spec.rules[0].backendRefs[0].filters[0]: ExternalAuth cannot be executed by proxyless gRPC clients, which are the mesh clients that are served", ""},
+			"spec.rules[0].backendRefs[0].filters[0]: ExternalAuth cannot be executed by proxyless gRPC clients", ""},
 		{"rewrite for a backend without weight", "backendRefs: [{name: s, port: 80, weight: 0, filters: [{type: URLRewrite, urlRewrite: {}}]}]", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -164,7 +164,7 @@ metadata: {name: r}
 spec: {parentRefs: [{group: "", kind: Service, name: s}], rules: [{`+tt.rule+`}]}
 `))
 			got := ""
-			if p := f.Rules[0].NeedsProxy; p != nil {
+			if p := f.MeshRules[0].NeedsProxy; p != nil {
 				got = p.Message
 			}
 			if got != tt.needsProxy {

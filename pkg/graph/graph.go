@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"net/netip"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -71,7 +72,11 @@ type Graph struct {
 	attached     map[ListenerKey]int32                     // routes accepted by each listener
 	hostRoutes   map[Key]index[VirtualHostKey, *routeNode] // by scope
 	streamRoutes map[ListenerKey]index[string, *routeNode] // by domain
-	meshRoutes   index[BackendKey, *routeNode]
+	meshRoutes   index[MeshHostKey, *routeNode]
+
+	meshConsumers      index[BackendKey, string] // the namespaces that have consumer routes for a port
+	servicesByAddress  index[netip.Addr, types.NamespacedName]
+	servicesByIPFamily index[corev1.IPFamily, types.NamespacedName]
 }
 
 // New returns an empty graph.
@@ -127,7 +132,11 @@ func New() *Graph {
 		attached:     map[ListenerKey]int32{},
 		hostRoutes:   map[Key]index[VirtualHostKey, *routeNode]{},
 		streamRoutes: map[ListenerKey]index[string, *routeNode]{},
-		meshRoutes:   index[BackendKey, *routeNode]{},
+		meshRoutes:   index[MeshHostKey, *routeNode]{},
+
+		meshConsumers:      index[BackendKey, string]{},
+		servicesByAddress:  index[netip.Addr, types.NamespacedName]{},
+		servicesByIPFamily: index[corev1.IPFamily, types.NamespacedName]{},
 	}
 }
 

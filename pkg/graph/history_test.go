@@ -71,6 +71,9 @@ func testHistory(t *testing.T, data []byte) {
 		checkDirty(t, what+": Scopes", before.scopes, after.scopes, d.Scopes)
 		checkDirty(t, what+": VirtualHosts", before.virtualHosts, after.virtualHosts, d.VirtualHosts)
 		checkDirty(t, what+": MeshHosts", before.meshHosts, after.meshHosts, d.MeshHosts)
+		if before.sidecar != after.sidecar && !d.Sidecars {
+			t.Fatalf("%s: Sidecars are not dirty, and are %+v", what, after.sidecar)
+		}
 		checkDirty(t, what+": Backends", before.backends, after.backends, d.Backends)
 		checkDirty(t, what+": References", before.needed, after.needed, d.References)
 		checkDirty(t, what+": Infrastructure", before.infrastructure, after.infrastructure, d.Infrastructure)
@@ -227,7 +230,7 @@ func current(g *graph.Graph, k graph.Key) any {
 
 // everything is all that the graph tells, by key.
 func everything(g *graph.Graph) map[string]any {
-	all := map[string]any{"Gateways": g.Gateways(), "MeshHosts": g.MeshHosts()}
+	all := map[string]any{"Gateways": g.Gateways(), "MeshHosts": g.MeshHosts(), "Sidecar": g.Sidecar()}
 	for _, k := range graphtest.Keys() {
 		if facts := current(g, k); !isNil(facts) {
 			all[k.String()] = facts
@@ -248,8 +251,10 @@ func everything(g *graph.Graph) map[string]any {
 		}
 	}
 	for _, b := range graphtest.Backends() {
-		all["MeshHost "+b.String()] = g.MeshHost(b)
 		all["BackendPort "+b.String()] = g.BackendPort(b)
+	}
+	for _, host := range g.MeshHosts() {
+		all["MeshHost "+host.String()] = g.MeshHost(host)
 	}
 	return all
 }
@@ -261,7 +266,8 @@ type observation struct {
 	statuses     map[graph.Key]any
 	scopes       map[graph.Key]any
 	virtualHosts map[graph.VirtualHostKey]any
-	meshHosts    map[graph.BackendKey]any
+	meshHosts    map[graph.MeshHostKey]any
+	sidecar      graph.SidecarFacts
 	backends     map[graph.BackendKey]any
 	needed       map[graph.Key]any
 	// infrastructure is what each Gateway is to have in the cluster, and whether that is known.
@@ -272,7 +278,7 @@ type observation struct {
 
 func observe(g *graph.Graph) observation {
 	o := observation{
-		map[graph.Key]any{}, map[graph.Key]any{}, map[graph.VirtualHostKey]any{}, map[graph.BackendKey]any{}, map[graph.BackendKey]any{},
+		map[graph.Key]any{}, map[graph.Key]any{}, map[graph.VirtualHostKey]any{}, map[graph.MeshHostKey]any{}, g.Sidecar(), map[graph.BackendKey]any{},
 		map[graph.Key]any{}, map[types.NamespacedName]any{}, map[types.NamespacedName]any{},
 	}
 	for _, k := range graphtest.Keys() {
@@ -339,7 +345,7 @@ func observe(g *graph.Graph) observation {
 	}
 	for _, k := range g.MeshHosts() {
 		f := g.MeshHost(k)
-		o.meshHosts[k] = []any{f.TLS, f.Mesh, routesSeen(f.Routes)}
+		o.meshHosts[k] = []any{f.TLS, f.Mesh, f.Addresses, routesSeen(f.Routes)}
 	}
 	for _, k := range graphtest.Backends() {
 		if f := g.BackendPort(k); f != nil {

@@ -82,6 +82,22 @@ func (b BackendKey) String() string {
 	return name
 }
 
+// MeshHostKey identifies a port of a Service as it is for some clients of the mesh.
+type MeshHostKey struct {
+	BackendKey
+	// Consumer is the namespace whose consumer routes hold for its clients, or empty for all clients of whose namespaces there is
+	// none for the port.
+	Consumer string
+}
+
+// String returns that of BackendKey, and " from namespace" after it if there is a Consumer.
+func (k MeshHostKey) String() string {
+	if k.Consumer == "" {
+		return k.BackendKey.String()
+	}
+	return k.BackendKey.String() + " from " + k.Consumer
+}
+
 // ListenerKey identifies a listener: a section of a Gateway or of a ListenerSet.
 type ListenerKey struct {
 	Parent Key

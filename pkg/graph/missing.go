@@ -68,9 +68,10 @@ func (g *Graph) routeServices(f *RouteFacts) []types.NamespacedName {
 
 // permittedBackends returns what a route may have as backends and mirrors.
 func (g *Graph) permittedBackends(f *RouteFacts) []Key {
+	from := origin{Key: f.Key, mesh: f.hasServiceParent() && f.readsHTTP()}
 	var backends []Key
 	f.eachBackend(func(target Key) {
-		if g.permitted(f.Key.Kind, f.Key.Namespace, target) {
+		if g.mayReferTo(from, target) {
 			backends = append(backends, target)
 		}
 	})

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -113,7 +114,7 @@ func TestMissingFor(t *testing.T) {
 kind: HTTPRoute
 metadata: {name: r, namespace: app}
 spec:
-  parentRefs: [{name: gw}, {group: "", kind: Service, name: parent}]
+  parentRefs: [{name: gw}]
   rules:
   - backendRefs: [{name: s, port: 80}, {name: s, namespace: other, port: 80}, {name: s, namespace: secret, port: 80}, {group: example.com, kind: Bucket, name: b}]
     filters: [{type: RequestMirror, requestMirror: {backendRef: {name: mirror, port: 80}}}]
@@ -125,8 +126,10 @@ spec:
 		name, stored, written string
 		want                  []string
 	}{
-		{"a route", "", route, []string{"Namespace app", "Service app/mirror", "Service app/parent", "Service app/s", "Service other/s"}},
-		{"a route to what is there", stored, route, []string{"Service app/parent", "Service other/s"}},
+		{"a route", "", route, []string{"Namespace app", "Service app/mirror", "Service app/s", "Service other/s"}},
+		{"a route to what is there", stored, route, []string{"Service other/s"}},
+		{"a route of the mesh", stored, strings.Replace(route, "{name: gw}", `{group: "", kind: Service, name: parent}`, 1),
+			[]string{"Service app/parent", "Service other/s", "Service secret/s"}},
 		{"a GRPCRoute", "", "kind: GRPCRoute\nmetadata: {name: r, namespace: app}\nspec: {rules: [{backendRefs: [{name: s, port: 80}]}]}", []string{"Namespace app", "Service app/s"}},
 		{"a BackendTLSPolicy", "", "kind: BackendTLSPolicy\nmetadata: {name: p, namespace: app}\nspec: {targetRefs: [{group: \"\", kind: Service, name: s}]}", []string{"Service app/s"}},
 		{"an XBackendTrafficPolicy", "", "kind: XBackendTrafficPolicy\nmetadata: {name: p, namespace: app}\nspec: {targetRefs: [{group: \"\", kind: Service, name: s}]}", []string{"Service app/s"}},

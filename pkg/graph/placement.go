@@ -10,7 +10,7 @@ type placement struct {
 	listeners    []ListenerKey // that have accepted the route
 	virtualHosts []VirtualHostKey
 	streams      []placedStream
-	meshHosts    []BackendKey
+	meshHosts    []MeshHostKey
 	uses         []use
 }
 
@@ -26,7 +26,11 @@ func (g *Graph) placementOf(f *RouteFacts) placement {
 	for i := range f.Parents {
 		parent := &f.Parents[i]
 		for _, port := range parent.ServicePorts {
-			p.meshHosts = append(p.meshHosts, ServiceBackend(*parent.Service, port))
+			key := MeshHostKey{BackendKey: ServiceBackend(*parent.Service, port)}
+			if parent.Consumer(f.Key) {
+				key.Consumer = f.Key.Namespace
+			}
+			p.meshHosts = append(p.meshHosts, key)
 		}
 		for _, a := range parent.Attachments {
 			p.listeners = append(p.listeners, a.Listener)
@@ -36,7 +40,7 @@ func (g *Graph) placementOf(f *RouteFacts) placement {
 	p.listeners = sorted(p.listeners, compareListeners)
 	p.virtualHosts = sorted(p.virtualHosts, compareVirtualHosts)
 	p.streams = sorted(p.streams, comparePlacedStreams)
-	p.meshHosts = sorted(p.meshHosts, compareBackends)
+	p.meshHosts = sorted(p.meshHosts, compareMeshHosts)
 	p.uses = usesOf(f)
 	return p
 }
@@ -106,16 +110,10 @@ func (g *Graph) place(n *routeNode, next placement, changed bool, d *Dirty) {
 				d.scope(s.scope)
 			}
 		})
-	diffSorted(before.meshHosts, next.meshHosts, compareBackends,
-		func(key BackendKey) {
-			g.meshRoutes.remove(key, n)
-			d.meshHost(key)
-		},
-		func(key BackendKey) {
-			g.meshRoutes.add(key, n)
-			d.meshHost(key)
-		},
-		func(key BackendKey) {
+	diffSorted(before.meshHosts, next.meshHosts, compareMeshHosts,
+		func(key MeshHostKey) { g.leaveMeshHost(key, n, d) },
+		func(key MeshHostKey) { g.joinMeshHost(key, n, d) },
+		func(key MeshHostKey) {
 			if changed {
 				d.meshHost(key)
 			}

@@ -8,9 +8,10 @@ import (
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// Mesh clients are gRPC clients that execute their routes themselves, without a proxy (gRFC A28, xDS traffic splitting
-// and routing). They choose backends, and no more: they change nothing of a request or its response, mirror nothing and
-// keep no sessions. Of retries they do a part: see meshRetryWarnings.
+// Proxyless clients of the mesh are gRPC clients that execute their routes themselves (gRFC A28, xDS traffic splitting and
+// routing). They choose backends, and no more: they change nothing of a request or its response, mirror nothing and keep no
+// sessions. Of retries they do a part: see meshRetryWarnings. Sidecars execute all that Gateways do, so that a route is accepted
+// for what proxyless clients can't, and Warnings and the condition's message tell that their calls fail.
 
 // hasServiceParent says whether the route is one for mesh clients (GEP-1294), whatever comes of that.
 func (f *RouteFacts) hasServiceParent() bool {
@@ -19,8 +20,8 @@ func (f *RouteFacts) hasServiceParent() bool {
 
 // findNeedsProxy finds the rules of a route that only a proxy can execute, among those that can be executed at all.
 func (f *RouteFacts) findNeedsProxy() {
-	for i := range f.Rules {
-		rule := &f.Rules[i]
+	for i := range f.MeshRules {
+		rule := &f.MeshRules[i]
 		if rule.Dropped != nil || rule.Failing != nil {
 			continue
 		}
@@ -56,14 +57,14 @@ func (f ruleFilters) needProxy(id ruleID, backends []BackendFacts) *Problem {
 func needProxy(filters []gwv1.HTTPRouteFilter, field func(path string) string) *Problem {
 	for i := range filters {
 		if row := rowOf(filters[i].Type); row == nil || !row.unmeshed {
-			return unsupportedValue("%s cannot be executed by proxyless gRPC clients, which are the mesh clients that are served", filters[i].Type).
+			return unsupportedValue("%s cannot be executed by proxyless gRPC clients", filters[i].Type).
 				in(field(fmt.Sprintf("filters[%d]", i)))
 		}
 	}
 	return nil
 }
 
-// unmeshed names the filters that mesh clients leave out.
+// unmeshed names the filters that proxyless clients leave out.
 func (f ruleFilters) unmeshed(id ruleID) []string {
 	warnings := unmeshed(f.rule, id.field)
 	for i, filters := range f.backends {
@@ -77,7 +78,7 @@ func unmeshed(filters []gwv1.HTTPRouteFilter, field func(path string) string) []
 	for i := range filters {
 		if row := rowOf(filters[i].Type); row != nil && row.unmeshed {
 			warnings = append(warnings, field(fmt.Sprintf("filters[%d]", i))+
-				" has no effect: for Services as parents, because proxyless gRPC clients mirror no requests")
+				" has no effect for proxyless gRPC clients, which mirror no requests")
 		}
 	}
 	return warnings
@@ -96,16 +97,7 @@ func tlsNeedsProxy(rule *RuleFacts, i int) *Problem {
 	return nil
 }
 
-// meshRules returns the rules of a route as mesh clients execute them: one that needs a proxy is failing.
-func meshRules(rules []RuleFacts) []RuleFacts {
-	out := slices.Clone(rules)
-	for i := range out {
-		out[i].Failing = firstProblem(out[i].Failing, out[i].NeedsProxy)
-	}
-	return out
-}
-
-// meshWarnings names what mesh clients leave out of the rules of a route.
+// meshWarnings names what proxyless clients leave out of the rules of a route.
 func meshWarnings(f *RouteFacts) []string {
 	var warnings []string
 	if f.GRPC != nil {
@@ -124,11 +116,11 @@ func meshWarnings(f *RouteFacts) []string {
 			m := &rule.Matches[j]
 			if m.Method != nil && *m.Method != http.MethodPost {
 				warnings = append(warnings, id.field(fmt.Sprintf("matches[%d].method", j))+
-					": with a Service as parent, the match never holds: the method of gRPC requests is POST")
+					": for proxyless gRPC clients, the match never holds: the method of their requests is POST")
 			}
 			if len(m.QueryParams) > 0 {
 				warnings = append(warnings, id.field(fmt.Sprintf("matches[%d].queryParams", j))+
-					": with a Service as parent, the match never holds: gRPC requests have no query parameters")
+					": for proxyless gRPC clients, the match never holds: their requests have no query parameters")
 			}
 		}
 		warnings = append(warnings, httpFilters(rule).unmeshed(id)...)

@@ -55,7 +55,7 @@ func meshTimeoutWarnings(id ruleID, rule *gwv1.HTTPRouteRule) []string {
 		return nil
 	}
 	return []string{id.field("timeouts.backendRequest") +
-		": with a Service as parent, it bounds the whole call with its retries, because proxyless gRPC clients know no time limit of a try"}
+		": for proxyless gRPC clients, it bounds the whole call with its retries, because they know no time limit of a try"}
 }
 
 // meshRetryLimit is how many retries gRPC clients make at most: five attempts (gRFC A6, validation of retryPolicy).
@@ -75,12 +75,12 @@ func meshRetryWarnings(id ruleID, retry *gwv1.HTTPRouteRetry) []string {
 	var warnings []string
 	for i, code := range retry.Codes {
 		if !slices.Contains(meshRetryCodes, code) {
-			warnings = append(warnings, fmt.Sprintf("%s has no effect: for Services as parents, because proxyless gRPC clients retry "+
+			warnings = append(warnings, fmt.Sprintf("%s has no effect for proxyless gRPC clients: they retry "+
 				"calls that are UNAVAILABLE, which %d is not", id.field(fmt.Sprintf("retry.codes[%d]", i)), code))
 		}
 	}
 	if valueOr(retry.Attempts, 0) > meshRetryLimit {
-		warnings = append(warnings, fmt.Sprintf("%s: with a Service as parent, proxyless gRPC clients retry %d times at most",
+		warnings = append(warnings, fmt.Sprintf("%s: proxyless gRPC clients retry %d times at most",
 			id.field("retry.attempts"), meshRetryLimit))
 	}
 	return warnings

@@ -47,7 +47,7 @@ type kindOfRoute interface {
 	common() *gwv1.CommonRouteSpec
 	hostnames() []gwv1.Hostname
 	// rules finds what is true of the rules.
-	rules(g *Graph, from Key) []RuleFacts
+	rules(g *Graph, from origin) []RuleFacts
 	// eachBackendRef visits all references to backends, mirrors and others that requests go to.
 	eachBackendRef(visit func(*gwv1.BackendObjectReference))
 	// warnings name fields of the rules that have no effect, and why.
@@ -168,7 +168,7 @@ func (g *Graph) reattachRoute(n *routeNode, d *Dirty) {
 }
 
 func (g *Graph) replaceRoute(n *routeNode, facts *RouteFacts, d *Dirty) {
-	served := reflect.DeepEqual(n.facts.Rules, facts.Rules)
+	served := reflect.DeepEqual(n.facts.Rules, facts.Rules) && reflect.DeepEqual(n.facts.MeshRules, facts.MeshRules)
 	if !served || !reflect.DeepEqual(n.facts, facts) {
 		n.facts = facts
 		d.status(facts.Key)
@@ -177,14 +177,15 @@ func (g *Graph) replaceRoute(n *routeNode, facts *RouteFacts, d *Dirty) {
 }
 
 func (g *Graph) evalRoute(f *RouteFacts) *RouteFacts {
-	f.Rules = f.route().rules(g, f.Key)
+	f.Rules = f.route().rules(g, origin{Key: f.Key})
 	if f.hasServiceParent() && f.readsHTTP() {
+		f.MeshRules = f.route().rules(g, origin{Key: f.Key, mesh: true})
 		f.findNeedsProxy()
 	}
 	f.Unresolved = firstUnresolved(f.Rules)
 	f.PartiallyInvalid = partiallyInvalid(f.Rules)
 	f.Parents = g.evalParents(f)
-	f.Warnings = append(g.routeWarnings(f), g.unaddressed(f)...)
+	f.Warnings = g.routeWarnings(f)
 	return f
 }
 
@@ -264,9 +265,11 @@ func (g *Graph) routeWarnings(f *RouteFacts) []string {
 		warnings = append(warnings, matchWarnings(f)...)
 	}
 	if f.hasServiceParent() && f.readsHTTP() {
+		warnings = append(warnings, g.headlessWarnings(f)...)
 		warnings = append(warnings, meshWarnings(f)...)
 	}
-	return append(warnings, f.route().warnings()...)
+	warnings = append(warnings, f.route().warnings()...)
+	return append(warnings, g.unaddressed(f)...)
 }
 
 // readsHTTP says whether the route is one of requests, not of streams.

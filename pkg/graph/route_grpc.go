@@ -13,7 +13,7 @@ func (r *grpcRoute) kind() Kind                    { return KindGRPCRoute }
 func (r *grpcRoute) object() metav1.Object         { return (*gwv1.GRPCRoute)(r) }
 func (r *grpcRoute) common() *gwv1.CommonRouteSpec { return &r.Spec.CommonRouteSpec }
 func (r *grpcRoute) hostnames() []gwv1.Hostname    { return r.Spec.Hostnames }
-func (r *grpcRoute) rules(g *Graph, from Key) []RuleFacts {
+func (r *grpcRoute) rules(g *Graph, from origin) []RuleFacts {
 	return g.grpcRules(from, (*gwv1.GRPCRoute)(r))
 }
 func (r *grpcRoute) sameSpec(other *RouteFacts) bool {

@@ -13,7 +13,7 @@ func (r *httpRoute) kind() Kind                    { return KindHTTPRoute }
 func (r *httpRoute) object() metav1.Object         { return (*gwv1.HTTPRoute)(r) }
 func (r *httpRoute) common() *gwv1.CommonRouteSpec { return &r.Spec.CommonRouteSpec }
 func (r *httpRoute) hostnames() []gwv1.Hostname    { return r.Spec.Hostnames }
-func (r *httpRoute) rules(g *Graph, from Key) []RuleFacts {
+func (r *httpRoute) rules(g *Graph, from origin) []RuleFacts {
 	return g.httpRules(from, (*gwv1.HTTPRoute)(r))
 }
 func (r *httpRoute) sameSpec(other *RouteFacts) bool {

@@ -16,35 +16,35 @@ type (
 	udpRoute gwv1.UDPRoute
 )
 
-func (r *tlsRoute) kind() Kind                           { return KindTLSRoute }
-func (r *tlsRoute) object() metav1.Object                { return (*gwv1.TLSRoute)(r) }
-func (r *tlsRoute) common() *gwv1.CommonRouteSpec        { return &r.Spec.CommonRouteSpec }
-func (r *tlsRoute) hostnames() []gwv1.Hostname           { return r.Spec.Hostnames }
-func (r *tlsRoute) streamRules() []streamRule            { return streamRulesOf(r.Spec.Rules) }
-func (r *tlsRoute) rules(g *Graph, from Key) []RuleFacts { return g.streamRules(from, r.streamRules()) }
-func (r *tlsRoute) eachBackendRef(visit visitBackend)    { eachStreamBackend(r.streamRules(), visit) }
-func (r *tlsRoute) warnings() []string                   { return unreachedRules(r.kind(), r.streamRules()) }
-func (r *tlsRoute) sameSpec(other *RouteFacts) bool      { return reflect.DeepEqual(r.Spec, other.TLS.Spec) }
+func (r *tlsRoute) kind() Kind                            { return KindTLSRoute }
+func (r *tlsRoute) object() metav1.Object                 { return (*gwv1.TLSRoute)(r) }
+func (r *tlsRoute) common() *gwv1.CommonRouteSpec         { return &r.Spec.CommonRouteSpec }
+func (r *tlsRoute) hostnames() []gwv1.Hostname            { return r.Spec.Hostnames }
+func (r *tlsRoute) streamRules() []streamRule             { return streamRulesOf(r.Spec.Rules) }
+func (r *tlsRoute) rules(g *Graph, by origin) []RuleFacts { return g.streamRules(by, r.streamRules()) }
+func (r *tlsRoute) eachBackendRef(visit visitBackend)     { eachStreamBackend(r.streamRules(), visit) }
+func (r *tlsRoute) warnings() []string                    { return unreachedRules(r.kind(), r.streamRules()) }
+func (r *tlsRoute) sameSpec(other *RouteFacts) bool       { return reflect.DeepEqual(r.Spec, other.TLS.Spec) }
 
-func (r *tcpRoute) kind() Kind                           { return KindTCPRoute }
-func (r *tcpRoute) object() metav1.Object                { return (*gwv1.TCPRoute)(r) }
-func (r *tcpRoute) common() *gwv1.CommonRouteSpec        { return &r.Spec.CommonRouteSpec }
-func (r *tcpRoute) hostnames() []gwv1.Hostname           { return nil }
-func (r *tcpRoute) streamRules() []streamRule            { return streamRulesOf(r.Spec.Rules) }
-func (r *tcpRoute) rules(g *Graph, from Key) []RuleFacts { return g.streamRules(from, r.streamRules()) }
-func (r *tcpRoute) eachBackendRef(visit visitBackend)    { eachStreamBackend(r.streamRules(), visit) }
-func (r *tcpRoute) warnings() []string                   { return unreachedRules(r.kind(), r.streamRules()) }
-func (r *tcpRoute) sameSpec(other *RouteFacts) bool      { return reflect.DeepEqual(r.Spec, other.TCP.Spec) }
+func (r *tcpRoute) kind() Kind                            { return KindTCPRoute }
+func (r *tcpRoute) object() metav1.Object                 { return (*gwv1.TCPRoute)(r) }
+func (r *tcpRoute) common() *gwv1.CommonRouteSpec         { return &r.Spec.CommonRouteSpec }
+func (r *tcpRoute) hostnames() []gwv1.Hostname            { return nil }
+func (r *tcpRoute) streamRules() []streamRule             { return streamRulesOf(r.Spec.Rules) }
+func (r *tcpRoute) rules(g *Graph, by origin) []RuleFacts { return g.streamRules(by, r.streamRules()) }
+func (r *tcpRoute) eachBackendRef(visit visitBackend)     { eachStreamBackend(r.streamRules(), visit) }
+func (r *tcpRoute) warnings() []string                    { return unreachedRules(r.kind(), r.streamRules()) }
+func (r *tcpRoute) sameSpec(other *RouteFacts) bool       { return reflect.DeepEqual(r.Spec, other.TCP.Spec) }
 
-func (r *udpRoute) kind() Kind                           { return KindUDPRoute }
-func (r *udpRoute) object() metav1.Object                { return (*gwv1.UDPRoute)(r) }
-func (r *udpRoute) common() *gwv1.CommonRouteSpec        { return &r.Spec.CommonRouteSpec }
-func (r *udpRoute) hostnames() []gwv1.Hostname           { return nil }
-func (r *udpRoute) streamRules() []streamRule            { return streamRulesOf(r.Spec.Rules) }
-func (r *udpRoute) rules(g *Graph, from Key) []RuleFacts { return g.streamRules(from, r.streamRules()) }
-func (r *udpRoute) eachBackendRef(visit visitBackend)    { eachStreamBackend(r.streamRules(), visit) }
-func (r *udpRoute) warnings() []string                   { return unreachedRules(r.kind(), r.streamRules()) }
-func (r *udpRoute) sameSpec(other *RouteFacts) bool      { return reflect.DeepEqual(r.Spec, other.UDP.Spec) }
+func (r *udpRoute) kind() Kind                            { return KindUDPRoute }
+func (r *udpRoute) object() metav1.Object                 { return (*gwv1.UDPRoute)(r) }
+func (r *udpRoute) common() *gwv1.CommonRouteSpec         { return &r.Spec.CommonRouteSpec }
+func (r *udpRoute) hostnames() []gwv1.Hostname            { return nil }
+func (r *udpRoute) streamRules() []streamRule             { return streamRulesOf(r.Spec.Rules) }
+func (r *udpRoute) rules(g *Graph, by origin) []RuleFacts { return g.streamRules(by, r.streamRules()) }
+func (r *udpRoute) eachBackendRef(visit visitBackend)     { eachStreamBackend(r.streamRules(), visit) }
+func (r *udpRoute) warnings() []string                    { return unreachedRules(r.kind(), r.streamRules()) }
+func (r *udpRoute) sameSpec(other *RouteFacts) bool       { return reflect.DeepEqual(r.Spec, other.UDP.Spec) }
 
 // streamRule is a rule of any of the kinds: theirs have the same fields.
 type streamRule gwv1.TCPRouteRule
@@ -69,7 +69,7 @@ func eachStreamBackend(rules []streamRule, visit visitBackend) {
 
 // streamRules finds what is true of rules that forward all that they get. There are no sessions to be kept: what is not read
 // has no cookie.
-func (g *Graph) streamRules(from Key, rules []streamRule) []RuleFacts {
+func (g *Graph) streamRules(from origin, rules []streamRule) []RuleFacts {
 	facts := make([]RuleFacts, len(rules))
 	for i := range rules {
 		id := ruleName(i, rules[i].Name)

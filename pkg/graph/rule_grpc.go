@@ -6,7 +6,7 @@ import (
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-func (g *Graph) grpcRules(from Key, route *gwv1.GRPCRoute) []RuleFacts {
+func (g *Graph) grpcRules(from origin, route *gwv1.GRPCRoute) []RuleFacts {
 	rules := make([]RuleFacts, len(route.Spec.Rules))
 	for i := range route.Spec.Rules {
 		rules[i] = g.grpcRule(from, i, &route.Spec.Rules[i])
@@ -14,7 +14,7 @@ func (g *Graph) grpcRules(from Key, route *gwv1.GRPCRoute) []RuleFacts {
 	return rules
 }
 
-func (g *Graph) grpcRule(from Key, i int, rule *gwv1.GRPCRouteRule) RuleFacts {
+func (g *Graph) grpcRule(from origin, i int, rule *gwv1.GRPCRouteRule) RuleFacts {
 	id, filters := ruleName(i, rule.Name), grpcFilters(rule)
 	session, invalidSession := ruleSession(id, rule.SessionPersistence)
 	f := RuleFacts{

@@ -13,7 +13,7 @@ var httpMethods = []gwv1.HTTPMethod{
 	gwv1.HTTPMethodConnect, gwv1.HTTPMethodOptions, gwv1.HTTPMethodTrace, gwv1.HTTPMethodPatch,
 }
 
-func (g *Graph) httpRules(from Key, route *gwv1.HTTPRoute) []RuleFacts {
+func (g *Graph) httpRules(from origin, route *gwv1.HTTPRoute) []RuleFacts {
 	rules := make([]RuleFacts, len(route.Spec.Rules))
 	for i := range route.Spec.Rules {
 		rules[i] = g.httpRule(from, i, &route.Spec.Rules[i])
@@ -21,7 +21,7 @@ func (g *Graph) httpRules(from Key, route *gwv1.HTTPRoute) []RuleFacts {
 	return rules
 }
 
-func (g *Graph) httpRule(from Key, i int, rule *gwv1.HTTPRouteRule) RuleFacts {
+func (g *Graph) httpRule(from origin, i int, rule *gwv1.HTTPRouteRule) RuleFacts {
 	id, filters := ruleName(i, rule.Name), httpFilters(rule)
 	session, invalidSession := ruleSession(id, rule.SessionPersistence)
 	f := RuleFacts{

@@ -54,8 +54,8 @@ func hasAddresses(slice *discoveryv1.EndpointSlice) bool {
 // unaddressed names the EndpointSlices of a route's backends that get nothing: see hasAddresses.
 func (g *Graph) unaddressed(f *RouteFacts) []string {
 	var warnings []string
-	for i := range f.Rules {
-		for b := range f.Rules[i].targets() {
+	for _, rule := range slices.Concat(f.Rules, f.MeshRules) {
+		for b := range rule.targets() {
 			if b.Backend.Kind != KindService || b.Problem != nil {
 				continue
 			}
@@ -121,13 +121,14 @@ func serviceKey(name types.NamespacedName) Key {
 
 func (g *Graph) setService(name types.NamespacedName, service *corev1.Service, d *Dirty) {
 	old := g.services[name]
-	if old != nil && service != nil && reflect.DeepEqual(old.Spec, service.Spec) {
+	if old != nil && service != nil && reflect.DeepEqual(old.Spec, service.Spec) && old.CreationTimestamp.Equal(&service.CreationTimestamp) {
 		put(g.services, name, service)
 		g.infrastructureChanged(old, service, d)
 		return
 	}
 	missing := g.missingTarget(serviceKey(name))
 	g.followTLS([]types.NamespacedName{name}, func() { put(g.services, name, service) }, d)
+	g.addressesChanged(name, old, service, d)
 	g.tlsPoliciesChanged(name, d)
 	if !reflect.DeepEqual(missing, g.missingTarget(serviceKey(name))) {
 		g.trafficPoliciesChanged(serviceKey(name), d)
@@ -150,7 +151,7 @@ func (g *Graph) portChanged(key BackendKey, other *corev1.Service, d *Dirty) {
 	d.backend(key)
 	g.udpPortChanged(key, d)
 	if !key.UDP && servicePort(other, key) == nil {
-		d.meshHost(key)
+		g.meshHostChanged(key, d)
 	}
 }
 

@@ -131,5 +131,5 @@ func meshSessionWarnings(id ruleID, spec *gwv1.SessionPersistence) []string {
 		return nil
 	}
 	return []string{id.field("sessionPersistence") +
-		" has no effect: for Services as parents, because proxyless gRPC clients keep no sessions"}
+		" has no effect for proxyless gRPC clients, which keep no sessions"}
 }

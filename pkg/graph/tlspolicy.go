@@ -154,7 +154,7 @@ func (g *Graph) followTLS(services []types.NamespacedName, change func(), d *Dir
 			d.backend(key)
 		}
 		if had != has {
-			d.meshHost(key)
+			g.meshHostChanged(key, d)
 		}
 		if had != has || was.policy != is.policy || (was.tls == nil) != (is.tls == nil) {
 			refresh[key.NamespacedName()] = struct{}{}

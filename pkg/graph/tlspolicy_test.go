@@ -241,7 +241,7 @@ func TestTLSPolicyOfPort(t *testing.T) {
 			if hostname(443) != test.https || hostname(8443) != test.rest {
 				t.Errorf("https %q, the rest %q", hostname(443), hostname(8443))
 			}
-			if ruled := g.MeshHost(ServiceBackend(name("default/s"), 443)).TLS; ruled != (len(test.policies) > 0) {
+			if ruled := g.MeshHost(MeshHostKey{BackendKey: ServiceBackend(name("default/s"), 443)}).TLS; ruled != (len(test.policies) > 0) {
 				t.Errorf("mesh: TLS %t", ruled)
 			}
 		})
@@ -270,7 +270,7 @@ func TestTLSAppProtocols(t *testing.T) {
 	}
 }
 
-// TestTLSInMesh: rules that forward to a backend with a policy can't be executed by mesh clients.
+// TestTLSInMesh: rules that forward to a backend with a policy can't be executed by proxyless clients.
 func TestTLSInMesh(t *testing.T) {
 	t.Parallel()
 	for weight, needsProxy := range map[int]bool{0: false, 1: true} {
@@ -282,9 +282,9 @@ spec:
   rules: [{name: it, backendRefs: [{name: plain, port: 80}, {name: s, port: 443, weight: %d}]}]
 `, weight))
 		f := g.Route(key(KindGRPCRoute, "default/mesh"))
-		p := f.Rules[0].NeedsProxy
-		if (p != nil) != needsProxy || (f.Parents[0].Unaccepted != nil) != needsProxy {
-			t.Errorf("weight %d: NeedsProxy %+v, Unaccepted %+v", weight, p, f.Parents[0].Unaccepted)
+		p := f.MeshRules[0].NeedsProxy
+		if (p != nil) != needsProxy || (f.Parents[0].NeedsProxy != nil) != needsProxy || f.Parents[0].Unaccepted != nil {
+			t.Errorf("weight %d: NeedsProxy %+v, of the parent %+v", weight, p, f.Parents[0])
 		}
 		if p != nil && !strings.HasPrefix(p.Message, `rule "it" backendRefs[1]: a BackendTLSPolicy applies to Service default/s`) {
 			t.Error(p.Message)

@@ -267,7 +267,8 @@ spec:
   - {retry: {codes: [503, 500], attempts: 5}, sessionPersistence: {}}
   - {retry: {codes: [429, 502, 504], attempts: 4}}
 `))
-	want := []string{"spec.rules[0].retry.codes[1] has no effect", "spec.rules[0].retry.attempts", "spec.rules[0].sessionPersistence has no effect"}
+	want := []string{"spec.rules[0].retry.codes[1] has no effect for proxyless gRPC clients", "spec.rules[0].retry.attempts",
+		"spec.rules[0].sessionPersistence has no effect for proxyless gRPC clients, which keep no sessions"}
 	if diff := cmp.Diff(want, fieldsOf(f.Warnings)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -143,7 +143,7 @@ func (g *Graph) xbackendPort(key BackendKey) *BackendPortFacts {
 // xbackend resolves a reference to an XBackend that is permitted. "For other resources, destination port might be derived from
 // the referent resource or this field" (BackendObjectReference.Port): it is derived from the XBackend, and if it is set too, it
 // has to be that one.
-func (g *Graph) xbackend(from Key, ref *gwv1.BackendObjectReference, b *BackendFacts) {
+func (g *Graph) xbackend(from origin, ref *gwv1.BackendObjectReference, b *BackendFacts) {
 	target := b.Backend.Key
 	node := g.xbackends[target.NamespacedName()]
 	if node == nil {
@@ -155,5 +155,6 @@ func (g *Graph) xbackend(from Key, ref *gwv1.BackendObjectReference, b *BackendF
 		b.Backend.Port = read.port
 	}
 	b.AppProtocol, b.HTTP2, b.TLS = string(read.protocol), isHTTP2(string(read.protocol)), read.tls != nil
-	b.Problem = firstProblem(otherPort(b.Backend, read.port), invalidXBackend(target, read), unsupportedBackendProtocol(from.Kind, *b))
+	b.Problem = firstProblem(otherPort(b.Backend, read.port), invalidXBackend(target, read), unsupportedBackendProtocol(from.Kind, *b),
+		keyForMesh(from, node.object))
 }

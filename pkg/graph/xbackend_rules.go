@@ -203,7 +203,17 @@ func unsupportedXBackendProtocol(route Kind, b BackendFacts) *Problem {
 		b.Backend.Key, b.AppProtocol, route, strings.Join(sorted(supported, strings.Compare), ", "))
 }
 
-// xbackendNeedsProxy: mesh clients resolve no names of hosts that aren't theirs, and can't be told whom to trust.
+// keyForMesh: the private key that an XBackend shows would be with every sidecar that a route for it reaches. It is for Gateways
+// only.
+func keyForMesh(from origin, backend *gwxv1alpha1.XBackend) *Problem {
+	if !from.mesh || backend.Spec.TLS == nil || backend.Spec.TLS.Mode != gwxv1alpha1.BackendTLSModeClientAndServer {
+		return nil
+	}
+	return newProblem(ReasonInvalidBackend, "%s has a client certificate, whose private key is for Gateways only: a mesh would give it to every sidecar",
+		xbackendKey(namespacedName(backend)))
+}
+
+// xbackendNeedsProxy: proxyless clients resolve no names of hosts that aren't theirs, and can't be told whom to trust.
 func xbackendNeedsProxy(rule *RuleFacts, i int) *Problem {
 	for j := range rule.Backends {
 		if b := &rule.Backends[j]; b.Backend.Kind == KindBackend && b.Weight > 0 {

@@ -6,7 +6,7 @@ import (
 	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 )
 
-// The mesh is what proxyless gRPC clients see of Services and their routes. It is there without any XMesh; one that names our
+// The mesh is what sidecars and proxyless gRPC clients see of Services and their routes. It is there without any XMesh; one that names our
 // controller gets a status, and gives the mesh a name, which is in the names of the routes that clients get: in what they log,
 // and in what they tell of themselves (CSDS).
 

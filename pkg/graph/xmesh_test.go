@@ -16,7 +16,7 @@ func TestXMesh(t *testing.T) {
 		same     = "kind: XMesh\nmetadata: {name: e, creationTimestamp: 2021-01-01T00:00:00Z}\nspec: {controllerName: gateway-apiserver.dev/controller}"
 	)
 	g := graphOf(t, "kind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80}]}", theirs, rejected)
-	host := ServiceBackend(name("default/s"), 80)
+	host := MeshHostKey{BackendKey: ServiceBackend(name("default/s"), 80)}
 	named := func(want string) {
 		t.Helper()
 		if got := g.MeshHost(host).Mesh; got != want {

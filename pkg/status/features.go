@@ -10,9 +10,8 @@ import (
 )
 
 // supported are the features of the Gateway API that hold here as package features and the conformance tests define
-// them, whatever the class. A feature that is served in part is not claimed. Mesh and its kin are claims about sidecars or
-// their like, made in the status of an XMesh; a route whose parent is a Service is served to proxyless gRPC clients only.
-var supported = []features.FeatureName{
+// them, whatever the class. A feature that is served in part is not claimed. Mesh and its kin are claimed in the status of an XMesh.
+var supported = append([]features.FeatureName{
 	features.SupportGateway,
 	features.SupportGatewayBackendClientCertificate,
 	features.SupportGatewayFrontendClientCertificateValidation,
@@ -28,6 +27,17 @@ var supported = []features.FeatureName{
 	features.SupportBackendTLSPolicy,
 	features.SupportBackendTLSPolicySANValidation,
 
+	features.SupportTLSRoute,
+	features.SupportTLSRouteModeTerminate,
+	features.SupportTLSRouteModeMixed,
+
+	features.SupportTCPRoute,
+
+	features.SupportUDPRoute,
+}, supportedOfRequests...)
+
+// supportedOfRequests are those of routes of requests. They hold for Gateways and for sidecars alike.
+var supportedOfRequests = []features.FeatureName{
 	features.SupportHTTPRoute,
 	features.SupportHTTPRoute303RedirectStatusCode,
 	features.SupportHTTPRoute307RedirectStatusCode,
@@ -58,23 +68,22 @@ var supported = []features.FeatureName{
 
 	features.SupportGRPCRoute,
 	features.SupportGRPCRouteNamedRouteRule,
-
-	features.SupportTLSRoute,
-	features.SupportTLSRouteModeTerminate,
-	features.SupportTLSRouteModeMixed,
-
-	features.SupportTCPRoute,
-
-	features.SupportUDPRoute,
 }
 
-// meshFeatures are those that hold for proxyless gRPC clients, of which the mesh consists. Mesh and its kin are claims about sidecars
-// or their like, which speak for clients of HTTP too.
-var meshFeatures = []features.FeatureName{
-	features.SupportGRPCRoute,
-	features.SupportGRPCRouteNamedRouteRule,
-	features.SupportReferenceGrant,
-}
+// meshFeatures are those that hold for clients with a sidecar; proxyless gRPC clients do less. ReferenceGrant isn't among them: in
+// a mesh, references to Services need none (GEP-1294).
+var meshFeatures = append([]features.FeatureName{
+	features.SupportMesh,
+	features.SupportMeshClusterIPMatching,
+	features.SupportMeshConsumerRoute,
+	features.SupportMeshHTTPRouteBackendRequestHeaderModification,
+	features.SupportMeshHTTPRouteNamedRouteRule,
+	features.SupportMeshHTTPRouteQueryParamMatching,
+	features.SupportMeshHTTPRouteRedirectPath,
+	features.SupportMeshHTTPRouteRedirectPort,
+	features.SupportMeshHTTPRouteRewritePath,
+	features.SupportMeshHTTPRouteSchemeRedirect,
+}, supportedOfRequests...)
 
 // pooled and provisioned are the features that depend on the EnvoyFleet of the class. Only with a pool of addresses is it known
 // which address can be used; there has to be a pool, or a Service for each Gateway, for one to be assigned; and there have to be

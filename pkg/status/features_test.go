@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 	"sigs.k8s.io/gateway-api/pkg/features"
 
 	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
@@ -37,7 +38,7 @@ func TestSupportedFeatures(t *testing.T) {
 	}
 	for _, name := range features.SetsToNamesSet(features.MeshCoreFeatures, features.MeshExtendedFeatures).UnsortedList() {
 		if slices.Contains(list, gwv1.SupportedFeature{Name: gwv1.FeatureName(name)}) {
-			t.Errorf("%s is claimed, but its kind is not served", name)
+			t.Errorf("%s is claimed of a class", name)
 		}
 	}
 
@@ -60,6 +61,21 @@ func TestSupportedFeatures(t *testing.T) {
 		got := slices.Contains(status.SupportedFeatures(&test.class), gwv1.SupportedFeature{Name: gwv1.FeatureName(test.feature)})
 		if got != test.supports {
 			t.Errorf("%s is claimed: %v, of a class with %+v", test.feature, got, test.class)
+		}
+	}
+
+	mesh := status.XMesh(&graph.XMeshFacts{Managed: true}, gwxv1alpha1.MeshStatus{}, 1, now).SupportedFeatures
+	if len(mesh) > maxItems {
+		t.Errorf("%d features of the mesh, the schema allows %d", len(mesh), maxItems)
+	}
+	for _, name := range features.SetsToNamesSet(features.MeshCoreFeatures, features.MeshExtendedFeatures).UnsortedList() {
+		if !slices.Contains(mesh, gwv1.SupportedFeature{Name: gwv1.FeatureName(name)}) {
+			t.Errorf("%s is missing among those of the mesh", name)
+		}
+	}
+	for _, name := range features.SetsToNamesSet(features.GatewayCoreFeatures, features.GatewayExtendedFeatures).UnsortedList() {
+		if slices.Contains(mesh, gwv1.SupportedFeature{Name: gwv1.FeatureName(name)}) {
+			t.Errorf("%s is claimed of the mesh, and is about Gateways", name)
 		}
 	}
 

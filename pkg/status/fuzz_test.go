@@ -124,10 +124,10 @@ func (g generator) checkListenerSet(t *testing.T) {
 func (g generator) checkRoute(t *testing.T) {
 	refs := []gwv1.ParentReference{ref("a"), section("a", "s"), ref("b"), section("b", "s"), section("b", "t")}
 	controllers := []gwv1.GatewayController{graph.ControllerName, "example.com/a", "example.com/b"}
-	facts := &graph.RouteFacts{Unresolved: g.problem(), PartiallyInvalid: g.problem()}
+	facts := &graph.RouteFacts{PartiallyInvalid: g.problem()}
 	for _, r := range refs {
 		if g.IntN(2) == 0 {
-			facts.Parents = append(facts.Parents, graph.ParentFacts{Ref: r, Managed: g.IntN(4) > 0, Unaccepted: g.problem()})
+			facts.Parents = append(facts.Parents, graph.ParentFacts{Ref: r, Managed: g.IntN(4) > 0, Unaccepted: g.problem(), Unresolved: g.problem()})
 		}
 	}
 	g.Shuffle(len(facts.Parents), func(i, j int) { facts.Parents[i], facts.Parents[j] = facts.Parents[j], facts.Parents[i] })

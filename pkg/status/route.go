@@ -1,7 +1,6 @@
 package status
 
 import (
-	"cmp"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -69,13 +68,20 @@ func parentEntry(parents []gwv1.RouteParentStatus, ref gwv1.ParentReference) gwv
 // parentVerdicts are the conditions of our entry for a parent. PartiallyInvalid "MUST NOT be set if a Route is fully
 // valid, fully invalid, or not accepted".
 func parentVerdicts(f *graph.RouteFacts, p *graph.ParentFacts) []verdict {
-	partiallyInvalid := cmp.Or(p.PartiallyInvalid, f.PartiallyInvalid)
+	partiallyInvalid := f.PartiallyInvalid
 	if p.Unaccepted != nil {
 		partiallyInvalid = nil
 	}
+	attached := attachedTo(p)
+	if p.Consumer(f.Key) {
+		attached += ", for clients in namespace " + f.Key.Namespace
+	}
+	if p.NeedsProxy != nil {
+		attached += ". Clients have to have a sidecar: " + p.NeedsProxy.Message
+	}
 	return []verdict{
-		positive(gwv1.RouteConditionAccepted, p.Unaccepted, gwv1.RouteReasonAccepted, attachedTo(p)),
-		positive(gwv1.RouteConditionResolvedRefs, f.Unresolved, gwv1.RouteReasonResolvedRefs, messageResolved),
+		positive(gwv1.RouteConditionAccepted, p.Unaccepted, gwv1.RouteReasonAccepted, attached),
+		positive(gwv1.RouteConditionResolvedRefs, p.Unresolved, gwv1.RouteReasonResolvedRefs, messageResolved),
 		negative(gwv1.RouteConditionPartiallyInvalid, partiallyInvalid),
 	}
 }

@@ -57,13 +57,6 @@ func TestRouteConditions(t *testing.T) {
 			f.PartiallyInvalid = partial
 			return f
 		}(), []string{routeAccepted, resolved, "PartiallyInvalid=True UnsupportedValue: Dropped Rule 0"}},
-		{"PartiallyInvalid for this parent", func() *graph.RouteFacts {
-			p := parent(ref("g"))
-			p.PartiallyInvalid = problem("UnsupportedValue", "Dropped Rules 0 and 1")
-			f := route(p)
-			f.PartiallyInvalid = partial
-			return f
-		}(), []string{routeAccepted, resolved, "PartiallyInvalid=True UnsupportedValue: Dropped Rules 0 and 1"}},
 		{"PartiallyInvalid, but not accepted", func() *graph.RouteFacts {
 			f := route(refused(ref("g"), "NoMatchingParent"))
 			f.PartiallyInvalid = partial
@@ -79,7 +72,7 @@ func TestRouteConditions(t *testing.T) {
 	}
 	for _, reason := range []string{"InvalidKind", "BackendNotFound", "RefNotPermitted", "UnsupportedProtocol"} {
 		f := route(parent(ref("g")))
-		f.Unresolved = problem(reason, "a backend")
+		f.Parents[0].Unresolved = problem(reason, "a backend")
 		tests = append(tests, struct {
 			name  string
 			facts *graph.RouteFacts
@@ -110,8 +103,11 @@ func TestRouteAcceptedMessage(t *testing.T) {
 		return p
 	}
 	ports := func(ports ...int32) graph.ParentFacts {
-		return graph.ParentFacts{Ref: ref("s"), Managed: true, Service: &types.NamespacedName{Name: "s"}, ServicePorts: ports}
+		return graph.ParentFacts{Ref: ref("s"), Managed: true, Service: &types.NamespacedName{Namespace: "default", Name: "s"}, ServicePorts: ports}
 	}
+	consumer, needsProxy := ports(80), ports(80)
+	consumer.Service.Namespace = "other"
+	needsProxy.NeedsProxy = problem("UnsupportedValue", "filters[0]: no")
 	tests := []struct {
 		parent graph.ParentFacts
 		want   string
@@ -124,6 +120,8 @@ func TestRouteAcceptedMessage(t *testing.T) {
 		{ports(), `Attached`},
 		{ports(80), `Attached to port 80`},
 		{ports(80, 443), `Attached to ports 80 and 443`},
+		{consumer, `Attached to port 80, for clients in namespace default`},
+		{needsProxy, `Attached to port 80. Clients have to have a sidecar: filters[0]: no`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.want, func(t *testing.T) {

@@ -25,7 +25,7 @@ func BackendTLSPolicy(f *graph.BackendTLSPolicyFacts, old gwv1.PolicyStatus, gen
 func tlsInEffect(f *graph.BackendTLSPolicyFacts, a *graph.PolicyAncestorFacts) string {
 	by := "The Gateway connects to the targets with TLS"
 	if *a.Ref.Kind != gwv1.Kind(graph.KindGateway) {
-		by = "In effect as soon as a Gateway forwards requests to it"
+		by = "In effect as soon as a Gateway or a sidecar forwards requests to it"
 	}
 	parts := []string{by, "Calls of proxyless gRPC clients fail, because they cannot be told to use TLS"}
 	return strings.Join(append(parts, f.Warnings...), ". ")

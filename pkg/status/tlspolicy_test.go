@@ -37,7 +37,7 @@ func TestBackendTLSPolicy(t *testing.T) {
 		},
 		{
 			"a target", graph.BackendTLSPolicyFacts{Ancestors: []graph.PolicyAncestorFacts{{Ref: serviceRef("s")}}},
-			[]string{"Accepted=True Accepted: In effect as soon as a Gateway forwards requests to it. " + mesh, resolved}, nil,
+			[]string{"Accepted=True Accepted: In effect as soon as a Gateway or a sidecar forwards requests to it. " + mesh, resolved}, nil,
 		},
 		{
 			"no effect", graph.BackendTLSPolicyFacts{Ancestors: []graph.PolicyAncestorFacts{{Ref: gatewayRef("g")}}, Warnings: []string{"spec.options[a] has no effect"}},

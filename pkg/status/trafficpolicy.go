@@ -25,7 +25,7 @@ func policyInEffect(f *graph.BackendTrafficPolicyFacts, ref gwv1.ParentReference
 	if *ref.Kind == gwv1.Kind(graph.KindGateway) {
 		parts = append(parts, "In effect for the requests that the Gateway forwards")
 	} else {
-		parts = append(parts, "In effect as soon as a Gateway forwards requests to it; proxyless gRPC clients do without")
+		parts = append(parts, "In effect as soon as a Gateway or a sidecar forwards requests to it; proxyless gRPC clients do without")
 	}
 	for i := range f.Targets {
 		t := &f.Targets[i]

@@ -32,7 +32,7 @@ func TestBackendTrafficPolicy(t *testing.T) {
 			},
 			[][]string{
 				{accepted + "In effect for the requests that the Gateway forwards"},
-				{accepted + "In effect as soon as a Gateway forwards requests to it; proxyless gRPC clients do without"},
+				{accepted + "In effect as soon as a Gateway or a sidecar forwards requests to it; proxyless gRPC clients do without"},
 			}, nil,
 		},
 		{

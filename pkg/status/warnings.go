@@ -108,8 +108,9 @@ func RouteWarnings(f *graph.RouteFacts) []string {
 	// A route that is accepted nowhere gets no requests that could be answered.
 	failing, unresolved, unauthorized := "a rule cannot be served", "a backend is not resolved", "an authorization server is not resolved"
 	if byGateway || byService {
-		// "UNAVAILABLE statuses MUST be returned" for GRPCRoutes, and are what mesh clients fail calls with.
-		calls := f.Key.Kind == graph.KindGRPCRoute || !byGateway
+		// "UNAVAILABLE statuses MUST be returned" for GRPCRoutes. They are also what proxyless clients fail calls with, whatever the
+		// kind of the route.
+		calls := f.Key.Kind == graph.KindGRPCRoute
 		failing = "a rule answers every request with 500"
 		if calls {
 			failing = "a rule fails every call with UNAVAILABLE"
@@ -117,11 +118,11 @@ func RouteWarnings(f *graph.RouteFacts) []string {
 		unresolved += ", " + lostShare(f.Key.Kind, calls)
 		unauthorized += ", the requests that it would authorize are answered with 500"
 	}
-	for _, r := range f.Rules {
+	for _, r := range rulesOf(f) {
 		w.problem("a rule is not served", r.Dropped)
 		w.problem(failing, r.Failing)
 		if byService {
-			w.problem("a rule fails every call of a mesh client", r.NeedsProxy)
+			w.problem("a rule fails every call of a proxyless gRPC client", r.NeedsProxy)
 		}
 		w.filters(r.FilterFacts, unauthorized)
 		for _, b := range r.Backends {
@@ -131,6 +132,14 @@ func RouteWarnings(f *graph.RouteFacts) []string {
 	}
 	w.add(f.Warnings...)
 	return w
+}
+
+// rulesOf returns the rules of a route as its parents see them, of which Services see their own.
+func rulesOf(f *graph.RouteFacts) []graph.RuleFacts {
+	if !slices.ContainsFunc(f.Parents, func(p graph.ParentFacts) bool { return p.Service == nil }) && f.MeshRules != nil {
+		return f.MeshRules
+	}
+	return slices.Concat(f.Rules, f.MeshRules)
 }
 
 // lostShare says what becomes of what is meant for a backend that isn't resolved. With calls, a route gets nothing but gRPC.

@@ -150,16 +150,16 @@ func TestRouteWarnings(t *testing.T) {
 			},
 		},
 		{
-			"a rule that mesh clients can't execute", []graph.ParentFacts{mesh},
+			"a rule that proxyless clients can't execute", []graph.ParentFacts{mesh},
 			[]graph.RuleFacts{{}, {NeedsProxy: problem("UnsupportedValue", "a")}}, nil,
-			[]string{"a rule fails every call of a mesh client (UnsupportedValue): a"},
+			[]string{"a rule fails every call of a proxyless gRPC client (UnsupportedValue): a"},
 		},
 		{
 			"for mesh clients only", []graph.ParentFacts{mesh},
 			append([]graph.RuleFacts{{Failing: problem("UnsupportedValue", "a")}}, backends[0]), nil,
 			[]string{
-				"a rule fails every call with UNAVAILABLE (UnsupportedValue): a",
-				"a backend is not resolved, its share of the calls fails with UNAVAILABLE (BackendNotFound): foo",
+				"a rule answers every request with 500 (UnsupportedValue): a",
+				"a backend is not resolved, its share of the requests is answered with 500 (BackendNotFound): foo",
 			},
 		},
 		{
@@ -167,8 +167,7 @@ func TestRouteWarnings(t *testing.T) {
 			[]string{"a backend is not resolved, its share of the requests is answered with 500 (BackendNotFound): foo"},
 		},
 		{
-			"a rule that mesh clients can't execute, and no mesh", []graph.ParentFacts{parent(ref("g"))},
-			[]graph.RuleFacts{{}, {NeedsProxy: problem("UnsupportedValue", "a")}}, nil, nil,
+			"what is wrong for Gateways, and not for the mesh", []graph.ParentFacts{mesh}, nil, nil, nil,
 		},
 		{"for others only", []graph.ParentFacts{unmanaged}, backends, []string{"spec.x has no effect"}, nil},
 		{"no effect", []graph.ParentFacts{parent(ref("g"))}, nil, []string{"spec.x has no effect"}, []string{"spec.x has no effect"}},
@@ -183,6 +182,12 @@ func TestRouteWarnings(t *testing.T) {
 			t.Parallel()
 			f := route(tt.parents...)
 			f.Rules, f.Warnings = tt.rules, tt.noted
+			if slices.ContainsFunc(tt.parents, func(p graph.ParentFacts) bool { return p.Service != nil }) {
+				f.MeshRules = append([]graph.RuleFacts{}, tt.rules...)
+			}
+			if len(tt.parents) == 1 && tt.parents[0].Service != nil {
+				f.Rules = backends // as Gateways would see them
+			}
 			equal(t, "warnings", status.RouteWarnings(f), tt.want)
 		})
 	}

@@ -136,10 +136,10 @@ func TestXMesh(t *testing.T) {
 		want     string
 		warnings []string
 	}{
-		{"naming", graph.XMeshFacts{}, "Accepted=True Accepted: Proxyless gRPC clients get it as the name of the mesh", nil},
+		{"naming", graph.XMeshFacts{}, "Accepted=True Accepted: Sidecars and proxyless gRPC clients get it as the name of the mesh", nil},
 		{
 			"overruled", graph.XMeshFacts{Overruled: true, Warnings: []string{"another names it"}},
-			"Accepted=True Accepted: Routes whose parents are Services are served to proxyless gRPC clients. another names it", []string{"another names it"},
+			"Accepted=True Accepted: Routes whose parents are Services are served to sidecars and proxyless gRPC clients. another names it", []string{"another names it"},
 		},
 		{
 			"parameters", graph.XMeshFacts{Unaccepted: problem("InvalidParameters", "m")}, "Accepted=False InvalidParameters: m",

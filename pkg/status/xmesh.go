@@ -22,9 +22,9 @@ func XMesh(f *graph.XMeshFacts, old gwxv1alpha1.MeshStatus, generation int64, no
 }
 
 func meshVerdicts(f *graph.XMeshFacts) []verdict {
-	message := "Proxyless gRPC clients get it as the name of the mesh"
+	message := "Sidecars and proxyless gRPC clients get it as the name of the mesh"
 	if f.Overruled {
-		message = "Routes whose parents are Services are served to proxyless gRPC clients"
+		message = "Routes whose parents are Services are served to sidecars and proxyless gRPC clients"
 	}
 	return []verdict{positive(gwxv1alpha1.MeshConditionAccepted, f.Unaccepted, gwxv1alpha1.MeshReasonAccepted,
 		strings.Join(append([]string{message}, f.Warnings...), ". "))}

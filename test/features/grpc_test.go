@@ -12,7 +12,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/xds"
 
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -47,8 +46,16 @@ func cmdBackend(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdGRPC(ts *testscript.TestScript, neg bool, args []string) {
+	bootstrap := fmt.Sprintf(`{
+		"xds_servers": [{"server_uri": %q, "channel_creds": [{"type": "insecure"}], "server_features": ["xds_v3"]}],
+		"node": {"id": "test-client"}
+	}`, ts.Getenv("XDS"))
+	if len(args) > 2 && args[0] == "--proxyless" {
+		ts.Check(ts.Exec("gateway-apiserver", "bootstrap", "--proxyless", args[1], "--xds-server", ts.Getenv("XDS")))
+		bootstrap, args = ts.ReadFile("stdout"), args[2:]
+	}
 	if len(args) == 0 || len(args) > 2 {
-		ts.Fatalf("usage: grpc TARGET [N]")
+		ts.Fatalf("usage: grpc [--proxyless NAMESPACE] TARGET [N]")
 	}
 	calls := 1
 	if len(args) == 2 {
@@ -56,7 +63,7 @@ func cmdGRPC(ts *testscript.TestScript, neg bool, args []string) {
 		calls, err = strconv.Atoi(args[1])
 		ts.Check(err)
 	}
-	answered, err := call(ts.Getenv("XDS"), args[0], calls)
+	answered, err := call(bootstrap, args[0], calls)
 	switch {
 	case err != nil && !neg:
 		ts.Fatalf("%v", err)
@@ -76,9 +83,9 @@ func cmdGRPC(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// call makes calls to target through the xDS server at address, and counts what each backend answered.
-func call(address, target string, calls int) (map[string]int, error) {
-	builder, err := bootstrapped(address)
+// call makes calls to target as a client with a bootstrap, and counts what each backend answered.
+func call(bootstrap, target string, calls int) (map[string]int, error) {
+	builder, err := xds.NewXDSResolverWithConfigForTesting([]byte(bootstrap))
 	if err != nil {
 		return nil, err
 	}
@@ -100,12 +107,4 @@ func call(address, target string, calls int) (map[string]int, error) {
 		}
 	}
 	return answered, nil
-}
-
-// bootstrapped is the resolver of xds:/// targets for clients of the xDS server at address.
-func bootstrapped(address string) (resolver.Builder, error) {
-	return xds.NewXDSResolverWithConfigForTesting([]byte(fmt.Sprintf(`{
-		"xds_servers": [{"server_uri": %q, "channel_creds": [{"type": "insecure"}], "server_features": ["xds_v3"]}],
-		"node": {"id": "test-client"}
-	}`, address)))
 }

@@ -99,22 +99,22 @@ func cmdPrinted(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdServes(ts *testscript.TestScript, neg bool, args []string, wait func(func() bool) bool) {
-	subject := "--gateway"
-	if len(args) > 0 && args[0] == "--mesh" {
-		subject, args = args[0], args[1:]
+	if len(args) == 2 {
+		args = append([]string{"--gateway"}, args...)
 	}
-	if len(args) != 2 || neg {
-		ts.Fatalf("usage: serves NAMESPACE/NAME FILE, or serves --mesh SERVICE.NAMESPACE:PORT FILE")
+	if len(args) < 3 || neg {
+		ts.Fatalf("usage: serves NAMESPACE/NAME FILE, or serves FLAG VALUE... FILE")
 	}
+	subject, file := args[:len(args)-1], args[len(args)-1]
 	var different error
 	if !wait(func() bool {
-		different = ts.Exec("gateway-apiserver", "xds", "--server", ts.Getenv("XDS"), subject, args[0], "-o", "yaml")
+		different = ts.Exec("gateway-apiserver", append([]string{"xds", "--server", ts.Getenv("XDS"), "-o", "yaml"}, subject...)...)
 		if different == nil {
-			different = compare(ts, args[1], ts.ReadFile("stdout"))
+			different = compare(ts, file, ts.ReadFile("stdout"))
 		}
 		return different == nil
 	}) {
-		ts.Fatalf("gateway-apiserver xds %s %s: %v", subject, args[0], different)
+		ts.Fatalf("gateway-apiserver xds %s: %v", strings.Join(subject, " "), different)
 	}
 }
 

@@ -9,7 +9,9 @@
 //	becomes KIND/NAME FILE     wait until it holds: for what is asynchronous, which statuses and xDS are not
 //	printed FILE               FILE holds of what the last command printed (YAML)
 //	serves NAMESPACE/NAME FILE FILE (YAML) holds of what a delta xDS client of that Gateway receives
-//	serves --mesh NAME FILE    and of what a proxyless client that dials xds:///NAME receives
+//	serves --mesh NAME FILE    and of what a proxyless client that dials xds:///NAME receives; with --proxyless NAMESPACE
+//	                           before FILE, one in that namespace
+//	serves --sidecar NS FILE   and of what the sidecars in a namespace receive
 //	refused COMMAND [ARG...]   run gateway-apiserver, which has to end with exit code 1 and one line of error
 //	cert NAME DNSNAME...       write a self-signed certificate, NAME.crt and NAME.key
 //	fill FILE                  replace $VARIABLE in FILE

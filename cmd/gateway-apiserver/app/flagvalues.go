@@ -34,6 +34,21 @@ func (f *gatewayFlag) String() string {
 
 func (*gatewayFlag) Type() string { return "NAMESPACE/NAME" }
 
+// namespaceFlag names a namespace.
+type namespaceFlag string
+
+func (f *namespaceFlag) Set(s string) error {
+	if len(validation.IsDNS1123Label(s)) > 0 {
+		return fmt.Errorf("want the name of a namespace, for example default")
+	}
+	*f = namespaceFlag(s)
+	return nil
+}
+
+func (f *namespaceFlag) String() string { return string(*f) }
+
+func (*namespaceFlag) Type() string { return "NAMESPACE" }
+
 // defaultXDS is where a standalone server serves xDS.
 var defaultXDS = addressFlag{host: "127.0.0.1", port: 18000}
 

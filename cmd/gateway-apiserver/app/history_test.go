@@ -23,6 +23,7 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph/graphtest"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 )
 
 // TestHistory has several clients write the same few objects at the same time. Once they are done, all statuses and the
@@ -72,7 +73,7 @@ func TestHistory(t *testing.T) {
 			sources[graph.Kind(kind.Kind)] = store
 		}
 	}
-	xds := cache.New()
+	xds := cache.New(nodes.Bases()...)
 	fresh := engine.New(xds, klog.FromContext(t.Context()))
 	go fresh.Run(t.Context(), engine.Inputs{Sources: sources})
 	if err := fresh.WaitForSync(t.Context()); err != nil {
@@ -90,7 +91,10 @@ func TestHistory(t *testing.T) {
 
 // configurationDiff compares what is published for every Gateway and the mesh.
 func configurationDiff(want, got *cache.Cache) string {
-	scopes := []string{engine.MeshScope}
+	scopes := nodes.Bases()
+	for _, base := range nodes.Bases() {
+		scopes = append(scopes, nodes.ConsumerScope(base, "app"), nodes.ConsumerScope(base, "infra"))
+	}
 	for _, key := range graphtest.KeysOf(graph.KindGateway) {
 		scopes = append(scopes, engine.GatewayScope(key.NamespacedName()))
 	}

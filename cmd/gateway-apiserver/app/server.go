@@ -22,6 +22,7 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/migration"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 	xdsserver "github.com/gateway-apiserver/gateway-apiserver/pkg/xds/server"
 )
 
@@ -47,7 +48,7 @@ type server struct {
 }
 
 func newServer(ctx context.Context, withoutStatus bool) server {
-	xds := cache.New()
+	xds := cache.New(nodes.Bases()...)
 	return server{engine: engine.New(xds, klog.FromContext(ctx)), cache: xds, withoutStatus: withoutStatus}
 }
 

@@ -23,13 +23,15 @@ import (
 
 // xdsOptions are the flags of the xds command.
 type xdsOptions struct {
-	gateway gatewayFlag
-	fleet   gatewayFlag
-	mesh    []string
-	node    nodeFlags
-	server  addressFlag
-	timeout time.Duration
-	output  choiceFlag
+	gateway   gatewayFlag
+	fleet     gatewayFlag
+	sidecar   namespaceFlag
+	mesh      []string
+	proxyless namespaceFlag
+	node      nodeFlags
+	server    addressFlag
+	timeout   time.Duration
+	output    choiceFlag
 }
 
 func newXDSCommand() *cobra.Command {
@@ -38,7 +40,7 @@ func newXDSCommand() *cobra.Command {
 		output: choiceFlag{value: "table", choices: []string{"table", "yaml", "json"}},
 	}
 	cmd := &cobra.Command{
-		Use:   "xds (--gateway NAMESPACE/NAME | --fleet NAMESPACE/NAME | --mesh SERVICE.NAMESPACE:PORT)",
+		Use:   "xds (--gateway NAMESPACE/NAME | --fleet NAMESPACE/NAME | --sidecar NAMESPACE | --mesh SERVICE.NAMESPACE:PORT)",
 		Short: "Show the Envoy configuration of a Gateway, as an Envoy receives it",
 		Long: `Connect to the xDS server as an Envoy of a Gateway does, over one aggregated delta stream, wait until
 everything has been answered, and show it: listeners, routes, clusters and endpoints. The formats yaml and
@@ -49,7 +51,10 @@ With --fleet, connect as an Envoy of an EnvoyFleet does that merges its Gateways
 Where an EnvoyFleet selects its nodes (spec.nodes), say with --node-id, --node-cluster and --node-metadata
 what the Envoy says of itself; an Envoy that is selected so need name no Gateway.
 
-With --mesh, connect as a proxyless gRPC client of a Service does, and show what that receives.`,
+With --sidecar, connect as the sidecars in a namespace do.
+
+With --mesh, connect as a proxyless gRPC client of a Service does, and show what that receives. Say with
+--proxyless in which namespace the client is: the consumer routes of that namespace hold for it.`,
 		Example: `  # The listeners, routes, clusters and endpoints of the Gateway web in the namespace default
   gateway-apiserver xds --gateway default/web
 
@@ -62,8 +67,11 @@ With --mesh, connect as a proxyless gRPC client of a Service does, and show what
   # What the Envoy gets that is started with --service-node edge-1
   gateway-apiserver xds --node-id edge-1
 
-  # What a gRPC client that dials xds:///color.faces:80 gets
-  gateway-apiserver xds --mesh color.faces:80`,
+  # What the sidecars in the namespace shop get
+  gateway-apiserver xds --sidecar shop
+
+  # What a gRPC client in the namespace shop that dials xds:///color.faces:80 gets
+  gateway-apiserver xds --mesh color.faces:80 --proxyless shop`,
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -84,8 +92,10 @@ With --mesh, connect as a proxyless gRPC client of a Service does, and show what
 	flags := cmd.Flags()
 	flags.Var(&o.gateway, "gateway", "the Gateway to show")
 	flags.Var(&o.fleet, "fleet", "the EnvoyFleet, with mergeGateways, whose Gateways to show")
+	flags.Var(&o.sidecar, "sidecar", "show what the sidecars in this namespace get")
 	o.node.add(flags)
 	flags.StringSliceVar(&o.mesh, "mesh", nil, "show what a proxyless gRPC client of this `SERVICE.NAMESPACE:PORT` gets; may be repeated")
+	flags.Var(&o.proxyless, "proxyless", "the namespace of the client for --mesh")
 	flags.Var(&o.server, "server", "the xDS server")
 	flags.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long to wait for the server's answers")
 	flags.VarP(&o.output, "output", "o", "the format")

@@ -45,16 +45,27 @@ func (o *xdsOptions) query() (client.Query, string, error) {
 		subject = "EnvoyFleet " + o.fleet.String() + ": check the name, that it has mergeGateways, and that the status of a Gateway of it says Programmed"
 		node, err = bootstrap.FleetNode(o.fleet.String(), id)
 	}
+	if o.sidecar != "" {
+		asked++
+		subject = "sidecars of namespace " + o.sidecar.String()
+		node, err = bootstrap.SidecarNode(o.sidecar.String(), id)
+	}
 	if len(o.mesh) > 0 {
 		asked++
+		if o.proxyless != "" {
+			node, err = bootstrap.ProxylessNode(o.proxyless.String(), id)
+		}
 		subject = "the listener " + strings.Join(o.mesh, ", ") + ": check the names, and that each Service has that port"
 	}
 	if err != nil {
 		return client.Query{}, "", err
 	}
 	if asked > 1 || asked == 0 && !o.node.set() {
-		return client.Query{}, "", errors.New("one of --gateway NAMESPACE/NAME, for example default/web, --fleet NAMESPACE/NAME and " +
+		return client.Query{}, "", errors.New("one of --gateway NAMESPACE/NAME, for example default/web, --fleet NAMESPACE/NAME, --sidecar NAMESPACE and " +
 			"--mesh SERVICE.NAMESPACE:PORT is required, or else --node-id, --node-cluster or --node-metadata of an Envoy that names none")
+	}
+	if o.proxyless != "" && len(o.mesh) == 0 {
+		return client.Query{}, "", errors.New("--proxyless NAMESPACE is where a client is: say with --mesh SERVICE.NAMESPACE:PORT what it dials")
 	}
 	node.Cluster = cmp.Or(o.node.cluster, node.Cluster)
 	node.UserAgentName = "gateway-apiserver xds"

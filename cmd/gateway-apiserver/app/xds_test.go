@@ -31,7 +31,7 @@ import (
 // serveXDS serves the Gateway default/web and the Service color of the mesh, from a free loopback port until the test ends.
 func serveXDS(t *testing.T) (address string) {
 	t.Helper()
-	resources := cache.New()
+	resources := cache.New(nodes.Bases()...)
 	resources.Publish(nodes.GatewayScope("default/web"), cache.Update{Set: slices.Concat(
 		fromYAML[listenerv3.Listener](t, listenersYAML),
 		fromYAML[routev3.RouteConfiguration](t, routesYAML),
@@ -43,6 +43,12 @@ func serveXDS(t *testing.T) (address string) {
 		fromYAML[listenerv3.Listener](t, meshListenersYAML),
 		fromYAML[clusterv3.Cluster](t, clustersYAML),
 	)})
+	resources.Publish(nodes.ConsumerScope(nodes.MeshScope, "shop"), cache.Update{
+		Set: fromYAML[listenerv3.Listener](t, strings.ReplaceAll(meshListenersYAML, "default/gone:80", "default/new:80")),
+	})
+	resources.Publish(nodes.ConsumerScope(nodes.SidecarScope, "shop"), cache.Update{
+		Set: fromYAML[clusterv3.Cluster](t, strings.ReplaceAll(clustersYAML, "default/app:80", "shop/sidecar:80")),
+	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +105,26 @@ func TestXDSMesh(t *testing.T) {
 	}
 	if diff := cmp.Diff(strings.Split(meshTables, "\n"), strings.Split(stdout, "\n")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Where a client is decides what it gets.
+func TestXDSOfNamespaces(t *testing.T) {
+	t.Parallel()
+	address := serveXDS(t)
+	for _, test := range []struct {
+		args   []string
+		routes string
+	}{
+		{[]string{"--mesh", "color.faces:80"}, "default/gone:80"},
+		{[]string{"--mesh", "color.faces:80", "--proxyless", "shop"}, "default/new:80"},
+		{[]string{"--mesh", "color.faces:80", "--proxyless", "web"}, "default/gone:80"},
+		{[]string{"--sidecar", "shop"}, "shop/sidecar:80"},
+	} {
+		stdout, stderr, code := run(t, append([]string{"xds", "--server", address}, test.args...)...)
+		if code != 0 || !strings.Contains(stdout, test.routes) {
+			t.Errorf("%v: exit code %d, %s, want %s in\n%s", test.args, code, stderr, test.routes, stdout)
+		}
 	}
 }
 
@@ -186,7 +212,7 @@ func TestXDSErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed.Close()
-	const required = "one of --gateway NAMESPACE/NAME, for example default/web, --fleet NAMESPACE/NAME and --mesh SERVICE.NAMESPACE:PORT is required, " +
+	const required = "one of --gateway NAMESPACE/NAME, for example default/web, --fleet NAMESPACE/NAME, --sidecar NAMESPACE and --mesh SERVICE.NAMESPACE:PORT is required, " +
 		"or else --node-id, --node-cluster or --node-metadata of an Envoy that names none"
 	for _, test := range []struct {
 		name string
@@ -200,6 +226,10 @@ func TestXDSErrors(t *testing.T) {
 		{
 			"both", []string{"--gateway", "default/web", "--mesh", "color.faces:80"},
 			required,
+		},
+		{
+			"a client that dials nothing", []string{"--gateway", "default/web", "--proxyless", "shop"},
+			"--proxyless NAMESPACE is where a client is: say with --mesh SERVICE.NAMESPACE:PORT what it dials",
 		},
 		{
 			"malformed", []string{"--gateway", "web"},

@@ -260,6 +260,10 @@ func randomService(c *choices, meta metav1.ObjectMeta) *corev1.Service {
 	if c.flip(8) {
 		s.Spec.Type = corev1.ServiceTypeExternalName
 	}
+	s.Spec.ClusterIPs = some(c, 0, 2, func() string { return pick(c, "10.0.0.1", "10.0.0.2", "fd00::1", "127.0.0.1", corev1.ClusterIPNone) })
+	if len(s.Spec.ClusterIPs) > 0 {
+		s.Spec.ClusterIP = s.Spec.ClusterIPs[0]
+	}
 	if meta.Name == gatewayService {
 		randomGatewayService(c, s)
 	}

@@ -32,7 +32,9 @@ type Options struct {
 	// Fleet is the EnvoyFleet whose Gateways, which it merges, the Envoy serves, as "namespace/name". It takes the place of
 	// Gateway.
 	Fleet string
-	// NodeID tells the Envoys of a Gateway apart. Envoy's --service-node takes its place.
+	// Sidecar is the namespace of the workload whose outbound connections go through the Envoy. It takes the place of Gateway.
+	Sidecar string
+	// NodeID tells the Envoys of a Gateway apart, or the sidecars of a namespace. Envoy's --service-node takes its place.
 	NodeID string
 	// Server is where the Envoy reaches xDS.
 	Server Address
@@ -50,8 +52,11 @@ type Options struct {
 // until then. Others wait for 15 seconds, Envoy's default, before they go on without.
 func New(o Options) (*bootstrapv3.Bootstrap, error) {
 	node, err := Node(o.Gateway, o.NodeID)
-	if o.Fleet != "" {
+	switch {
+	case o.Fleet != "":
 		node, err = FleetNode(o.Fleet, o.NodeID)
+	case o.Sidecar != "":
+		node, err = SidecarNode(o.Sidecar, o.NodeID)
 	}
 	if err != nil {
 		return nil, err
@@ -107,6 +112,16 @@ func Node(gateway, id string) (*corev3.Node, error) { return newNode(nodes.Gatew
 
 // FleetNode is a node that asks for the Gateways of an EnvoyFleet that merges them, which is given as "namespace/name".
 func FleetNode(fleet, id string) (*corev3.Node, error) { return newNode(nodes.FleetKey, fleet, id) }
+
+// SidecarNode is a node that asks for what the sidecars of a namespace get.
+func SidecarNode(namespace, id string) (*corev3.Node, error) {
+	return newNode(nodes.SidecarKey, namespace, id)
+}
+
+// ProxylessNode is a node that asks for what the proxyless clients of a namespace get.
+func ProxylessNode(namespace, id string) (*corev3.Node, error) {
+	return newNode(nodes.NamespaceKey, namespace, id)
+}
 
 func newNode(key, name, id string) (*corev3.Node, error) {
 	metadata, err := structpb.NewStruct(map[string]any{key: name})

@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"iter"
+	"strings"
 	"sync"
 )
 
@@ -8,13 +10,18 @@ import (
 type Cache struct {
 	mu     sync.Mutex
 	scopes map[string]*scope
+	bases  []string
 	// keep bounds the removed resources that a scope remembers, by type, for streams that are slow to acknowledge.
 	keep int
 }
 
 // New returns a cache without scopes.
-func New() *Cache {
-	return &Cache{scopes: map[string]*scope{}, keep: 1 << 14}
+//
+// A scope whose name begins with that of one of bases and a slash lies over it: its streams see what is in the base too, but for
+// resources of whose names it has one of its own. So what many scopes have in common is kept once, and a change to it costs what
+// it costs the streams.
+func New(bases ...string) *Cache {
+	return &Cache{scopes: map[string]*scope{}, bases: bases, keep: 1 << 14}
 }
 
 // Publish changes a scope, which exists from then on, be it empty, and answers the streams that wait for it. It returns
@@ -31,31 +38,33 @@ func (c *Cache) Publish(scope string, u Update) {
 }
 
 // Withdraw ends a scope: its streams are told that everything is removed, and streams that come later are not answered,
-// as for a scope that has never been published.
+// as for a scope that has never been published. Of one that lies over another, that one is left.
 func (c *Cache) Withdraw(scope string) {
 	s := c.acquire(scope)
 	defer c.release(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var u Update
-	for _, r := range s.resources() {
-		u.Delete = append(u.Delete, Name{r.TypeURL(), r.Name()})
+	for i := range s.tables {
+		for _, r := range s.tables[i].live(nil) {
+			u.Delete = append(u.Delete, Name{r.TypeURL(), r.Name()})
+		}
 	}
 	s.apply(u)
 	s.tell()
 	s.published = false
 }
 
-// Published reports whether a scope has been published, and not withdrawn since.
+// Published reports whether a scope has been published, and not withdrawn since, or the one that it lies over.
 func (c *Cache) Published(scope string) bool {
 	s := c.acquire(scope)
 	defer c.release(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.published
+	return s.exists()
 }
 
-// Resources returns what a scope holds: clusters, endpoints, secrets, listeners, routes, each sorted by name.
+// Resources returns what the streams of a scope see: clusters, endpoints, secrets, listeners, routes, each sorted by name.
 func (c *Cache) Resources(scope string) []*Resource {
 	s := c.acquire(scope)
 	defer c.release(s)
@@ -78,26 +87,43 @@ func (c *Cache) Stream(scope string) *Stream {
 func (c *Cache) acquire(name string) *scope {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.enter(name)
+}
+
+func (c *Cache) enter(name string) *scope {
 	s := c.scopes[name]
 	if s == nil {
-		s = &scope{name: name, keep: c.keep, streams: map[*Stream]struct{}{}}
+		s = newScope(name, c.baseOf(name), c.keep)
 		c.scopes[name] = s
 	}
 	s.users++
 	return s
 }
 
+// baseOf returns the scope that another one lies over, and uses it; or nil.
+func (c *Cache) baseOf(name string) *scope {
+	for _, base := range c.bases {
+		if strings.HasPrefix(name, base+"/") {
+			return c.enter(base)
+		}
+	}
+	return nil
+}
+
 // release forgets a scope that nobody uses and that holds nothing.
 func (c *Cache) release(s *scope) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.users--; s.users > 0 {
+	c.leave(s)
+}
+
+func (c *Cache) leave(s *scope) {
+	if s.users--; s.users > 0 || !s.end() {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.published {
-		delete(c.scopes, s.name)
+	delete(c.scopes, s.name)
+	if s.base != nil {
+		c.leave(s.base)
 	}
 }
 
@@ -106,13 +132,56 @@ type scope struct {
 	name  string
 	users int // guarded by Cache.mu
 	keep  int
+	base  *scope // that it lies over, or nil
 
-	mu        sync.Mutex
+	*history
+	over      map[*scope]struct{} // those that lie over it
 	published bool
-	rev       int64 // the number of changes so far
 	tables    [len(kinds)]table
+	views     [len(kinds)]view
 	streams   map[*Stream]struct{}
 }
+
+// history is shared by a scope and those that lie over it. Its lock guards what is below it in each of them.
+type history struct {
+	mu  sync.Mutex
+	rev int64 // the number of changes so far
+}
+
+func newScope(name string, base *scope, keep int) *scope {
+	s := &scope{name: name, keep: keep, base: base, over: map[*scope]struct{}{}, streams: map[*Stream]struct{}{}}
+	for i := range s.views {
+		s.views[i].own = &s.tables[i]
+	}
+	if base == nil {
+		s.history = &history{}
+		return s
+	}
+	s.history = base.history
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	base.over[s] = struct{}{}
+	for i := range s.views {
+		s.views[i].base = &base.tables[i]
+	}
+	return s
+}
+
+// end reports whether the scope, which nobody uses, holds nothing, and lets go of the one that it lies over if so.
+func (s *scope) end() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.published {
+		return false
+	}
+	if s.base != nil {
+		delete(s.base.over, s)
+	}
+	return true
+}
+
+// exists says that the scope has been published, or the one that it lies over.
+func (s *scope) exists() bool { return s.published || s.base != nil && s.base.published }
 
 // apply makes the changes of an update. Each has a revision of its own, in the order of the update.
 func (s *scope) apply(u Update) {
@@ -138,7 +207,7 @@ func (s *scope) table(typeURL string) *table {
 
 // tell answers the streams that wait for a change, and drops what all of them know from the logs.
 func (s *scope) tell() {
-	for st := range s.streams {
+	for st := range s.readers() {
 		st.flush() // an error is about the stream alone, and comes again with its next request
 	}
 	for i := range s.tables {
@@ -151,7 +220,7 @@ func (s *scope) tell() {
 // told returns the revision up to which every stream has been sent the changes of a type.
 func (s *scope) told(kind int) int64 {
 	told := s.rev
-	for st := range s.streams {
+	for st := range s.readers() {
 		if w := st.watches[kind]; w != nil && !w.fresh {
 			told = min(told, w.removed)
 		}
@@ -159,10 +228,28 @@ func (s *scope) told(kind int) int64 {
 	return told
 }
 
+// readers yields the streams that see what is in the scope: its own, and those of scopes that lie over it.
+func (s *scope) readers() iter.Seq[*Stream] {
+	return func(yield func(*Stream) bool) {
+		for st := range s.streams {
+			if !yield(st) {
+				return
+			}
+		}
+		for over := range s.over {
+			for st := range over.streams {
+				if !yield(st) {
+					return
+				}
+			}
+		}
+	}
+}
+
 func (s *scope) resources() []*Resource {
 	var out []*Resource
-	for i := range s.tables {
-		out = append(out, s.tables[i].everything().set...)
+	for i := range s.views {
+		out = append(out, s.views[i].everything().set...)
 	}
 	return out
 }

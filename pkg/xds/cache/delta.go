@@ -31,7 +31,7 @@ func (s *Stream) answerDelta(w *watch, limit int64) error {
 	waits, reply := false, false
 	switch {
 	case w.fresh:
-		d = w.withoutStale(w.table.lacking(w.sub))
+		d = w.withoutStale(w.view.lacking(w.sub))
 		// Envoy starts without clusters or listeners if it is told that there are none. What is stale waits for an
 		// acknowledgement.
 		reply = w.sub.IsWildcard() || len(w.stale) > 0
@@ -41,7 +41,7 @@ func (s *Stream) answerDelta(w *watch, limit int64) error {
 		if err != nil {
 			return err
 		}
-		all := w.table.everything()
+		all := w.view.everything()
 		d = &difference{set: all.set, msgs: all.msgs, removed: changes.removed}
 		reply = true
 	default:
@@ -54,7 +54,7 @@ func (s *Stream) answerDelta(w *watch, limit int64) error {
 		}
 		s.replaces(w, d.set)
 	}
-	d = w.table.with(d, slices.Concat(w.delta.asked, w.removeStale(), s.rewarmed(w)))
+	d = w.view.with(d, slices.Concat(w.delta.asked, w.removeStale(), s.rewarmed(w)))
 	if (reply || !d.empty()) && !w.sendDelta(d) {
 		return nil
 	}
@@ -74,7 +74,7 @@ func (w *watch) sendDelta(d *difference) bool {
 		NextVersionMap: map[string]string{},
 		DeltaDiscoveryResponse: &discoveryv3.DeltaDiscoveryResponse{
 			TypeUrl:           w.kind.typeURL,
-			SystemVersionInfo: w.table.version(),
+			SystemVersionInfo: w.view.version(),
 			Resources:         d.msgs,
 			RemovedResources:  d.removed,
 		},
@@ -90,11 +90,11 @@ func (w *watch) sendDelta(d *difference) bool {
 
 // changes returns what changed of the subscription since the client was last sent something.
 func (w *watch) changes(limit int64) (*difference, error) {
-	if w.removed >= w.table.rev {
+	if w.removed >= w.view.rev() {
 		return &difference{}, nil
 	}
-	d := w.table.since(span{set: w.set, removed: w.removed, limit: limit})
-	forgotten := w.removed < w.table.forgotten
+	d := w.view.since(span{set: w.set, removed: w.removed, limit: limit})
+	forgotten := w.removed < w.view.forgotten()
 	if w.sub.IsWildcard() {
 		if forgotten {
 			return nil, ErrBehind
@@ -108,12 +108,15 @@ func (w *watch) changes(limit int64) (*difference, error) {
 		}
 	}
 	out.msgs = messages(out.set)
-	if forgotten { // any of them may have been removed
+	if forgotten { // any of them may have been removed, or show what is under it since
 		for name := range w.sub.SubscribedResources() {
-			if w.table.get(name) == nil {
+			if r := w.view.get(name); r == nil {
 				out.removed = append(out.removed, name)
+			} else if w.view.base != nil && !slices.Contains(out.set, r) {
+				out.set = append(out.set, r)
 			}
 		}
+		out.msgs = messages(out.set)
 		return out, nil
 	}
 	for _, name := range d.removed {
@@ -125,26 +128,26 @@ func (w *watch) changes(limit int64) (*difference, error) {
 }
 
 // lacking compares a new subscription with the versions that its client says it has (initial_resource_versions).
-func (t *table) lacking(sub xdscache.Subscription) *difference {
+func (v *view) lacking(sub xdscache.Subscription) *difference {
 	has, names := sub.ReturnedResources(), sub.SubscribedResources()
 	if sub.IsWildcard() && len(has) == 0 && len(names) == 0 {
-		return t.everything()
+		return v.everything()
 	}
 	d := &difference{}
 	if sub.IsWildcard() {
-		for _, r := range t.everything().set {
+		for _, r := range v.everything().set {
 			if has[r.Name()] != r.Version() {
 				d.set = append(d.set, r)
 			}
 		}
 		for name := range has {
-			if t.get(name) == nil {
+			if v.get(name) == nil {
 				d.removed = append(d.removed, name)
 			}
 		}
 	}
 	for name := range names {
-		r := t.get(name)
+		r := v.get(name)
 		version, told := has[name]
 		switch {
 		case r == nil && !(told && sub.IsWildcard()):
@@ -183,7 +186,7 @@ func (w *watch) removeStale() []string {
 	if w.unacked > 0 || w.fresh {
 		return nil
 	}
-	stale := slices.DeleteFunc(w.stale, func(name string) bool { return w.table.get(name) != nil || !subscribed(w.sub, name) })
+	stale := slices.DeleteFunc(w.stale, func(name string) bool { return w.view.get(name) != nil || !subscribed(w.sub, name) })
 	w.stale = nil
 	return stale
 }
@@ -201,7 +204,7 @@ func known(set []*Resource, sub xdscache.Subscription) []*Resource {
 }
 
 // with returns a difference that has an answer to each of some names in it: the resource, or that it is removed.
-func (t *table) with(d *difference, asked []string) *difference {
+func (v *view) with(d *difference, asked []string) *difference {
 	if len(asked) == 0 {
 		return d
 	}
@@ -218,7 +221,7 @@ func (t *table) with(d *difference, asked []string) *difference {
 			continue
 		}
 		in[name] = struct{}{}
-		if r := t.get(name); r != nil {
+		if r := v.get(name); r != nil {
 			out.set = append(out.set, r)
 		} else {
 			out.removed = append(out.removed, name)

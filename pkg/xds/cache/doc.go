@@ -10,6 +10,9 @@
 // subscribes to. It is sent a change once, rejected or not, unless it asks for the resource again, or Envoy is known to
 // wait for it again (the endpoints of a changed cluster).
 //
+// A scope may lie over another one, of which its clients see what it doesn't have itself. What shows again when a resource over it
+// is removed is sent, be it the same.
+//
 // Order. Clients apply the types of one stream independently, so the cache makes before it breaks: listeners and routes
 // are sent after the clusters that they may use have been acknowledged, which Envoy does when it has warmed them, and
 // clusters, endpoints and secrets are removed after the listeners and routes that used them. See the section "Eventual

@@ -81,12 +81,15 @@ type envoy struct {
 	has     map[string]map[string]*anypb.Any // by type and name
 	warming map[string]bool
 	asked   map[string]bool // endpoints
+	scope   string
 	// unordered: the cache forgets removals early, and with them what it would have held back.
 	unordered bool
+	// layered: what is set over a resource and removed again leaves that one, which is sent in any case.
+	layered bool
 }
 
-func newEnvoy(t *testing.T, unordered bool) *envoy {
-	e := &envoy{t: t, unordered: unordered, has: map[string]map[string]*anypb.Any{}, warming: map[string]bool{}, asked: map[string]bool{}}
+func newEnvoy(t *testing.T, scope string, unordered bool) *envoy {
+	e := &envoy{t: t, scope: scope, unordered: unordered, layered: scope != "s", has: map[string]map[string]*anypb.Any{}, warming: map[string]bool{}, asked: map[string]bool{}}
 	for typeURL := range shortTypes {
 		e.has[typeURL] = map[string]*anypb.Any{}
 	}
@@ -138,7 +141,7 @@ func (e *envoy) equals(c *Cache) {
 			got = append(got, fmt.Sprintf("%s %s=%s", shortTypes[k.typeURL], name, text(k.typeURL, a.GetValue())))
 		}
 	}
-	if want := resources(c, "s"); strings.Join(got, ", ") != want {
+	if want := resources(c, e.scope); strings.Join(got, ", ") != want {
 		e.t.Fatalf("client has\n%s, published is\n%s", strings.Join(got, ", "), want)
 	}
 }
@@ -155,7 +158,7 @@ func (e *deltaEnvoy) connect(c *Cache) {
 	if e.client != nil {
 		e.client.close()
 	}
-	e.client, e.held = newDelta(e.t, c, "s"), nil
+	e.client, e.held = newDelta(e.t, c, e.scope), nil
 	clear(e.warming)
 	versions := func(typeURL string) map[string]string {
 		out := map[string]string{}
@@ -194,7 +197,7 @@ func (e *deltaEnvoy) step(c *Cache) bool {
 		if resp.GetTypeUrl() == eds && !e.asked[r.GetName()] {
 			continue // unsubscribed from in the meantime
 		}
-		if had := e.has[resp.GetTypeUrl()][r.GetName()]; had != nil && resp.GetTypeUrl() != eds &&
+		if had := e.has[resp.GetTypeUrl()][r.GetName()]; had != nil && resp.GetTypeUrl() != eds && !e.layered &&
 			string(had.GetValue()) == string(r.GetResource().GetValue()) {
 			e.t.Fatalf("%s %s=%s was sent twice", shortTypes[resp.GetTypeUrl()], r.GetName(), text(resp.GetTypeUrl(), had.GetValue()))
 		}
@@ -251,7 +254,7 @@ func (e *stateEnvoy) connect(c *Cache) {
 		e.client.close()
 	}
 	// In this protocol a client does not say what it has, so a reconnect may break before it makes: it starts anew.
-	e.client, e.held, e.last, e.envoy = newState(e.t, c, "s"), nil, nil, newEnvoy(e.t, e.unordered)
+	e.client, e.held, e.last, e.envoy = newState(e.t, c, e.scope), nil, nil, newEnvoy(e.t, e.scope, e.unordered)
 	e.client.subscribe(cds, nil)
 	if len(e.asked) > 0 {
 		e.client.subscribe(eds, nil, names(e.asked)...)
@@ -278,7 +281,7 @@ func (e *stateEnvoy) step() bool {
 			}
 		}
 		for name := range e.warming { // nothing says that endpoints are missing, but a timeout
-			if e.client.stream.scope.tables[endpoints].get(name) == nil {
+			if e.client.stream.scope.views[endpoints].get(name) == nil {
 				e.warm(name, nil)
 			}
 		}
@@ -335,7 +338,7 @@ func (e *stateEnvoy) acknowledge() {
 func (e *stateEnvoy) timeout() bool {
 	before := len(e.warming)
 	for name := range e.warming {
-		if e.client.stream.scope.tables[endpoints].get(name) == nil {
+		if e.client.stream.scope.views[endpoints].get(name) == nil {
 			e.warm(name, nil)
 		}
 	}
@@ -369,32 +372,94 @@ func TestHistory(t *testing.T) {
 				c.keep = 1 // streams get too far behind
 			}
 			w := newWorld(r)
-			d := &deltaEnvoy{envoy: newEnvoy(t, forgetful)}
-			s := &stateEnvoy{envoy: newEnvoy(t, forgetful)}
-			d.connect(c)
-			s.connect(c)
-			for range 200 {
-				switch n := r.IntN(100); {
-				case n < 30:
-					c.Publish("s", w.update())
-				case n < 60:
-					d.step(c)
-				case n < 90:
-					s.step()
-				case n < 98:
-					s.timeout()
-				case n == 98:
-					d.connect(c)
-				default:
-					s.connect(c)
-				}
-			}
-			c.Publish("s", w.update())
-			for d.step(c) || s.step() || s.timeout() {
-			}
-			d.equals(c)
-			maps.DeleteFunc(s.has[eds], func(name string, _ *anypb.Any) bool { return c.scopes["s"].tables[endpoints].get(name) == nil })
-			s.equals(c)
+			runHistory(t, c, r, "s", forgetful, func() { c.Publish("s", w.update()) })
 		})
+	}
+}
+
+// runHistory has two clients of a scope read while something publishes to it.
+func runHistory(t *testing.T, c *Cache, r *rand.Rand, scope string, forgetful bool, publish func()) {
+	t.Helper()
+	d := &deltaEnvoy{envoy: newEnvoy(t, scope, forgetful)}
+	s := &stateEnvoy{envoy: newEnvoy(t, scope, forgetful)}
+	d.connect(c)
+	s.connect(c)
+	for range 200 {
+		switch n := r.IntN(100); {
+		case n < 30:
+			publish()
+		case n < 60:
+			d.step(c)
+		case n < 90:
+			s.step()
+		case n < 98:
+			s.timeout()
+		case n == 98:
+			d.connect(c)
+		default:
+			s.connect(c)
+		}
+	}
+	publish()
+	for d.step(c) || s.step() || s.timeout() {
+	}
+	d.equals(c)
+	maps.DeleteFunc(s.has[eds], func(name string, _ *anypb.Any) bool { return c.scopes[scope].views[endpoints].get(name) == nil })
+	s.equals(c)
+}
+
+// TestLayeredHistory is TestHistory for clients of a scope that lies over another one. Both are published to, and the former is
+// withdrawn at times.
+func TestLayeredHistory(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(100) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(seed, 2))
+			c := New("s")
+			forgetful := seed%4 == 0
+			if forgetful {
+				c.keep = 1
+			}
+			base, over := newWorld(r), newWorld(r)
+			base.version = 1 << 20                   // so that contents differ
+			for len(base.routes) < len(routeNames) { // state-of-the-world clients can't be told that a route is gone
+				c.Publish("s", base.update())
+			}
+			runHistory(t, c, r, "s/over", forgetful, func() {
+				switch n := r.IntN(10); {
+				case n < 4:
+					c.Publish("s", base.update())
+				case n < 9:
+					c.Publish("s/over", over.update())
+				default:
+					c.Withdraw("s/over")
+					over = &world{rand: r, version: over.version, clusters: map[string]bool{}, routes: map[string][]string{}}
+				}
+			})
+			checkLayers(t, c)
+		})
+	}
+}
+
+// checkLayers holds that what is seen of a scope is what is in it, and else what is in the one that it lies over.
+func checkLayers(t *testing.T, c *Cache) {
+	t.Helper()
+	want := map[Name]*Resource{}
+	for _, scope := range []*scope{c.scopes["s"], c.scopes["s/over"]} {
+		for i := range scope.tables {
+			for _, r := range scope.tables[i].live(nil) {
+				want[Name{r.TypeURL(), r.Name()}] = r
+			}
+		}
+	}
+	seen := c.Resources("s/over")
+	for _, r := range seen {
+		if want[Name{r.TypeURL(), r.Name()}] != r {
+			t.Errorf("%s %s is not the one that is to be seen", shortTypes[r.TypeURL()], r.Name())
+		}
+	}
+	if len(seen) != len(want) {
+		t.Errorf("%d resources are seen, want %d", len(seen), len(want))
 	}
 }

@@ -29,7 +29,7 @@ func (s *Stream) answerState(w *watch, limit int64) {
 	again := map[string]struct{}{}
 	var missing []string
 	for _, name := range s.rewarmed(w) {
-		if w.table.shown(name, limit) != nil {
+		if w.view.shown(name, limit) != nil {
 			again[name] = struct{}{}
 		} else {
 			missing = append(missing, name)
@@ -45,13 +45,21 @@ func (s *Stream) answerState(w *watch, limit int64) {
 			return
 		}
 		if !w.fresh {
-			s.replaces(w, w.table.since(span{set: w.set, removed: w.removed, limit: limit}).set)
-			s.replaces(w, w.table.withheld(limit)) // in their last version, which the client may not have
+			s.replaces(w, w.changed(limit))
+			s.replaces(w, w.view.withheld(limit)) // in their last version, which the client may not have
 		}
 	}
 	w.looked()
 	s.caughtUp(w, limit)
 	s.rewarms(missing) // until they exist: this protocol can't say that they don't
+}
+
+// changed returns what was set since the client was last sent something.
+func (w *watch) changed(limit int64) []*Resource {
+	if w.removed < w.view.own.forgotten && w.view.base != nil { // and what was under it shows
+		return w.view.everything().set
+	}
+	return w.view.since(span{set: w.set, removed: w.removed, limit: limit}).set
 }
 
 // stateResponse is a response that knows whether it was sent.
@@ -103,9 +111,9 @@ func (w *watch) content(limit int64, again map[string]struct{}) (c content, aske
 
 func (w *watch) wildcardContent(limit int64, again map[string]struct{}) (c content, asked, changed bool) {
 	told, names := w.sub.ReturnedResources(), w.sub.SubscribedResources()
-	sum := w.table.sum
-	c.resources = w.table.anys()
-	for _, r := range w.table.withheld(limit) {
+	sum := w.view.sum()
+	c.resources = w.view.anys()
+	for _, r := range w.view.withheld(limit) {
 		sum += r.sum
 		c.resources = append(c.resources, r.Any())
 	}
@@ -117,7 +125,7 @@ func (w *watch) wildcardContent(limit int64, again map[string]struct{}) (c conte
 	changed = last != c.version || len(again) > 0
 	for name := range names {
 		c.told[name] = absent
-		if r := w.table.shown(name, limit); r != nil {
+		if r := w.view.shown(name, limit); r != nil {
 			c.told[name] = r.Version()
 		}
 		if _, ok := told[name]; !ok {
@@ -133,7 +141,7 @@ func (w *watch) namedContent(limit int64, again map[string]struct{}) (c content,
 	var sum uint64
 	c.told = make(map[string]string, len(names))
 	for name := range names {
-		r := w.table.shown(name, limit)
+		r := w.view.shown(name, limit)
 		last, ok := told[name]
 		asked = asked || !ok
 		if r == nil {

@@ -24,8 +24,8 @@ var _ xdscache.ConfigWatcher = (*Stream)(nil)
 
 // watch is the subscription of a stream to a type.
 type watch struct {
-	kind  *kind
-	table *table
+	kind *kind
+	view *view
 
 	// The last request, and where its response goes: either delta or state.
 	sub   xdscache.Subscription
@@ -112,7 +112,7 @@ func (s *Stream) watch(typeURL string) *watch {
 		return nil
 	}
 	if s.watches[i] == nil {
-		s.watches[i] = &watch{kind: &kinds[i], table: &s.scope.tables[i], fresh: true}
+		s.watches[i] = &watch{kind: &kinds[i], view: &s.scope.views[i], fresh: true}
 	}
 	return s.watches[i]
 }
@@ -148,10 +148,10 @@ func (s *Stream) flush() error {
 
 // answer sends the client what it lacks, if that is anything, and not for later.
 func (s *Stream) answer(w *watch) error {
-	if w.fresh && !s.scope.published {
+	if w.fresh && !s.scope.exists() {
 		return nil
 	}
-	current := w.table.rev <= w.removed
+	current := w.view.rev() <= w.removed
 	if current && !w.requested && !(w.kind == &kinds[endpoints] && len(s.rewarm) > 0) {
 		return nil
 	}
@@ -171,7 +171,7 @@ func (s *Stream) removable(w *watch) int64 {
 		return limit
 	}
 	for _, c := range s.watches {
-		if c != nil && c.kind.consumer && c.table.rev > c.set {
+		if c != nil && c.kind.consumer && c.view.rev() > c.set {
 			limit = min(limit, c.set)
 		}
 	}
@@ -189,7 +189,7 @@ func (s *Stream) mustWait(w *watch) bool {
 	if w.waits == 0 {
 		w.waits = s.scope.rev
 	}
-	return c.table.rev > c.set || c.unacked > 0 && c.acked < w.waits
+	return c.view.rev() > c.set || c.unacked > 0 && c.acked < w.waits
 }
 
 // caughtUp notes that the client has been sent all there is, but for removals after a limit.

@@ -1,14 +1,6 @@
 package cache
 
-import (
-	"cmp"
-	"errors"
-	"fmt"
-	"slices"
-
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"google.golang.org/protobuf/types/known/anypb"
-)
+import "slices"
 
 // table holds the resources of one scope and type, and which of them changed when.
 type table struct {
@@ -24,12 +16,6 @@ type table struct {
 	trimAt int // length of the log at which it is worth trimming
 	// forgotten is the revision up to which removed entries have been dropped.
 	forgotten int64
-
-	// What streams share, until the next change: all resources sorted by name, and the last answer of since.
-	all     *difference
-	allAny  []*anypb.Any
-	recent  *difference
-	recents span
 }
 
 type entry struct {
@@ -41,38 +27,6 @@ type entry struct {
 type change struct {
 	rev  int64
 	name string
-}
-
-// difference is what a client has to be sent. Streams share it, so its slices are not written to.
-type difference struct {
-	set     []*Resource
-	msgs    []*discoveryv3.Resource // of set
-	removed []string
-}
-
-func (d *difference) empty() bool { return len(d.set)+len(d.removed) == 0 }
-
-// span selects changes: what was set after one revision, and what was removed after another one, which is not newer, up to
-// a limit.
-type span struct{ set, removed, limit int64 }
-
-// ErrBehind reports that removals which the stream has not been told of are forgotten. Its client reconnects and says
-// which resources it has, so that the difference is known again.
-var ErrBehind = errors.New("the stream is too far behind: reconnect")
-
-func (t *table) get(name string) *Resource {
-	if e := t.entries[name]; !e.removed {
-		return e.res
-	}
-	return nil
-}
-
-// shown is get, but as if what was removed after the limit were still there.
-func (t *table) shown(name string, limit int64) *Resource {
-	if e := t.entries[name]; !e.removed || e.rev > limit {
-		return e.res
-	}
-	return nil
 }
 
 // set changes a resource at a revision and reports whether it differs from what was there.
@@ -103,6 +57,22 @@ func (t *table) remove(name string, rev int64) bool {
 	return true
 }
 
+// live returns the resources, in no order, but for those of whose names another table has one; it may be nil.
+func (t *table) live(but *table) []*Resource {
+	out := make([]*Resource, 0, len(t.entries)-t.removed)
+	for name, e := range t.entries {
+		if !e.removed && (but == nil || !but.has(name)) {
+			out = append(out, e.res)
+		}
+	}
+	return out
+}
+
+func (t *table) has(name string) bool {
+	e, ok := t.entries[name]
+	return ok && !e.removed
+}
+
 func (t *table) change(name string, e entry) {
 	if t.entries == nil {
 		t.entries = map[string]entry{}
@@ -110,47 +80,6 @@ func (t *table) change(name string, e entry) {
 	t.entries[name] = e
 	t.rev = e.rev
 	t.log = append(t.log, change{e.rev, name})
-	t.all, t.allAny, t.recent = nil, nil, nil
-}
-
-// version names the content of the table.
-func (t *table) version() string { return version(t.sum) }
-
-func version(sum uint64) string { return fmt.Sprintf("%016x", sum) }
-
-// everything returns all resources, sorted by name.
-func (t *table) everything() *difference {
-	if t.all == nil {
-		d := &difference{set: make([]*Resource, 0, len(t.entries)-t.removed)}
-		for _, e := range t.entries {
-			if !e.removed {
-				d.set = append(d.set, e.res)
-			}
-		}
-		slices.SortFunc(d.set, func(a, b *Resource) int { return cmp.Compare(a.Name(), b.Name()) })
-		d.msgs = messages(d.set)
-		t.all = d
-	}
-	return t.all
-}
-
-// anys returns all resources as state-of-the-world responses carry them.
-func (t *table) anys() []*anypb.Any {
-	if t.allAny == nil {
-		for _, r := range t.everything().set {
-			t.allAny = append(t.allAny, r.Any())
-		}
-		t.allAny = slices.Clip(t.allAny)
-	}
-	return t.allAny
-}
-
-func messages(rs []*Resource) []*discoveryv3.Resource {
-	out := make([]*discoveryv3.Resource, len(rs))
-	for i, r := range rs {
-		out[i] = r.msg
-	}
-	return out
 }
 
 // after returns the part of the log that is newer than a revision.
@@ -162,40 +91,6 @@ func (t *table) after(rev int64) []change {
 		return 1
 	})
 	return t.log[i:]
-}
-
-// since returns what changed in a span, each name once and in its latest state. Most streams are at the same revision
-// when a change is published, so the last answer is kept.
-func (t *table) since(s span) *difference {
-	s.limit = min(s.limit, t.rev)
-	if t.recent != nil && t.recents == s {
-		return t.recent
-	}
-	d := &difference{}
-	for _, c := range t.after(s.removed) {
-		e, ok := t.entries[c.name]
-		switch {
-		case !ok || e.rev != c.rev: // a later change supersedes this one
-		case e.removed && e.rev <= s.limit:
-			d.removed = append(d.removed, c.name)
-		case !e.removed && e.rev > s.set:
-			d.set = append(d.set, e.res)
-		}
-	}
-	d.msgs = messages(d.set)
-	t.recent, t.recents = d, s
-	return d
-}
-
-// withheld returns the resources that were removed after a limit.
-func (t *table) withheld(limit int64) []*Resource {
-	var out []*Resource
-	for _, c := range t.after(limit) {
-		if e := t.entries[c.name]; e.removed && e.rev == c.rev {
-			out = append(out, e.res)
-		}
-	}
-	return out
 }
 
 // trim drops from the log what every stream has been told of, that is, what is not newer than told. What is left it bounds

@@ -17,8 +17,11 @@ import (
 type Rule string
 
 const (
-	// Invalid: Envoy's own validation rules (PGV) refuse a value, the limits of lengths among them.
+	// Invalid: Envoy refuses a value: by the rules that its API states (PGV), the limits of lengths among them, or when it makes
+	// something of it.
 	Invalid Rule = "invalid"
+	// Ignored: Envoy takes a value, and nothing follows from it.
+	Ignored Rule = "ignored"
 	// UnknownType: an Any holds a message of a type that is not known, or that can't be decoded.
 	UnknownType Rule = "unknown-type"
 	// Deprecated: a field or an enum value that Envoy's API marks as such.
@@ -32,7 +35,8 @@ const (
 	DuplicateName Rule = "duplicate-name"
 	// DuplicateDomain: a domain stands in a RouteConfiguration more than once, which Envoy refuses.
 	DuplicateDomain Rule = "duplicate-domain"
-	// DuplicateMatch: two filter chains of a listener match alike, which Envoy refuses.
+	// DuplicateMatch: a connection would match two filter chains of a listener, or one of them twice, by the same criteria, which
+	// Envoy refuses.
 	DuplicateMatch Rule = "duplicate-match"
 	// DuplicateAddress: two listeners bind the same address.
 	DuplicateAddress Rule = "duplicate-address"
@@ -73,7 +77,7 @@ type Snapshot struct {
 
 // Check returns what is wrong, by resource in the order of xDS (listeners, routes, clusters, endpoints, secrets) and by rule.
 func (s *Snapshot) Check() []Finding {
-	c := &check{snapshot: s, published: map[target]bool{}, used: map[target]bool{}}
+	c := &check{snapshot: s, published: map[target]bool{}, used: map[target]bool{}, filters: map[string]map[string]bool{}}
 	each(c, s.Listeners)
 	each(c, s.Routes)
 	each(c, s.Clusters)
@@ -83,6 +87,7 @@ func (s *Snapshot) Check() []Finding {
 	each(c, s.Secrets)
 	c.addresses()
 	c.references()
+	c.filterConfigs()
 	slices.SortStableFunc(c.findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(c.order(a), c.order(b)), cmp.Compare(a.Rule, b.Rule))
 	})
@@ -98,6 +103,9 @@ type check struct {
 	published map[target]bool
 	used      map[target]bool
 	refers    []reference
+	// filters are the names of the HTTP filters of all connection managers that use a RouteConfiguration, by its name.
+	filters map[string]map[string]bool
+	configs []filterConfig
 }
 
 // order is the place of a finding's resource.
@@ -121,8 +129,11 @@ func (c *check) resource(m proto.Message, name string) {
 		w.add(DuplicateName, "", "another %s has this name", t.kind.Name())
 	}
 	c.published[t] = true
-	if l, ok := m.(*listenerv3.Listener); ok {
-		w.proxyless = l.GetApiListener() != nil
+	switch m := m.(type) {
+	case *listenerv3.Listener:
+		w.proxyless = m.GetApiListener() != nil
+	case *routev3.RouteConfiguration:
+		w.table = name
 	}
 	w.message(m)
 }

@@ -53,7 +53,7 @@ virtualHosts:
 `
 	goodCluster   = `{name: backend, type: EDS, edsClusterConfig: {edsConfig: {ads: {}}, serviceName: endpoints}}`
 	goodEndpoints = `{clusterName: endpoints}`
-	goodSecret    = `{name: certificate, tlsCertificate: {certificateChain: {inlineString: c}, privateKey: {inlineString: k}}}`
+	goodSecret    = `{name: certificate, tlsCertificate: {certificateChain: {filename: c}, privateKey: {filename: k}}}`
 )
 
 // parse reads a message. It doesn't look into Anys whose type isn't known: they are left as they are.
@@ -160,7 +160,7 @@ func TestCheck(t *testing.T) {
 		},
 		"two listeners of an address": {
 			func(s *Snapshot) {
-				s.Listeners = append(s.Listeners, parse(t, &listenerv3.Listener{}, `{name: other, address: {socketAddress: {address: 127.0.0.1, portValue: 80}}}`))
+				s.Listeners = append(s.Listeners, parse(t, &listenerv3.Listener{}, `{name: other, address: {socketAddress: {address: 127.0.0.1, portValue: 80}}, filterChains: [{}]}`))
 			},
 			[]string{`duplicate-address: Listener other.address: TCP 127.0.0.1:80 is the address of listener "gateway" too`},
 		},
@@ -192,6 +192,18 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
+}
+
+// ofMessage returns what is wrong with a message by itself.
+func ofMessage(m proto.Message) []string {
+	c := &check{filters: map[string]map[string]bool{}}
+	w := &walk{check: c}
+	w.message(m)
+	lines := []string{}
+	for _, f := range c.findings {
+		lines = append(lines, f.String())
+	}
+	return lines
 }
 
 // gRPC clients are served fields that Envoy has deprecated, since older ones know no others.

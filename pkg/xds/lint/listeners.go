@@ -2,36 +2,88 @@ package lint
 
 import (
 	"fmt"
+	"net/netip"
+	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/proto"
 )
 
-// filterChains: "FilterChainMatch ... multiple filter chains with the same matching rules are defined" is what Envoy says when
-// it refuses them.
+// filterChains: "no filter chains specified", "filter chain(s) specified for connection-less UDP listener" and "multiple filter
+// chains with overlapping matching rules are defined" is what Envoy says when it refuses a listener.
 func (w *walk) filterChains(path string, l *listenerv3.Listener) {
 	chains := l.GetFilterChains()
+	udp := l.GetAddress().GetSocketAddress().GetProtocol() == corev3.SocketAddress_UDP && l.GetUdpListenerConfig().GetQuicOptions() == nil
+	switch none := len(chains) == 0 && l.GetDefaultFilterChain() == nil; {
+	case udp && !none:
+		w.add(Invalid, path, "a UDP listener has no filter chains")
+	case !udp && none && !w.proxyless:
+		w.add(Invalid, path, "it has no filter chains")
+	}
+	owner, names := map[criterion]string{}, map[string]bool{}
 	for i, chain := range chains {
-		for _, earlier := range chains[:i] {
-			if same(earlier.GetFilterChainMatch(), chain.GetFilterChainMatch()) {
-				w.add(DuplicateMatch, fmt.Sprintf("%s.filter_chains[%d]", path, i), "it matches what filter chain %q does", earlier.GetName())
+		at := fmt.Sprintf("%s.filter_chains[%d]", path, i)
+		if name := chain.GetName(); name != "" && names[name] {
+			w.add(DuplicateName, at, "another filter chain is named %q", name)
+		}
+		names[chain.GetName()] = true
+		for _, name := range chain.GetFilterChainMatch().GetServerNames() {
+			if strings.Contains(strings.TrimPrefix(name, "*."), "*") {
+				w.add(Invalid, at+".filter_chain_match.server_names", "partial wildcards are not supported: %q", name)
 			}
-			if chain.GetName() != "" && earlier.GetName() == chain.GetName() {
-				w.add(DuplicateName, fmt.Sprintf("%s.filter_chains[%d]", path, i), "another filter chain is named %q", chain.GetName())
+		}
+		for _, c := range criteria(chain.GetFilterChainMatch()) {
+			if other, taken := owner[c]; taken {
+				w.add(DuplicateMatch, at, "it matches what filter chain %q does", other)
+				break
 			}
+			owner[c] = chain.GetName()
 		}
 	}
 }
 
-func same(a, b *listenerv3.FilterChainMatch) bool {
-	if a == nil {
-		a = &listenerv3.FilterChainMatch{}
+// criterion is one combination of the values that a FilterChainMatch lists.
+type criterion struct{ prefix, serverName, protocol, others string }
+
+func criteria(m *listenerv3.FilterChainMatch) []criterion {
+	rest := &listenerv3.FilterChainMatch{}
+	proto.Merge(rest, m)
+	rest.PrefixRanges, rest.ServerNames, rest.ApplicationProtocols = nil, nil, nil
+	others, err := proto.MarshalOptions{Deterministic: true}.Marshal(rest)
+	if err != nil {
+		return nil // Invalid says so
 	}
-	if b == nil {
-		b = &listenerv3.FilterChainMatch{}
+	prefixes := make([]string, 0, len(m.GetPrefixRanges()))
+	for _, r := range m.GetPrefixRanges() {
+		prefixes = append(prefixes, masked(r))
 	}
-	return proto.Equal(a, b)
+	var all []criterion
+	for _, prefix := range orAny(prefixes) {
+		for _, name := range orAny(m.GetServerNames()) {
+			for _, protocol := range orAny(m.GetApplicationProtocols()) {
+				all = append(all, criterion{prefix, strings.ToLower(name), protocol, string(others)})
+			}
+		}
+	}
+	return all
+}
+
+// masked returns a range of addresses, in which the host bits of its address make no difference.
+func masked(r *corev3.CidrRange) string {
+	ip, err := netip.ParseAddr(r.GetAddressPrefix())
+	if err != nil {
+		return r.GetAddressPrefix()
+	}
+	return netip.PrefixFrom(ip, min(int(r.GetPrefixLen().GetValue()), ip.BitLen())).Masked().String()
+}
+
+// orAny returns the values of a list; without any, everything matches.
+func orAny(values []string) []string {
+	if len(values) == 0 {
+		return []string{""}
+	}
+	return values
 }
 
 // addresses finds two listeners that bind the same address and port for the same protocol.

@@ -44,13 +44,13 @@ func (w *walk) unreachable(path string, vh *routev3.VirtualHost) {
 
 // covers says that all requests that b matches are matched by a.
 func covers(a, b *routev3.RouteMatch) bool {
-	if !coversPath(a, b) || a.GetRuntimeFraction() != nil && !always(a.GetRuntimeFraction()) {
+	if !coversPath(a, b) || a.GetRuntimeFraction() != nil && !always(a.GetRuntimeFraction()) || a.GetGrpc() != nil && b.GetGrpc() == nil {
 		return false
 	}
-	if a.GetGrpc() != nil && b.GetGrpc() == nil || len(a.GetDynamicMetadata())+len(a.GetFilterState()) > 0 || a.GetTlsContext() != nil {
-		return false
-	}
-	return contains(b.GetHeaders(), a.GetHeaders()) && contains(b.GetQueryParameters(), a.GetQueryParameters())
+	other := proto.CloneOf(a) // conditions, if a has any
+	other.PathSpecifier, other.CaseSensitive, other.Headers, other.QueryParameters = nil, nil, nil, nil
+	other.Grpc, other.RuntimeFraction = nil, nil
+	return proto.Size(other) == 0 && contains(b.GetHeaders(), a.GetHeaders()) && contains(b.GetQueryParameters(), a.GetQueryParameters())
 }
 
 // always says that a fraction is all of it.

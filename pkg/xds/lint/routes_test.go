@@ -31,6 +31,8 @@ func TestCovers(t *testing.T) {
 		"a header more":                   {`{prefix: /, headers: [{name: a, presentMatch: true}]}`, `{prefix: /}`, false},
 		"another header":                  {`{prefix: /, headers: [{name: a, presentMatch: true}]}`, `{prefix: /, headers: [{name: b, presentMatch: true}]}`, false},
 		"a query parameter more":          {`{prefix: /, queryParameters: [{name: a, presentMatch: true}]}`, `{prefix: /}`, false},
+		"a cookie":                        {`{prefix: /, cookies: [{name: a, stringMatch: {exact: b}}]}`, `{prefix: /}`, false},
+		"a client certificate":            {`{prefix: /, tlsContext: {presented: true}}`, `{prefix: /}`, false},
 		"only gRPC":                       {`{prefix: /, grpc: {}}`, `{prefix: /}`, false},
 		"half":                            {`{prefix: /, runtimeFraction: {defaultValue: {numerator: 50}}}`, `{prefix: /}`, false},
 		"all of a hundred":                {`{prefix: /, runtimeFraction: {defaultValue: {numerator: 100}}}`, `{prefix: /}`, true},

@@ -5,8 +5,13 @@ import (
 	"fmt"
 	"regexp"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protopath"
@@ -20,6 +25,8 @@ import (
 type walk struct {
 	*check
 	resource string
+	// table is the name of the resource if it is a RouteConfiguration.
+	table string
 	// proxyless: the resource is for gRPC clients, older ones of which know nothing but what Envoy has deprecated since.
 	proxyless bool
 }
@@ -57,14 +64,45 @@ func (w *walk) rules(path string, m proto.Message) {
 		if _, err := regexp.Compile(m.GetRegex()); err != nil {
 			w.add(BadRegex, path+".regex", "%v", err)
 		}
+	case *matcherv3.RegexMatchAndSubstitute:
+		w.substitution(path, m)
 	case *routev3.RouteConfiguration:
 		w.domains(path, m)
 	case *routev3.VirtualHost:
 		w.unreachable(path, m)
 	case *routev3.RouteAction:
 		w.rewrites(path, m)
+	case *routev3.WeightedCluster:
+		w.weights(path, m)
+	case *routev3.RouteAction_RequestMirrorPolicy:
+		if (m.GetCluster() == "") == (m.GetClusterHeader() == "") {
+			w.add(Invalid, path, "one of cluster and cluster_header must be set, and not both")
+		}
+	case *routev3.RetryPolicy:
+		w.retries(path, m)
+	case *corev3.HeaderValueOption:
+		w.header(path, m)
 	case *listenerv3.Listener:
 		w.filterChains(path, m)
+	case *listenerv3.FilterChain:
+		w.networkFilters(path, m)
+	case *hcmv3.HttpConnectionManager:
+		w.httpFilters(path, m)
+	case *clusterv3.Cluster:
+		w.cluster(path, m)
+	case *endpointv3.ClusterLoadAssignment:
+		w.assignment(path, m)
+	case *tlsv3.DownstreamTlsContext:
+		w.serverCertificates(path+".common_tls_context", m.GetCommonTlsContext())
+	case *tlsv3.CommonTlsContext:
+		w.validationContext(path+".validation_context", m.GetValidationContext())
+	case *tlsv3.Secret:
+		w.validationContext(path+".validation_context", m.GetValidationContext())
+	case *tlsv3.TlsCertificate:
+		w.certificate(path, m)
+	}
+	if m, ok := m.(level); ok {
+		w.level(path, m)
 	}
 	w.collect(path, m)
 }
@@ -106,16 +144,4 @@ func (w *walk) deprecated(path string, m protoreflect.Message) {
 		}
 		return true
 	})
-}
-
-func (w *walk) rewrites(path string, a *routev3.RouteAction) {
-	n := 0
-	for _, set := range []bool{a.GetPrefixRewrite() != "", a.GetRegexRewrite() != nil, a.GetPathRewritePolicy() != nil} {
-		if set {
-			n++
-		}
-	}
-	if n > 1 {
-		w.add(TwoRewrites, path, "of prefix_rewrite, regex_rewrite and path_rewrite_policy only one can be set")
-	}
 }

@@ -96,23 +96,21 @@ func (d *Directory) Follow(changed func()) (stop func()) {
 // Scope returns the scope that a node gets, which need not have been published. The error is for the node: it says what is
 // wrong with it, or what it has to say.
 func (d *Directory) Scope(node *corev3.Node) (string, error) {
-	gateway, err := named(node, GatewayKey, "a Gateway", "default/my-gateway")
-	if err != nil {
-		return "", err
-	}
-	fleet, err := named(node, FleetKey, "an EnvoyFleet", "default/my-fleet")
+	key, name, err := named(node)
 	if err != nil {
 		return "", err
 	}
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	switch {
-	case gateway != "" && fleet != "":
-		return "", fmt.Errorf("node.metadata: has both %q and %q; name one", GatewayKey, FleetKey)
-	case gateway != "":
-		return d.ofGateway(node, gateway)
-	case fleet != "":
-		return d.ofFleet(node, fleet)
+	switch key {
+	case GatewayKey:
+		return d.ofGateway(node, name)
+	case FleetKey:
+		return d.ofFleet(node, name)
+	case SidecarKey:
+		return ConsumerScope(SidecarScope, name), nil
+	case NamespaceKey:
+		return ConsumerScope(MeshScope, name), nil
 	}
 	return d.selected(node)
 }

@@ -49,6 +49,13 @@ func TestScope(t *testing.T) {
 		{"no namespace", node("n", "", FleetKey, "merged"), `!node.metadata["gateway-apiserver.dev/fleet"]: must be the namespace and name of an EnvoyFleet`},
 		{"both keys", node("n", "", GatewayKey, "a/one", FleetKey, "infra/merged"), "!name one"},
 
+		{"a sidecar", node("n", "", SidecarKey, "shop"), "sidecar/shop"},
+		{"a sidecar of what is no namespace", node("n", "", SidecarKey, "shop/web"), `!node.metadata["gateway-apiserver.dev/sidecar"]: must be the name of a namespace, as in "default", not "shop/web"`},
+		{"a proxyless client of a namespace", node("n", "", NamespaceKey, "shop"), "mesh/shop"},
+		{"a proxyless client of nothing", node("n", "", NamespaceKey, ""), `!node.metadata["gateway-apiserver.dev/namespace"]: must be`},
+		{"a sidecar and a Gateway", node("n", "", SidecarKey, "shop", GatewayKey, "a/one"), `!both "gateway-apiserver.dev/gateway" and "gateway-apiserver.dev/sidecar"`},
+		{"a client that a fleet selects by its id", node("edge-1", "", NamespaceKey, "shop"), "mesh/shop"},
+
 		{"a merged Gateway", node("n", "", GatewayKey, "a/two"), "fleet/infra/merged"},
 		{"a Gateway of a plain fleet", node("n", "", GatewayKey, "e/one"), "gateway/e/one"},
 		{"a Gateway of a fleet that selects another node", node("n", "", GatewayKey, "c/one"), "!EnvoyFleet infra/single, of whose spec.nodes none matches"},

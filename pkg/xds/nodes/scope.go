@@ -3,21 +3,42 @@ package nodes
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 )
 
-// The keys of the node metadata that say what an Envoy serves, as "namespace/name". A node has one of them at most.
+// The keys of the node metadata that say what a node serves, or where in the mesh it is. A node has one of them at most.
 const (
-	// GatewayKey names a Gateway. If it is merged with others, the node serves all of them.
+	// GatewayKey names a Gateway, as "namespace/name". If it is merged with others, the node serves all of them.
 	GatewayKey = "gateway-apiserver.dev/gateway"
-	// FleetKey names an EnvoyFleet that merges its Gateways.
+	// FleetKey names an EnvoyFleet that merges its Gateways, as "namespace/name".
 	FleetKey = "gateway-apiserver.dev/fleet"
+	// SidecarKey names the namespace of the workload whose outbound connections go through the node, an Envoy.
+	SidecarKey = "gateway-apiserver.dev/sidecar"
+	// NamespaceKey names the namespace that a proxyless client of the mesh is in. One that doesn't say it gets no consumer routes.
+	NamespaceKey = "gateway-apiserver.dev/namespace"
 )
 
-// MeshScope is the scope of nodes that name nothing and that no fleet selects: proxyless clients of the mesh.
-const MeshScope = "mesh"
+const (
+	// MeshScope is the scope of nodes that name nothing and that no fleet selects: proxyless clients of the mesh.
+	MeshScope = "mesh"
+	// SidecarScope is what the scopes of sidecars lie over.
+	SidecarScope = "sidecar"
+)
+
+// Bases are the scopes that those of single namespaces lie over (cache.New): what all namespaces have in common.
+func Bases() []string { return []string{MeshScope, SidecarScope} }
+
+// ConsumerScope returns the scope of the nodes of a namespace, which lies over a base.
+func ConsumerScope(base, namespace string) string { return base + "/" + namespace }
+
+// IsConsumerScope says whether a scope lies over a base.
+func IsConsumerScope(scope string) bool {
+	return slices.ContainsFunc(Bases(), func(base string) bool { return strings.HasPrefix(scope, base+"/") })
+}
 
 // GatewayScope returns the scope of a Gateway that isn't merged, which is given as "namespace/name".
 func GatewayScope(gateway string) string { return "gateway/" + gateway }
@@ -28,17 +49,40 @@ func FleetScope(fleet string) string { return "fleet/" + fleet }
 // namespacedName matches a DNS label (RFC 1123), a slash and a DNS subdomain, as Kubernetes names objects.
 var namespacedName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
 
-// named returns the name under a key of a node's metadata, or "" if there is no such key. The error is for the node.
-func named(node *corev3.Node, key, kind, example string) (string, error) {
-	value, ok := node.GetMetadata().GetFields()[key]
-	if !ok {
-		return "", nil
+// label matches the name of a namespace.
+var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// naming is what a key of the metadata has to hold, and how an error says that.
+type naming struct {
+	key           string
+	form          *regexp.Regexp
+	what, example string
+}
+
+var namings = []naming{
+	{GatewayKey, namespacedName, "the namespace and name of a Gateway", "default/my-gateway"},
+	{FleetKey, namespacedName, "the namespace and name of an EnvoyFleet", "default/my-fleet"},
+	{SidecarKey, label, "the name of a namespace", "default"},
+	{NamespaceKey, label, "the name of a namespace", "default"},
+}
+
+// named returns what a node names in its metadata, by which key; both are empty if it names nothing. The error is for the node.
+func named(node *corev3.Node) (key, name string, err error) {
+	for _, n := range namings {
+		value, ok := node.GetMetadata().GetFields()[n.key]
+		if !ok {
+			continue
+		}
+		said := value.GetStringValue() // "" if it is not a string
+		if !n.form.MatchString(said) {
+			return "", "", fmt.Errorf("node.metadata[%q]: must be %s, as in %q, not %s", n.key, n.what, n.example, strconv.QuoteToGraphic(cut(said)))
+		}
+		if key != "" {
+			return "", "", fmt.Errorf("node.metadata: has both %q and %q; name one", key, n.key)
+		}
+		key, name = n.key, said
 	}
-	name := value.GetStringValue() // "" if it is not a string
-	if !namespacedName.MatchString(name) {
-		return "", fmt.Errorf("node.metadata[%q]: must be the namespace and name of %s, as in %q, not %s", key, kind, example, strconv.QuoteToGraphic(cut(name)))
-	}
-	return name, nil
+	return key, name, nil
 }
 
 // cut returns the beginning of what a client has sent.

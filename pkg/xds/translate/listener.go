@@ -96,11 +96,7 @@ func (b *listenerBuilder) port(port int32, listeners []servedListener) []*listen
 	}
 	l := b.listener(listenerName(b.scope.Key, port), port)
 	if len(tls) > 0 {
-		// Reads the server name from the ClientHello, so that a filter chain can be chosen by it.
-		l.ListenerFilters = []*listenerv3.ListenerFilter{{
-			Name:       "envoy.filters.listener.tls_inspector",
-			ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: packed(&tlsinspectorv3.TlsInspector{})},
-		}}
+		l.ListenerFilters = []*listenerv3.ListenerFilter{tlsInspector()}
 	}
 	l.FilterChains = append(tls, plain...)
 	return append([]*listenerv3.Listener{l}, out...)
@@ -156,6 +152,15 @@ func tlsMatch(hostname string) *listenerv3.FilterChainMatch {
 		match.ServerNames = []string{hostname}
 	}
 	return match
+}
+
+// tlsInspector tells TLS from plain text, and reads the server name from the ClientHello, so that a filter chain can be chosen by
+// them.
+func tlsInspector() *listenerv3.ListenerFilter {
+	return &listenerv3.ListenerFilter{
+		Name:       "envoy.filters.listener.tls_inspector",
+		ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: packed(&tlsinspectorv3.TlsInspector{})},
+	}
 }
 
 // bind lets the listener bind a port on every address, or on the given ones. "Every" is the dual-stack socket [::]: it
