@@ -67,9 +67,9 @@ func TestNetworkFilters(t *testing.T) {
 func TestHeadersToRemove(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][]string{
-		`{requestHeadersToRemove: [a]}`:              {},
-		`{requestHeadersToRemove: [a, ":path"]}`:     {"invalid: : :-prefixed or host headers may not be removed"},
-		`{responseHeadersToRemove: [Host]}`:          {"invalid: : :-prefixed or host headers may not be removed"},
+		`{requestHeadersToRemove: [a]}`:          {},
+		`{requestHeadersToRemove: [a, ":path"]}`: {"invalid: : :-prefixed or host headers may not be removed"},
+		`{responseHeadersToRemove: [Host]}`:      {"invalid: : :-prefixed or host headers may not be removed"},
 	} {
 		if diff := cmp.Diff(want, ofMessage(parse(t, &routev3.RouteConfiguration{}, text))); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", text, diff)

@@ -209,12 +209,12 @@ func (b *body) reader() io.ReadCloser {
 	return r
 }
 
-// close stops reading from the client. The last Read may have to be interrupted.
+// close stops reading from the client. The last Read may have to be interrupted. Readers get what has come: a mirror may be slower
+// than the cluster that has answered.
 func (b *body) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	b.readers = nil
 	b.changed.Broadcast()
 }
 
@@ -232,7 +232,7 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	for {
 		have := b.base + int64(len(b.data)) - r.offset
 		switch {
-		case r.closed || b.closed:
+		case r.closed:
 			return 0, io.ErrClosedPipe
 		case have > 0:
 			n := copy(p, b.data[r.offset-b.base:])
@@ -242,6 +242,8 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 			return n, nil
 		case b.err != nil:
 			return 0, b.err
+		case b.closed:
+			return 0, io.ErrClosedPipe
 		}
 		b.changed.Wait()
 	}

@@ -20,9 +20,9 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/hcm/extauthz"
 	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/hcm/filter"
 	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/hcm/session"
-	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/hcm/stringmatch"
 	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/router"
 	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/strict"
+	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/stringmatch"
 )
 
 // Names that filters go by in configurations. Envoy knows them by the type of their settings; here, both have to fit.
@@ -139,7 +139,7 @@ func (c *chain) setHealth(typed *anypb.Any) error {
 		return errors.New("only a health check of one :path that isn't passed through is executed")
 	}
 	var err error
-	if c.health, err = stringmatch.New([]*matcherv3.StringMatcher{config.GetHeaders()[0].GetStringMatch()}); err != nil {
+	if c.health, err = stringmatch.NewAny([]*matcherv3.StringMatcher{config.GetHeaders()[0].GetStringMatch()}); err != nil {
 		return fmt.Errorf("headers%w", err)
 	}
 	return nil

@@ -180,6 +180,11 @@ func TestSessions(t *testing.T) {
 	if got := g.get("/other"); got.Header.Get("Set-Cookie") != "" {
 		t.Errorf("/other: Set-Cookie %s", got.Header.Get("Set-Cookie"))
 	}
+	// A session that has ended is none: this one ended in 1970.
+	ended := base64.StdEncoding.EncodeToString([]byte("\x0a" + string(rune(len(first.body))) + first.body + "\x10\x01"))
+	if got := g.do(g.request(http.MethodGet, "/cookie", nil, "Cookie: session="+ended)); got.Header.Get("Set-Cookie") == "" {
+		t.Error("a session that has ended is kept")
+	}
 	// A host that is gone is replaced.
 	gone := base64.StdEncoding.EncodeToString([]byte(netip.MustParseAddrPort("127.0.0.1:1").String()))
 	got := g.do(g.request(http.MethodGet, "/header", nil, "X-Session: "+gone))

@@ -1,6 +1,7 @@
 package hcm
 
 import (
+	"context"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -42,10 +43,7 @@ func (s *stream) forward(route *router.Forward) *filter.Reply {
 	if route.Timeout > 0 && s.x.Upgrade == "" {
 		s.body.whenComplete(func() {
 			timer := time.AfterFunc(route.Timeout, func() { s.cancel(errResponseTimeout) })
-			go func() {
-				<-s.ctx.Done()
-				timer.Stop()
-			}()
+			context.AfterFunc(s.ctx, func() { timer.Stop() })
 		})
 	}
 	for {

@@ -176,11 +176,20 @@ func TestRetryLimit(t *testing.T) {
 	}
 }
 
-// stuck never answers. It is told of requests that are given up.
-func stuck(t *testing.T) (address string, gone <-chan struct{}) {
+// stuck never answers. gone waits until requests that have come are given up.
+func stuck(t *testing.T) (address string, gone func()) {
 	t.Helper()
-	ended := make(chan struct{}, 10)
-	return backend(t, func(w http.ResponseWriter, r *http.Request) {
+	var mu sync.Mutex
+	changed, running := sync.NewCond(&mu), 0
+	count := func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		running += n
+		changed.Broadcast()
+	}
+	address = backend(t, func(w http.ResponseWriter, r *http.Request) {
+		count(1)
+		defer count(-1)
 		_ = http.NewResponseController(w).EnableFullDuplex() // in HTTP/2, it is
 		if r.URL.Path == "/started" {
 			w.WriteHeader(http.StatusOK)
@@ -188,8 +197,14 @@ func stuck(t *testing.T) (address string, gone <-chan struct{}) {
 		}
 		_, _ = io.Copy(io.Discard, r.Body) // until it ends, which is when the context can
 		<-r.Context().Done()
-		ended <- struct{}{}
-	}), ended
+	})
+	return address, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for running > 0 {
+			changed.Wait()
+		}
+	}
 }
 
 func TestTimeouts(t *testing.T) {
@@ -235,7 +250,7 @@ func TestTimeouts(t *testing.T) {
 					if response.StatusCode != test.status || string(body) != test.body || (err != nil) != (test.path != "") {
 						t.Errorf("got %s %q %v, want %d %q", response.Status, body, err, test.status, test.body)
 					}
-					<-gone
+					gone()
 				}
 			}
 		})
@@ -274,7 +289,7 @@ func TestIdleRequest(t *testing.T) {
 	if got.StatusCode != http.StatusRequestTimeout || got.body != "stream timeout" || !got.Close {
 		t.Errorf("got %s %q, close %v; want 408", got.Status, got.body, got.Close)
 	}
-	<-gone
+	gone()
 }
 
 func TestRequestHeadersTimeout(t *testing.T) {
@@ -308,7 +323,7 @@ func TestClientGoesAway(t *testing.T) {
 		if err := conn.Close(); err != nil {
 			t.Fatal(err)
 		}
-		<-gone
+		gone()
 	}
 }
 
@@ -378,7 +393,7 @@ func TestClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.manager.Close()
-	<-gone
+	gone()
 	if _, err := io.Copy(io.Discard, conn); err != nil && !strings.Contains(err.Error(), "reset") {
 		t.Error(err)
 	}

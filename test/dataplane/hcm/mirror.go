@@ -12,8 +12,8 @@ import (
 // mirror sends copies of the request to the clusters that the route mirrors it to, while it is sent to its own. Nobody waits for
 // their responses, nor retries them.
 func (f *forwarding) mirror() {
-	for _, to := range f.route.Mirrors {
-		cluster := f.m.deps.Clusters.Cluster(to.Cluster)
+	for _, name := range f.route.Mirrors {
+		cluster := f.m.deps.Clusters.Cluster(name)
 		if cluster == nil || !f.m.begin() {
 			continue
 		}

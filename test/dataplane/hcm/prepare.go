@@ -63,7 +63,11 @@ func (s *stream) checkCodec() *filter.Reply {
 			}
 		}
 	}
-	if count(h) > maxRequestHeadersCount {
+	pseudo := 1 // :authority, which is Host
+	if !http1 {
+		pseudo = 4 // with :method, :path and :scheme
+	}
+	if count(h)+pseudo > maxRequestHeadersCount {
 		return refuse(http.StatusRequestHeaderFieldsTooLarge, "too_many_headers")
 	}
 	if http1 {

@@ -80,7 +80,7 @@ func (m *Manager) newStream(c *conn, w http.ResponseWriter, r *http.Request) *st
 		TLS:     c.TLS, Local: c.Local, Remote: c.Remote,
 		Clusters: m.deps.Clusters,
 	}
-	s.grpc = isGRPC(r.Header)
+	s.grpc = s.x.Request.IsGRPC()
 	return s
 }
 
@@ -111,12 +111,6 @@ func target(r *http.Request) string {
 		return rest[end:]
 	}
 	return t
-}
-
-// isGRPC: "application/grpc", or that and "+" and something.
-func isGRPC(h http.Header) bool {
-	rest, ok := strings.CutPrefix(h.Get("Content-Type"), "application/grpc")
-	return ok && (rest == "" || rest[0] == '+')
 }
 
 // serve does all with a request until the response is sent.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/stringmatch"
 )
 
 // domains finds the virtual host of a Host header, in the order that VirtualHost.domains documents: "1. Exact domain names ...
@@ -19,7 +21,7 @@ type domains struct {
 
 func (d *domains) add(domain string, vh *virtualHost) error {
 	known := d.exact
-	domain = asciiLower(domain)
+	domain = stringmatch.Lower(domain)
 	key := domain
 	switch {
 	case domain == "*":
@@ -61,7 +63,7 @@ func (d *domains) find(authority string, ignorePort bool) *virtualHost {
 	if ignorePort {
 		host, _ = splitPort(authority)
 	}
-	host = asciiLower(host)
+	host = stringmatch.Lower(host)
 	return cmp.Or(
 		d.exact[host],
 		d.suffixes.find(host, func(length int) string { return host[len(host)-length:] }),

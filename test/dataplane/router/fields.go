@@ -1,6 +1,9 @@
 package router
 
-import "github.com/gateway-apiserver/gateway-apiserver/test/dataplane/strict"
+import (
+	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/strict"
+	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/stringmatch"
+)
 
 // executed are the fields that this package executes, and typed_per_filter_config, which it hands out.
 var executed = strict.Fields{
@@ -12,15 +15,13 @@ var executed = strict.Fields{
 	"envoy.config.route.v3.RouteMatch": "prefix path safe_regex path_separated_prefix case_sensitive headers query_parameters " +
 		"grpc runtime_fraction",
 	"envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions": "",
-	"envoy.config.route.v3.HeaderMatcher": "name exact_match safe_regex_match range_match present_match prefix_match suffix_match " +
-		"contains_match string_match invert_match treat_missing_header_as_empty",
-	"envoy.config.route.v3.QueryParameterMatcher":   "name string_match present_match",
-	"envoy.type.matcher.v3.StringMatcher":           "exact prefix suffix safe_regex contains ignore_case",
-	"envoy.type.matcher.v3.RegexMatcher":            "regex",
-	"envoy.type.v3.Int64Range":                      "start end",
-	"envoy.config.core.v3.RuntimeFractionalPercent": "default_value",
-	"envoy.type.v3.FractionalPercent":               "numerator denominator",
-	"envoy.type.matcher.v3.RegexMatchAndSubstitute": "pattern substitution",
+	"envoy.config.route.v3.HeaderMatcher":                    "name present_match string_match invert_match treat_missing_header_as_empty",
+	"envoy.config.route.v3.QueryParameterMatcher":            "name string_match present_match",
+	"envoy.type.matcher.v3.StringMatcher":                    stringmatch.Fields["envoy.type.matcher.v3.StringMatcher"],
+	"envoy.type.matcher.v3.RegexMatcher":                     stringmatch.Fields["envoy.type.matcher.v3.RegexMatcher"],
+	"envoy.config.core.v3.RuntimeFractionalPercent":          "default_value",
+	"envoy.type.v3.FractionalPercent":                        "numerator denominator",
+	"envoy.type.matcher.v3.RegexMatchAndSubstitute":          "pattern substitution",
 	"envoy.config.route.v3.RouteAction": "cluster weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite " +
 		"host_rewrite_literal append_x_forwarded_host timeout idle_timeout max_stream_duration retry_policy request_mirror_policies " +
 		"upgrade_configs",
@@ -37,7 +38,7 @@ var executed = strict.Fields{
 	"envoy.config.route.v3.DirectResponseAction": "status body",
 	"envoy.config.core.v3.DataSource":            "inline_string inline_bytes",
 
-	"envoy.config.core.v3.HeaderValueOption": "header append append_action keep_empty_value",
+	"envoy.config.core.v3.HeaderValueOption": "header append_action keep_empty_value",
 	"envoy.config.core.v3.HeaderValue":       "key value",
 
 	"envoy.config.route.v3.FilterConfig": "config is_optional disabled",

@@ -10,6 +10,8 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/stringmatch"
 )
 
 // defaultTimeout: "If not specified, the default is 15s" (RouteAction.timeout).
@@ -33,7 +35,7 @@ type weightedCluster struct {
 }
 
 type mirror struct {
-	Mirror
+	cluster  string
 	fraction *fraction // nil is all
 }
 
@@ -138,7 +140,7 @@ func (f *forwardAction) setMirrors(config *routev3.RouteAction) error {
 		if !m.GetDisableShadowHostSuffixAppend() {
 			return fmt.Errorf("request_mirror_policies[%d].disable_shadow_host_suffix_append: false isn't executed", i)
 		}
-		out := mirror{Mirror: Mirror{Cluster: m.GetCluster()}}
+		out := mirror{cluster: m.GetCluster()}
 		if m.GetRuntimeFraction() != nil {
 			out.fraction = newFraction(m.GetRuntimeFraction().GetDefaultValue())
 		}
@@ -149,7 +151,7 @@ func (f *forwardAction) setMirrors(config *routev3.RouteAction) error {
 
 func (f *forwardAction) setUpgrades(config *routev3.RouteAction) error {
 	for i, u := range config.GetUpgradeConfigs() {
-		name := asciiLower(u.GetUpgradeType())
+		name := stringmatch.Lower(u.GetUpgradeType())
 		if _, known := f.always.Upgrades[name]; known {
 			return fmt.Errorf("upgrade_configs[%d]: duplicate upgrade %s", i, name)
 		}
@@ -172,7 +174,7 @@ func (f *forwardAction) choose(random uint64) (*Forward, *weightedCluster) {
 	out.Cluster = cluster.name
 	for _, m := range f.mirrors {
 		if m.fraction == nil || m.fraction.has(random) {
-			out.Mirrors = append(out.Mirrors, m.Mirror)
+			out.Mirrors = append(out.Mirrors, m.cluster)
 		}
 	}
 	return &out, cluster

@@ -93,11 +93,7 @@ func TestMirrors(t *testing.T) {
 	for random, want := range map[uint64][]string{
 		0: {"always", "half", "few"}, 49: {"always", "half"}, 50: {"always"}, 100: {"always", "half"}, 1_000_000: {"always", "half", "few"},
 	} {
-		var got []string
-		for _, m := range forwarded(t, action, random).Mirrors {
-			got = append(got, m.Cluster)
-		}
-		if !slices.Equal(got, want) {
+		if got := forwarded(t, action, random).Mirrors; !slices.Equal(got, want) {
 			t.Errorf("%d: got %v, want %v", random, got, want)
 		}
 	}

@@ -1,21 +1,20 @@
-//lint:file-ignore SA1019 Envoy executes the deprecated forms of header matchers too
-
 package router
 
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/stringmatch"
 )
 
 // headerMatch is a condition on a header.
 type headerMatch struct {
-	name   string      // as Request.header takes it
-	value  stringMatch // nil if only the presence counts
-	absent bool        // then: whether the header must not be there
+	name   string              // as Request.header takes it
+	value  stringmatch.Matcher // nil if only the presence counts
+	absent bool                // then: whether the header must not be there
 	// That a header isn't there fails a match on its value, inverted or not, unless missing headers are taken for empty ones.
 	missingIsEmpty bool
 	invert         bool
@@ -23,33 +22,13 @@ type headerMatch struct {
 
 func newHeaderMatch(config *routev3.HeaderMatcher) (*headerMatch, error) {
 	m := &headerMatch{name: headerName(config.GetName()), missingIsEmpty: config.GetTreatMissingHeaderAsEmpty(), invert: config.GetInvertMatch()}
-	same := func(s string) string { return s }
 	var err error
 	switch specifier := config.GetHeaderMatchSpecifier().(type) {
 	case nil:
 	case *routev3.HeaderMatcher_PresentMatch:
 		m.absent = !specifier.PresentMatch
 	case *routev3.HeaderMatcher_StringMatch:
-		m.value, err = newStringMatch(specifier.StringMatch)
-	case *routev3.HeaderMatcher_ExactMatch:
-		m.value = exactly(specifier.ExactMatch, same)
-		if specifier.ExactMatch == "" {
-			m.value = func(string) bool { return true }
-		}
-	case *routev3.HeaderMatcher_SafeRegexMatch:
-		m.value, err = regexMatch(specifier.SafeRegexMatch)
-	case *routev3.HeaderMatcher_PrefixMatch:
-		m.value = startsWith(specifier.PrefixMatch, same)
-	case *routev3.HeaderMatcher_SuffixMatch:
-		m.value = func(value string) bool { return strings.HasSuffix(value, specifier.SuffixMatch) }
-	case *routev3.HeaderMatcher_ContainsMatch:
-		m.value = func(value string) bool { return strings.Contains(value, specifier.ContainsMatch) }
-	case *routev3.HeaderMatcher_RangeMatch:
-		start, end := specifier.RangeMatch.GetStart(), specifier.RangeMatch.GetEnd()
-		m.value = func(value string) bool {
-			number, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-			return err == nil && start <= number && number < end
-		}
+		m.value, err = stringmatch.New(specifier.StringMatch)
 	default:
 		return nil, fmt.Errorf("header_match_specifier: %T isn't executed", specifier)
 	}
@@ -79,8 +58,8 @@ func headerName(name string) string {
 // queryMatch is a condition on a query parameter.
 type queryMatch struct {
 	name   string
-	value  stringMatch // nil if only the presence counts
-	absent bool        // then: whether the parameter must not be there
+	value  stringmatch.Matcher // nil if only the presence counts
+	absent bool                // then: whether the parameter must not be there
 }
 
 func newQueryMatch(config *routev3.QueryParameterMatcher) (*queryMatch, error) {
@@ -91,7 +70,7 @@ func newQueryMatch(config *routev3.QueryParameterMatcher) (*queryMatch, error) {
 	case *routev3.QueryParameterMatcher_PresentMatch:
 		m.absent = !specifier.PresentMatch
 	case *routev3.QueryParameterMatcher_StringMatch:
-		m.value, err = newStringMatch(specifier.StringMatch)
+		m.value, err = stringmatch.New(specifier.StringMatch)
 	default:
 		return nil, fmt.Errorf("query_parameter_match_specifier: %T isn't executed", specifier)
 	}

@@ -27,12 +27,7 @@ type Forward struct {
 	MaxStreamDuration time.Duration   // from the stream's first to its last byte; 0: none
 	Retry             *Retry          // nil: the request is tried once, for as long as it takes
 	Upgrades          map[string]bool // upgrade type, in lower case -> enabled; overrides the connection manager's upgrade_configs
-	Mirrors           []Mirror        // those that are drawn for this request
-}
-
-// Mirror sends a copy of the request, as it is after RewriteRequest, to another cluster, whose response nobody waits for.
-type Mirror struct {
-	Cluster string
+	Mirrors           []string        // clusters that get a copy of the request as RewriteRequest leaves it: those drawn for this one
 }
 
 func (r *route) take(request *Request) *Match {

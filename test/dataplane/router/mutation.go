@@ -1,5 +1,3 @@
-//lint:file-ignore SA1019 HeaderValueOption.append is deprecated, and Envoy executes it
-
 package router
 
 import (
@@ -52,16 +50,7 @@ func newAddition(option *corev3.HeaderValueOption) (addition, error) {
 	if err != nil {
 		return addition{}, fmt.Errorf("header.value: %w", err)
 	}
-	action := option.GetAppendAction()
-	if option.GetAppend() != nil {
-		if action != corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD {
-			return addition{}, errors.New("both append and append_action are set")
-		}
-		if !option.GetAppend().GetValue() {
-			action = corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD
-		}
-	}
-	return addition{name: http.CanonicalHeaderKey(name), value: value, action: action}, nil
+	return addition{name: http.CanonicalHeaderKey(name), value: value, action: option.GetAppendAction()}, nil
 }
 
 // modifiable says whether a header may be changed; the others are for rewrites.

@@ -34,8 +34,6 @@ func TestMutation(t *testing.T) {
 		{"an empty value is nothing", `[{header: {key: a, value: ""}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}]`, `[]`, "A=1", "A=1"},
 		{"an empty value that is kept", `[{header: {key: a, value: ""}, append_action: OVERWRITE_IF_EXISTS_OR_ADD, keep_empty_value: true}]`, `[]`, "A=1", "A="},
 		{"percent signs", `[{header: {key: a, value: "100%% %%%%x%%"}}]`, `[]`, "", "A=100% %%x%"},
-		{"deprecated append", `[{header: {key: a, value: "2"}, append: true}]`, `[]`, "A=1", "A=1|2"},
-		{"deprecated append: false", `[{header: {key: a, value: "2"}, append: false}]`, `[]`, "A=1", "A=2"},
 		{"headers of one line", `[{header: {key: user-agent, value: b}}, {header: {key: content-type, value: c}}]`, `[]`, "User-Agent=a", "Content-Type=c User-Agent=a,b"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,36 +1,10 @@
 package router
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 )
-
-// fullMatch compiles an expression that has to match all of a string.
-func fullMatch(expression string) (*regexp.Regexp, error) {
-	re, err := compile(expression)
-	if err != nil {
-		return nil, err
-	}
-	// If the whole of a string matches, then that is the longest of the leftmost matches. To put the expression between \A and \z
-	// would change the meaning of one such as "\Qa".
-	re.Longest()
-	return re, nil
-}
-
-func matchesAll(re *regexp.Regexp, s string) bool {
-	found := re.FindStringIndex(s)
-	return found != nil && found[0] == 0 && found[1] == len(s)
-}
-
-// compile reads the syntax of RE2, which Go's is the same as but for \C.
-func compile(expression string) (*regexp.Regexp, error) {
-	if expression == "" {
-		return nil, errors.New("empty")
-	}
-	return regexp.Compile(expression)
-}
 
 // substitution replaces every match of an expression, as RE2's GlobalReplace.
 type substitution struct {
@@ -47,7 +21,7 @@ type part struct {
 // newSubstitution reads "\0" to "\9" and "\\" in what an expression is replaced by. Envoy leaves a path alone when it comes to
 // something else; here it is an error.
 func newSubstitution(expression, with string) (*substitution, error) {
-	re, err := compile(expression)
+	re, err := regexp.Compile(expression)
 	if err != nil {
 		return nil, fmt.Errorf("pattern.regex: %w", err)
 	}

@@ -57,8 +57,8 @@ func queryParameters(path string) map[string]string {
 	return out
 }
 
-// isGRPC says whether the content type is "application/grpc", or that and a "+" and something.
-func (r *Request) isGRPC() bool {
+// IsGRPC says whether the content type is "application/grpc", or that and a "+" and something.
+func (r *Request) IsGRPC() bool {
 	rest, ok := strings.CutPrefix(r.Header.Get("Content-Type"), "application/grpc")
 	return ok && (rest == "" || rest[0] == '+')
 }

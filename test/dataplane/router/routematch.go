@@ -1,12 +1,13 @@
 package router
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+
+	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/stringmatch"
 )
 
 // routeMatch is a RouteMatch: the conditions of a route, all of which must hold.
@@ -45,7 +46,7 @@ func newRouteMatch(config *routev3.RouteMatch) (*routeMatch, error) {
 }
 
 func (m *routeMatch) matches(r *Request) bool {
-	if m.fraction != nil && !m.fraction.has(r.Random) || m.grpc && !r.isGRPC() || !m.path.matches(pathOnly(r.Path)) {
+	if m.fraction != nil && !m.fraction.has(r.Random) || m.grpc && !r.IsGRPC() || !m.path.matches(pathOnly(r.Path)) {
 		return false
 	}
 	for _, h := range m.headers {
@@ -67,35 +68,33 @@ func (m *routeMatch) matches(r *Request) bool {
 
 // pathMatch is a condition on the path of a request, without its query.
 type pathMatch struct {
-	matches stringMatch
+	matches stringmatch.Matcher
 	// matched is the length of what a prefix_rewrite replaces: of the prefix or path, wherever it ends; -1 is all of the path.
 	matched int
 }
 
 func newPathMatch(config *routev3.RouteMatch) (pathMatch, error) {
-	fold := func(s string) string { return s }
-	if config.GetCaseSensitive() != nil && !config.GetCaseSensitive().GetValue() {
-		fold = asciiLower // which a regular expression doesn't care for
-	}
+	m := pathMatch{matched: -1}
+	pattern := &matcherv3.StringMatcher{IgnoreCase: config.GetCaseSensitive() != nil && !config.GetCaseSensitive().GetValue()}
+	var err error
 	switch specifier := config.GetPathSpecifier().(type) {
 	case *routev3.RouteMatch_Prefix:
-		return pathMatch{startsWith(specifier.Prefix, fold), len(specifier.Prefix)}, nil
+		pattern.MatchPattern, m.matched = &matcherv3.StringMatcher_Prefix{Prefix: specifier.Prefix}, len(specifier.Prefix)
+		m.matches, err = stringmatch.New(pattern)
 	case *routev3.RouteMatch_Path:
-		return pathMatch{exactly(specifier.Path, fold), len(specifier.Path)}, nil
+		pattern.MatchPattern, m.matched = &matcherv3.StringMatcher_Exact{Exact: specifier.Path}, len(specifier.Path)
+		m.matches, err = stringmatch.New(pattern)
 	case *routev3.RouteMatch_PathSeparatedPrefix:
-		prefix := fold(specifier.PathSeparatedPrefix)
-		return pathMatch{func(path string) bool {
-			rest, ok := strings.CutPrefix(fold(path), prefix)
-			return ok && (rest == "" || rest[0] == '/')
-		}, len(prefix)}, nil
-	case *routev3.RouteMatch_SafeRegex:
-		matches, err := regexMatch(specifier.SafeRegex)
-		return pathMatch{matches, -1}, err
-	case nil:
-		return pathMatch{}, errors.New("path_specifier: required")
+		pattern.MatchPattern, m.matched = &matcherv3.StringMatcher_Prefix{Prefix: specifier.PathSeparatedPrefix}, len(specifier.PathSeparatedPrefix)
+		var starts stringmatch.Matcher
+		starts, err = stringmatch.New(pattern)
+		m.matches = func(path string) bool { return starts(path) && (len(path) == m.matched || path[m.matched] == '/') }
+	case *routev3.RouteMatch_SafeRegex: // to which case_sensitive is nothing
+		m.matches, err = stringmatch.Regex(specifier.SafeRegex)
 	default:
-		return pathMatch{}, fmt.Errorf("path_specifier: %T isn't executed", specifier)
+		err = fmt.Errorf("path_specifier: %T isn't executed", specifier)
 	}
+	return m, err
 }
 
 // split cuts a path, with its query, after what was matched.

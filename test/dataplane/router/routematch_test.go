@@ -104,17 +104,6 @@ func TestMatch(t *testing.T) {
 			"missing headers are empty, and there", `{prefix: "", headers: [{name: a, present_match: true, treat_missing_header_as_empty: true}]}`,
 			requests{request(get + "/"), request(get+"/", "a: 2")}, nil,
 		},
-		{
-			"header range", `{prefix: "", headers: [{name: a, range_match: {start: -5, end: 10}}]}`,
-			requests{request(get+"/", "a: -5"), request(get+"/", "a: 9"), request(get+"/", "a: +3")},
-			requests{request(get+"/", "a: 10"), request(get+"/", "a: -6"), request(get+"/", "a: 1.5"), request(get+"/", "a: x"), request(get+"/", "a: "), request(get + "/")},
-		},
-		{"deprecated: exact", `{prefix: "", headers: [{name: a, exact_match: red}]}`, requests{request(get+"/", "a: red")}, requests{request(get+"/", "a: reds"), request(get + "/")}},
-		{"deprecated: exact and empty is any", `{prefix: "", headers: [{name: a, exact_match: ""}]}`, requests{request(get+"/", "a: red")}, requests{request(get + "/")}},
-		{"deprecated: expression", `{prefix: "", headers: [{name: a, safe_regex_match: {regex: "r.*"}}]}`, requests{request(get+"/", "a: red")}, requests{request(get+"/", "a: bred")}},
-		{"deprecated: prefix", `{prefix: "", headers: [{name: a, prefix_match: re}]}`, requests{request(get+"/", "a: red")}, requests{request(get+"/", "a: bred")}},
-		{"deprecated: suffix", `{prefix: "", headers: [{name: a, suffix_match: ed}]}`, requests{request(get+"/", "a: red")}, requests{request(get+"/", "a: reds")}},
-		{"deprecated: contains", `{prefix: "", headers: [{name: a, contains_match: e}]}`, requests{request(get+"/", "a: red")}, requests{request(get+"/", "a: rod")}},
 
 		{"method", `{prefix: "", headers: [{name: ":method", string_match: {exact: PUT}}]}`, requests{request("PUT http://a.test/")}, requests{request(get + "/")}},
 		{

@@ -9,6 +9,8 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"sigs.k8s.io/yaml"
+
+	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/stringmatch"
 )
 
 // parsed reads a RouteConfiguration in YAML.
@@ -147,12 +149,12 @@ func FuzzDomains(f *testing.F) {
 		hosts := map[string]*virtualHost{}
 		for _, domain := range strings.Fields(list) {
 			vh := &virtualHost{name: domain}
-			known := hosts[asciiLower(domain)]
+			known := hosts[stringmatch.Lower(domain)]
 			if err := d.add(domain, vh); (err != nil) != (known != nil) {
 				t.Fatalf("%q in %q: %v", domain, list, err)
 			}
 			if known == nil {
-				hosts[asciiLower(domain)] = vh
+				hosts[stringmatch.Lower(domain)] = vh
 			}
 		}
 		if got, want := d.find(authority, ignorePort), naive(hosts, authority, ignorePort); got != want {
@@ -168,7 +170,7 @@ func naive(hosts map[string]*virtualHost, authority string, ignorePort bool) *vi
 	if authority == "" {
 		return nil
 	}
-	host := asciiLower(authority)
+	host := stringmatch.Lower(authority)
 	if colon := strings.LastIndex(host, ":"); ignorePort && colon > strings.LastIndex(host, "]") {
 		host = host[:colon]
 	}

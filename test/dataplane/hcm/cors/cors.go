@@ -6,7 +6,7 @@ import (
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 
 	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/hcm/filter"
-	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/hcm/stringmatch"
+	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/stringmatch"
 )
 
 // Fields are those of CorsPolicy that are executed. filter_enabled isn't: a policy is enabled where it is given.
@@ -27,7 +27,7 @@ type Policy struct {
 
 // New compiles the policy of a route.
 func New(config *corsv3.CorsPolicy) (*Policy, error) {
-	origins, err := stringmatch.New(config.GetAllowOriginStringMatch())
+	origins, err := stringmatch.NewAny(config.GetAllowOriginStringMatch())
 	if err != nil {
 		return nil, err
 	}

@@ -9,8 +9,8 @@ import (
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 
 	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/hcm/filter"
-	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/hcm/stringmatch"
 	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/strict"
+	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/stringmatch"
 )
 
 const fieldsOf = "envoy.extensions.filters.http.ext_authz.v3."
@@ -60,7 +60,7 @@ func New(config *extauthzv3.ExtAuthz) (*Config, error) {
 	if config.GetStatusOnError() != nil {
 		out.statusOnError = int(config.GetStatusOnError().GetCode())
 	}
-	allowed, err := stringmatch.New(config.GetAllowedHeaders().GetPatterns())
+	allowed, err := stringmatch.NewAny(config.GetAllowedHeaders().GetPatterns())
 	if err != nil {
 		return nil, fmt.Errorf("allowed_headers.patterns%w", err)
 	}

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/hcm/call"
-	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/hcm/stringmatch"
+	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/stringmatch"
 	"github.com/gateway-apiserver/gateway-apiserver/test/dataplane/upstream"
 )
 
@@ -139,7 +139,7 @@ func newHTTP(config *extauthzv3.HttpService) (service, error) {
 	if strings.ContainsAny(prefix, "?#") {
 		return nil, errors.New("http_service.path_prefix: must not have a query or a fragment")
 	}
-	copied, err := stringmatch.New(config.GetAuthorizationResponse().GetAllowedUpstreamHeaders().GetPatterns())
+	copied, err := stringmatch.NewAny(config.GetAuthorizationResponse().GetAllowedUpstreamHeaders().GetPatterns())
 	if err != nil {
 		return nil, fmt.Errorf("http_service.authorization_response.allowed_upstream_headers.patterns%w", err)
 	}

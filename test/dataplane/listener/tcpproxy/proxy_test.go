@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
@@ -245,27 +246,48 @@ func TestReset(t *testing.T) {
 	await(t, ended)
 }
 
+// pipe is an end of a connection in memory, whose halves can't be closed one by one.
+type pipe struct{ net.Conn }
+
+func (p pipe) CloseWrite() error { return p.Close() }
+
 func TestIdleTimeout(t *testing.T) {
 	t.Parallel()
-	clusters := clusters{}
-	clusters.add(t, "a", 0, server(t, func(c *net.TCPConn) { _, _ = io.Copy(c, c) }))
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = time.Minute
+		client, down := net.Pipe()
+		up, backend := net.Pipe()
+		go func() { _, _ = io.Copy(backend, backend) }()
+		go newSplice(pipe{down}, pipe{up}, timeout, 0).run()
+		// For longer than the timeout, there is never as long nothing to do.
+		for range 3 {
+			time.Sleep(timeout - time.Second)
+			if _, err := client.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := client.Read(make([]byte, 1)); err != nil {
+				t.Fatalf("a busy connection ends: %v", err)
+			}
+		}
+		last := time.Now()
+		if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("an idle connection: %v, want %v", err, io.EOF)
+		}
+		if idle := time.Since(last); idle != timeout {
+			t.Errorf("it ends after %s, want %s", idle, timeout)
+		}
+	})
+}
+
+func TestIdleTimeoutOfConfiguration(t *testing.T) {
+	t.Parallel()
 	config := to("a")
-	config.IdleTimeout = durationpb.New(300 * time.Millisecond)
-	client, ended := serve(t, newProxy(t, config, clusters))
-	// For longer than the timeout, there is never as long nothing to do.
-	for range 10 {
-		if _, err := client.Write([]byte("x")); err != nil {
-			t.Fatal(err)
+	for want, set := range map[time.Duration]*durationpb.Duration{time.Hour: nil, 0: durationpb.New(0), time.Second: durationpb.New(time.Second)} {
+		config.IdleTimeout = set
+		if got := newProxy(t, config, clusters{}).idleTimeout; got != want {
+			t.Errorf("with %v: %s, want %s", set, got, want)
 		}
-		if _, err := client.Read(make([]byte, 1)); err != nil {
-			t.Fatalf("a busy connection ends: %v", err)
-		}
-		time.Sleep(50 * time.Millisecond) // it is time that is tested
 	}
-	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("an idle connection: %v, want %v", err, io.EOF)
-	}
-	await(t, ended)
 }
 
 func TestPick(t *testing.T) {

@@ -331,10 +331,14 @@ func TestRefusingHost(t *testing.T) {
 	clusters.set(t, 0, at)
 	p := newProxy(t, clusters, time.Minute)
 	c := newClient(p, "198.51.100.1:1000")
-	for range 5 {
+	c.send("to nobody")
+	first := p.session(c.peers, nil)
+	for range 100 {
 		c.send("to nobody")
+		if p.session(c.peers, nil) != first {
+			t.Fatal("it has ended the session")
+		}
 	}
-	waitFor(t, p, 1)
 }
 
 func TestClose(t *testing.T) {
