@@ -27,7 +27,7 @@ LDFLAGS    = $(STAMP)Version=$(KUBERNETES)+$(VERSION) $(STAMP)Commit=$(COMMIT) $
 
 .PHONY: help
 help: ## Show this help.
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/gateway-apiserver.
@@ -53,16 +53,38 @@ image: ## Build a container image, with Docker.
 .PHONY: test
 test: ## Run all tests, with the race detector if there is a C compiler.
 	$(if $(RACE),,@echo 'no C compiler: testing without the race detector')
-	$(GO) test $(RACE) -timeout 20m ./...
+	$(GO) test $(RACE) -timeout 30m ./...
 
 .PHONY: e2e
 e2e: ## Run the tests in a real cluster: builds kube-apiserver, its controllers, etcd and kubectl, in bin/cluster.
 	$(GO) -C test/cluster test $(RACE) -timeout 30m ./...
 
+CONFORMANCE = $(GO) -C test/conformance test $(RACE) -timeout 120m
+
 .PHONY: conformance
-conformance: ## Run upstream's conformance suite in a cluster and standalone; its reports go to REPORTS.
+conformance: ## Run upstream's conformance suite, with traffic; its reports go to REPORTS. ENVOY=/path/to/envoy runs that.
 	@mkdir -p '$(REPORTS)'
-	$(GO) -C test/conformance test $(RACE) -timeout 20m -args -reports='$(abspath $(REPORTS))' -version='$(VERSION)'
+	$(CONFORMANCE) -args -reports='$(abspath $(REPORTS))' -version='$(VERSION)'
+
+.PHONY: conformance-short
+conformance-short: ## Run as much of it as has every feature, in a cluster.
+	$(CONFORMANCE) -short -run 'TestTables|TestShort|TestCluster|TestProvisioned|TestMesh'
+
+# Implementations of gRPC that aren't Go modules.
+MESHCLIENTS = bin/meshclients
+
+$(MESHCLIENTS)/grpcio: test/meshclients/fetch-grpcio.sh
+	$< $@
+
+$(MESHCLIENTS)/node_modules/.package-lock.json: test/meshclients/package.json test/meshclients/package-lock.json
+	@command -v npm >/dev/null || { echo 'make clients needs node and npm' >&2; exit 1; }
+	@mkdir -p $(MESHCLIENTS)
+	cp $^ $(MESHCLIENTS)
+	npm ci --prefix $(MESHCLIENTS) --ignore-scripts --no-audit --no-fund
+
+.PHONY: clients
+clients: $(MESHCLIENTS)/grpcio $(MESHCLIENTS)/node_modules/.package-lock.json ## Run the test of the mesh with gRPC's implementations in C++ and JavaScript, on Debian 12 with python3 and node.
+	$(GO) test $(RACE) -timeout 10m ./test/meshclients -args -grpcio='$(abspath $(MESHCLIENTS)/grpcio)' -grpc-js='$(abspath $(MESHCLIENTS))'
 
 .PHONY: verify
 verify: ## Check generated files, formatting, module files and go vet.
