@@ -14,12 +14,14 @@ import (
 
 // internalHeaders are what Envoy understands from clients that it trusts: none. See ConnectionManagerUtility::cleanInternalHeaders.
 var internalHeaders = canonical(
-	"x-envoy-internal", "x-envoy-decorator-operation", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node",
-	"x-envoy-retriable-status-codes", "x-envoy-retriable-header-names", "x-envoy-retry-on", "x-envoy-retry-grpc-on",
+	"x-envoy-internal", "x-envoy-retriable-status-codes", "x-envoy-retriable-header-names", "x-envoy-retry-on", "x-envoy-retry-grpc-on",
 	"x-envoy-max-retries", "x-envoy-upstream-alt-stat-name", "x-envoy-upstream-rq-timeout-ms",
 	"x-envoy-upstream-rq-per-try-timeout-ms", "x-envoy-upstream-rq-timeout-alt-response", "x-envoy-expected-rq-timeout-ms",
 	"x-envoy-force-trace", "x-envoy-ip-tags", "x-envoy-original-url", "x-envoy-hedge-on-per-try-timeout",
 )
+
+// edgeHeaders are those that nobody outside of the network is to send, which use_remote_address says clients are.
+var edgeHeaders = canonical("x-envoy-decorator-operation", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node")
 
 // hopHeaders are those of one hop, of requests and responses.
 var hopHeaders = canonical("connection", "upgrade", "keep-alive", "proxy-connection", "transfer-encoding")
@@ -120,13 +122,13 @@ func (s *stream) mutateRequest() {
 	if s.x.Request.Scheme == "" {
 		s.x.Request.Scheme = schemeOf(h.Get("X-Forwarded-Proto"), scheme)
 	}
-	// An edge request: no address is internal.
-	remove(h, internalHeaders)
+	remove(h, internalHeaders)           // no address is internal
 	delete(h, "X-Forwarded-Client-Cert") // forward_client_cert_details SANITIZE
 	if s.m.useRemoteAddress {
+		remove(h, edgeHeaders)
 		h["X-Envoy-External-Address"] = []string{addressOf(s.c.Remote)}
 	}
-	if _, known := h["X-Request-Id"]; s.m.requestID && (!known || s.m.useRemoteAddress) {
+	if _, known := h["X-Request-Id"]; s.m.generateID && (!known || s.m.useRemoteAddress) {
 		h["X-Request-Id"] = []string{uuid.NewString()}
 	}
 }

@@ -188,6 +188,30 @@ func TestOfSidecar(t *testing.T) {
 	}
 }
 
+// TestSidecar: without the settings of an edge proxy, what clients say of themselves stays.
+func TestSidecar(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, toBackend, func(c *hcmv3.HttpConnectionManager) {
+		c.UseRemoteAddress, c.GenerateRequestId = wrapperspb.Bool(false), wrapperspb.Bool(false)
+		c.CommonHttpProtocolOptions, c.NormalizePath, c.MergeSlashes, c.PathWithEscapedSlashesAction = nil, nil, false, 0
+	})
+	g.cluster("backend", []string{backend(t, echo)})
+	seen := g.do(g.request(http.MethodGet, "/a//../b%2Fc", nil, "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "x_a: 1",
+		"X-Envoy-Downstream-Service-Cluster: a", "X-Envoy-Retry-On: 5xx")).seen(t)
+	if seen.Target != "/a//../b%2Fc" {
+		t.Errorf("the backend sees %s", seen.Target)
+	}
+	for _, want := range []string{
+		"X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "X_a: 1", "X-Request-Id", "X-Envoy-External-Address",
+		"X-Envoy-Downstream-Service-Cluster: a", "X-Envoy-Retry-On",
+	} {
+		checkHeader(t, seen.Header, want)
+	}
+	if id := g.do(g.request(http.MethodGet, "/", nil, "X-Request-Id: mine")).seen(t).Header.Get("X-Request-Id"); id != "mine" {
+		t.Errorf("x-request-id is %q", id)
+	}
+}
+
 func TestForwardedFor(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t, toBackend)

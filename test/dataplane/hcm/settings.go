@@ -62,6 +62,7 @@ type settings struct {
 
 	underscores      corev3.HttpProtocolOptions_HeadersWithUnderscoresAction
 	useRemoteAddress bool
+	generateID       bool // x-request-id
 	requestID        bool // each request gets one
 	normalize        bool
 	mergeSlashes     bool
@@ -92,6 +93,7 @@ func newSettings(config *hcmv3.HttpConnectionManager) (*settings, error) {
 		underscores:      config.GetCommonHttpProtocolOptions().GetHeadersWithUnderscoresAction(),
 		useRemoteAddress: config.GetUseRemoteAddress().GetValue(),
 		requestID:        config.GetGenerateRequestId() == nil || config.GetGenerateRequestId().GetValue(),
+		generateID:       config.GetGenerateRequestId() == nil || config.GetGenerateRequestId().GetValue(),
 		normalize:        config.GetNormalizePath().GetValue(),
 		mergeSlashes:     config.GetMergeSlashes(),
 		escapedSlashes:   config.GetPathWithEscapedSlashesAction(),

@@ -18,8 +18,8 @@ type conn struct {
 	peeked   []byte // what was received, but not read yet
 
 	remote netip.AddrPort
-	// local is the address that the client connected to. restored says that it isn't the one at which the connection was
-	// accepted, because the connection was redirected.
+	// local is the address that the client connected to. restored says that the kernel was asked for it, since the connection may
+	// have been redirected from there to where it was accepted.
 	local    netip.AddrPort
 	restored bool
 

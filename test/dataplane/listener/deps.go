@@ -21,8 +21,8 @@ type Deps struct {
 	Clusters Clusters
 	// Secrets has the certificates and CAs of transport sockets.
 	Secrets *secret.Store
-	// OriginalDst returns where a connection was going before it was redirected, or its local address if it wasn't. Nil asks
-	// the kernel (SO_ORIGINAL_DST).
+	// OriginalDst returns where a connection was going before it was redirected, if it was; the zero value if nothing tracks
+	// connections. Nil asks the kernel (SO_ORIGINAL_DST).
 	OriginalDst func(net.Conn) (netip.AddrPort, error)
 	// DrainTime is how long the connections of a listener, or of a filter chain, that is gone may go on (Envoy's
 	// --drain-time-s).

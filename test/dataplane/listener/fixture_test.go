@@ -88,10 +88,7 @@ func (w *world) addCluster(config *clusterv3.Cluster) *upstream.Cluster {
 func (w *world) originalDst(c net.Conn) (netip.AddrPort, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if dst, ok := w.original[unmap(c.RemoteAddr().(*net.TCPAddr).AddrPort())]; ok {
-		return dst, nil
-	}
-	return unmap(c.LocalAddr().(*net.TCPAddr).AddrPort()), nil
+	return w.original[unmap(c.RemoteAddr().(*net.TCPAddr).AddrPort())], nil
 }
 
 // start prepares and starts a listener.

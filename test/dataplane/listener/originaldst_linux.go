@@ -13,7 +13,8 @@ import (
 // ip6SoOriginalDst is IP6T_SO_ORIGINAL_DST of linux/netfilter_ipv6/ip6_tables.h.
 const ip6SoOriginalDst = 80
 
-// originalDst returns where a connection was going before netfilter redirected it; its local address if it wasn't.
+// originalDst returns where a connection was going before netfilter redirected it, which is its local address if it wasn't; the zero
+// value if netfilter doesn't track connections.
 func originalDst(c net.Conn) (netip.AddrPort, error) {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
@@ -23,12 +24,12 @@ func originalDst(c net.Conn) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	local := unmap(tcp.LocalAddr().(*net.TCPAddr).AddrPort())
+	is4 := unmap(tcp.LocalAddr().(*net.TCPAddr).AddrPort()).Addr().Is4()
 	var original netip.AddrPort
 	var failure error
-	err = raw.Control(func(fd uintptr) { original, failure = sockoptOriginalDst(int(fd), local.Addr().Is4()) })
+	err = raw.Control(func(fd uintptr) { original, failure = sockoptOriginalDst(int(fd), is4) })
 	if err = errors.Join(err, failure); errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOPROTOOPT) {
-		return local, nil // nothing tracks connections here
+		return netip.AddrPort{}, nil
 	}
 	return original, err
 }

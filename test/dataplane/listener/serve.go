@@ -18,7 +18,9 @@ func (l *Listener) serve(c *conn, handsOff bool) {
 	}
 	if handsOff && l.handsOff && c.restored {
 		if other := l.set.listenerOf(c); other != nil {
-			l.waiting.remove(c)
+			if other.waiting != l.waiting { // it may be this listener, or what has taken its place
+				l.waiting.remove(c)
+			}
 			other.serve(c, false)
 			return
 		}
@@ -74,13 +76,14 @@ func (l *Listener) chooseChain(c *conn) *chain {
 	}
 }
 
-// restoreDst is the listener filter envoy.filters.listener.original_dst.
+// restoreDst is the listener filter envoy.filters.listener.original_dst. Like Envoy's, it doesn't ask whether the connection was
+// redirected: one that came to the listener's own address was going there.
 func (s *Set) restoreDst(c *conn) error {
 	original, err := s.deps.OriginalDst(c.Conn)
 	if err != nil {
 		return err
 	}
-	if original != c.local {
+	if original.IsValid() {
 		c.local, c.restored = original, true
 	}
 	return nil

@@ -55,6 +55,11 @@ func TestRedirect(t *testing.T) {
 		t.Error("a connection that wasn't redirected is forwarded")
 	}
 
+	// It goes to the listener itself, from where nothing tracks it any more.
+	if c := w.dialRedirected(at, at.String()); !c.isClosed() {
+		t.Error("a connection to the listener itself stays open")
+	}
+
 	w.Remove("service")
 	if got := w.dialRedirected(at, ofService).line(); got != "the service itself" {
 		t.Errorf("after its listener was removed, the service says %q", got)
@@ -72,6 +77,26 @@ func (w *world) dialRedirected(at netip.AddrPort, dst string) *client {
 	w.original[unmap(c.LocalAddr().(*net.TCPAddr).AddrPort())] = netip.MustParseAddrPort(dst)
 	w.mu.Unlock()
 	return c
+}
+
+func TestRestoreDst(t *testing.T) {
+	t.Parallel()
+	local, other := netip.MustParseAddrPort("127.0.0.1:15001"), netip.MustParseAddrPort("10.96.0.1:80")
+	for name, tt := range map[string]struct {
+		original netip.AddrPort // as the kernel has it
+		local    netip.AddrPort
+		restored bool
+	}{
+		"redirected":     {other, other, true},
+		"not redirected": {local, local, true},
+		"not tracked":    {netip.AddrPort{}, local, false},
+	} {
+		s := &Set{deps: Deps{OriginalDst: func(net.Conn) (netip.AddrPort, error) { return tt.original, nil }}}
+		c := &conn{local: local}
+		if err := s.restoreDst(c); err != nil || c.local != tt.local || c.restored != tt.restored {
+			t.Errorf("%s: to %s, restored %t (%v)", name, c.local, c.restored, err)
+		}
+	}
 }
 
 // The filters of the listener that a connection is handed over to run, too.

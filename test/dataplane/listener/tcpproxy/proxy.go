@@ -45,7 +45,7 @@ type Conn interface {
 type Downstream struct {
 	// Local is the address that the client connected to, Remote the client's.
 	Local, Remote netip.AddrPort
-	// OriginalDst is Local if the connection was redirected; else it is the zero value.
+	// OriginalDst is Local if the kernel was asked for it (original_dst); else it is the zero value.
 	OriginalDst netip.AddrPort
 	// ServerName is that of the client's TLS handshake (SNI), if it was looked at.
 	ServerName string
