@@ -23,7 +23,7 @@ const (
 //
 //   - Kubernetes: kube-apiserver, kube-controller-manager, kubectl and etcd;
 //   - Server: gateway-apiserver, with the race detector if the tests have it;
-//   - DataPlane: testdataplane, which stands for Envoy;
+//   - DataPlane: testdataplane, which stands for Envoy, likewise;
 //   - Clients: kubectl127 and gwctl;
 //   - Node: what package node runs Pods with, and the cluster's DNS, coredns;
 //   - Echo: echo-basic and echo-advanced-standin, the images of upstream's conformance suite.
@@ -68,7 +68,7 @@ var (
 		{dir: "test/cluster/kubernetes", args: []string{"-ldflags", versionFlags(kubernetesVersion), "tool", "./etcd"}},
 	}
 	Server    = Programs{{dir: ".", cgo: race, args: append(raceFlag, "./cmd/gateway-apiserver")}}
-	DataPlane = Programs{{dir: ".", args: []string{"./test/dataplane/cmd/testdataplane"}}}
+	DataPlane = Programs{{dir: ".", cgo: race, args: append(raceFlag, "./test/dataplane/cmd/testdataplane")}}
 	Clients   = Programs{
 		{dir: "test/cluster/kubectl127", args: []string{"-ldflags", versionFlags(oldKubectlVersion), "."}},
 		{dir: "test/cluster/gwctl", args: []string{"tool"}},

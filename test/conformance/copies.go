@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -14,14 +15,24 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
+// retryInterval is when is tried again what has to wait for something else.
+const retryInterval = 50 * time.Millisecond
+
 // endpointsController is who makes EndpointSlices of Services and Pods.
 const endpointsController = "endpointslice-controller.k8s.io"
 
-// startCopies has each of two servers know what it needs of the other: the one with the workloads the Namespaces, and the
-// Services with the pods that they select; the other one the EndpointSlices that come of it.
+// startCopies has each of two servers know what it needs of the other: the one with the workloads the Namespaces, the
+// Secrets and ConfigMaps that Pods mount, and the Services with the Pods that they select; the other one the EndpointSlices
+// that come of it.
 func startCopies(others, workloads manager.Manager) error {
 	toWorkloads, toOthers := workloads.GetClient(), others.GetClient()
 	if err := startCopy(others, toWorkloads, func(src, dst *corev1.Namespace) { dst.Labels = src.Labels }); err != nil {
+		return err
+	}
+	if err := startCopy(others, toWorkloads, func(src, dst *corev1.Secret) { dst.Type, dst.Data = src.Type, src.Data }); err != nil {
+		return err
+	}
+	if err := startCopy(others, toWorkloads, func(src, dst *corev1.ConfigMap) { dst.Data, dst.BinaryData = src.Data, src.BinaryData }); err != nil {
 		return err
 	}
 	if err := startCopy(others, toWorkloads, func(src, dst *corev1.Service) {
@@ -75,8 +86,8 @@ func named[T any, P object[T]](name types.NamespacedName) P {
 	return o
 }
 
-// copied says whether an object is copied: a Namespace that exists, a Service that selects pods, or the EndpointSlice of
-// one.
+// copied says whether an object is copied: one that isn't being deleted, but of Services only those that select Pods, and
+// of EndpointSlices those of such Services.
 func copied(o client.Object) bool {
 	switch o := o.(type) {
 	case *corev1.Service:
@@ -85,4 +96,15 @@ func copied(o client.Object) bool {
 		return o.Labels[discoveryv1.LabelManagedBy] == endpointsController
 	}
 	return o.GetDeletionTimestamp() == nil
+}
+
+// again has what collided with another write tried again. When the test has ended, nothing matters any more.
+func again(ctx context.Context, err error) (reconcile.Result, error) {
+	switch {
+	case ctx.Err() != nil:
+		return reconcile.Result{}, nil
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
+		return reconcile.Result{RequeueAfter: retryInterval}, nil
+	}
+	return reconcile.Result{}, err
 }

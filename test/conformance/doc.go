@@ -1,28 +1,31 @@
-// Package conformance runs upstream's conformance suite, sigs.k8s.io/gateway-api/conformance, as it is, against
-// gateway-apiserver: in a cluster with Envoys that somebody else runs, in a cluster with Envoys that it runs itself, and
-// standalone. All profiles for gateways are claimed, with the features that the status of the GatewayClass says are
-// supported.
+// Package conformance runs upstream's conformance suite, sigs.k8s.io/gateway-api/conformance, as it is and with traffic,
+// against gateway-apiserver: in a cluster, standalone, in a cluster with Envoys that it runs itself, and as the control
+// plane of a mesh. All profiles are claimed, with the features that the status of the GatewayClass, or of the XMesh, says
+// are supported.
 //
 // Its one invariant: a test of the suite passes, fails, or stands in a table with the reason why it is left out (ways.go).
-// One that is skipped, as the GatewayClass doesn't claim a feature, has failed.
+// One that is skipped, as nothing claims a feature, has failed.
 //
-// No Envoy runs, so that tests that send traffic are left out. Each of the others only looks at what the API says.
+// What carries the traffic is testdataplane (test/dataplane), started as an Envoy is, with the bootstrap that
+// gateway-apiserver prints. With ENVOY=/path/to/envoy in the environment, that is run in its place.
 //
-// In a cluster there are upstream's CustomResourceDefinitions, and gateway-apiserver is installed over them. The cluster
-// has no nodes: pods are made by the real controllers, and what would schedule and run them only says that it did
-// (node.go).
+// The tests run in Linux namespaces of their own (test/cluster/netns), in which each Gateway has an address of its own and
+// an operator runs a data plane for it (operator.go). There are upstream's CustomResourceDefinitions, and gateway-apiserver
+// is installed over them. The cluster's only node runs the containers of Pods as processes (test/cluster/node). In a mesh,
+// each Pod of the suite gets a data plane as a sidecar, or the bootstrap of proxyless gRPC (mesh.go).
 //
 // A standalone server knows no workloads. Its users run them somewhere, and tell it where by EndpointSlices. Here they run
 // in a cluster that knows nothing of the Gateway API: the client of the suite sends what is about Deployments, Pods and
-// ServiceAccounts there, and everything else to the standalone server (split.go); the cluster is told the Namespaces and
-// Services, and the standalone server the EndpointSlices (copies.go).
+// ServiceAccounts there, and everything else to the standalone server (split.go); the cluster is told the Namespaces,
+// Services, Secrets and ConfigMaps, and the standalone server the EndpointSlices (copies.go).
 //
 // To run single tests, and see what they wait for:
 //
-//	go -C test/conformance test -v -run 'TestStandalone/GatewayModifyListeners$'
-//	go -C test/conformance test -v -run 'TestCluster/ListenerSet'
+//	go -C test/conformance test -v -run 'TestStandalone/HTTPRouteMatching$'
+//	go -C test/conformance test -v -run 'TestCluster/ListenerSet' -args -logs=/tmp/logs
 //
-// The flags of the suite work too. These claim all features of a test, whatever the GatewayClass claims, and give up soon:
+// With -short, there are as few tests as have all features of the others. The flags of the suite work too. These claim all
+// features of a test, whatever the GatewayClass claims, and give up soon:
 //
 //	-supported-features=Gateway,ListenerSet -timeout-config-overrides='ListenerSetMustHaveCondition:5'
 //

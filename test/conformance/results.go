@@ -13,6 +13,16 @@ import (
 	"sigs.k8s.io/gateway-api/pkg/features"
 )
 
+// outcome is what became of a test in a way; empty if it wasn't run.
+type outcome string
+
+const (
+	passed  outcome = "pass"
+	failed  outcome = "FAIL"
+	skipped outcome = "SKIPPED"
+	leftOut outcome = "left out"
+)
+
 // outcomes are those of all tests of this run.
 var outcomes results
 
@@ -24,41 +34,42 @@ type results struct {
 
 type result struct {
 	test     suite.ConformanceTest
-	outcomes map[way]string
+	outcomes map[way]outcome
 }
 
-func (r *results) record(w way, test suite.ConformanceTest, outcome string) {
+func (r *results) record(w way, test suite.ConformanceTest, o outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if o == "" {
+		return
+	}
 	if r.tests == nil {
 		r.tests = map[string]*result{}
 	}
 	if r.tests[test.ShortName] == nil {
-		r.tests[test.ShortName] = &result{test, map[way]string{}}
+		r.tests[test.ShortName] = &result{test, map[way]outcome{}}
 	}
-	r.tests[test.ShortName].outcomes[w] = outcome
+	r.tests[test.ShortName].outcomes[w] = o
 }
 
-// print writes a table of the tests that were run, and how many are left out and why.
+// print writes a table of the tests that were run, how many of each way passed, and what was left out and why.
 func (r *results) print(out io.Writer) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.tests) == 0 {
+	run := slices.DeleteFunc(slices.Clone(ways), func(w way) bool { return len(r.count(w)) == 0 })
+	if len(run) == 0 {
 		return nil
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(table, "TEST\tPROFILES\tFEATURES")
-	for _, w := range ways {
+	for _, w := range run {
 		fmt.Fprintf(table, "\t%s", strings.ToUpper(string(w)))
 	}
 	fmt.Fprintln(table)
 	for _, name := range slices.Sorted(maps.Keys(r.tests)) {
-		if needsDataPlane(name) {
-			continue
-		}
 		t := r.tests[name]
 		fmt.Fprintf(table, "%s\t%s\t%s", name, profilesOf(t.test), join(t.test.Features))
-		for _, w := range ways {
+		for _, w := range run {
 			fmt.Fprintf(table, "\t%s", t.outcomes[w])
 		}
 		fmt.Fprintln(table)
@@ -66,26 +77,44 @@ func (r *results) print(out io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	for _, group := range dataPlane {
-		if r.tests[group.tests[0]] != nil {
-			fmt.Fprintf(out, "%d tests are left to a data plane: %s.\n", len(group.tests), group.why)
-		}
-	}
-	for _, w := range ways {
-		for _, test := range slices.Sorted(maps.Keys(elsewhere[w])) {
-			if r.tests[test] != nil && r.tests[test].outcomes[w] != "" {
-				fmt.Fprintf(out, "%s is left out of %s: %s.\n", test, w, elsewhere[w][test])
+	for _, w := range run {
+		count := r.count(w)
+		fmt.Fprintf(out, "%s (%s): %d passed, %d failed, %d skipped, %d left out.\n",
+			w, w.dataPlane(), count[passed], count[failed], count[skipped], count[leftOut])
+		reasons := map[string][]string{}
+		for _, name := range slices.Sorted(maps.Keys(r.tests)) {
+			if t := r.tests[name]; t.outcomes[w] == leftOut {
+				why := w.leftOut(t.test)
+				reasons[why] = append(reasons[why], name)
 			}
+		}
+		for _, why := range slices.Sorted(maps.Keys(reasons)) {
+			which := strings.Join(reasons[why], ", ")
+			if n := len(reasons[why]); n > 3 {
+				which = fmt.Sprintf("%d tests", n)
+			}
+			fmt.Fprintf(out, "  left out: %s: %s.\n", which, why)
 		}
 	}
 	return nil
 }
 
-// profilesOf names the profiles that a test belongs to, those that have all its features, without what all names begin
-// with.
+// count says how many tests of a way have which outcome.
+func (r *results) count(w way) map[outcome]int {
+	counts := map[outcome]int{}
+	for _, t := range r.tests {
+		if o := t.outcomes[w]; o != "" {
+			counts[o]++
+		}
+	}
+	return counts
+}
+
+// profilesOf names the profiles that a test belongs to, those that have all its features, without what all those for
+// gateways begin with.
 func profilesOf(test suite.ConformanceTest) string {
 	var names []string
-	for _, p := range profiles {
+	for _, p := range slices.Concat(inCluster.profiles(), mesh.profiles()) {
 		if p.CoreFeatures.Union(p.ExtendedFeatures).HasAll(test.Features...) {
 			names = append(names, strings.TrimPrefix(string(p.Name), "GATEWAY-"))
 		}

@@ -1,7 +1,9 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -20,15 +22,26 @@ import (
 	gwv1alpha2 "sigs.k8s.io/gateway-api/apis/v1alpha2"
 	gwv1alpha3 "sigs.k8s.io/gateway-api/apis/v1alpha3"
 	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
+	"sigs.k8s.io/gateway-api/conformance/utils/suite"
 
 	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
 	"github.com/gateway-apiserver/gateway-apiserver/test/cluster"
+	"github.com/gateway-apiserver/gateway-apiserver/test/cluster/node"
 )
 
 // servers is what the suite runs against: one kube-apiserver, or what looks like one.
 type servers struct {
 	config  *rest.Config
 	options client.Options
+	planes  *operator // of Gateways, if the test runs their data planes
+}
+
+// explain shows what may say why a test has failed.
+func (s servers) explain(t *testing.T, test suite.ConformanceTest) {
+	t.Helper()
+	if s.planes != nil {
+		s.planes.showLogs(t, test)
+	}
 }
 
 // newScheme has all kinds that the suite has clients for.
@@ -46,44 +59,109 @@ func newScheme(t *testing.T) *runtime.Scheme {
 	return all
 }
 
-// startInCluster installs gateway-apiserver in a cluster, with flags of the install command.
-func startInCluster(t *testing.T, flags ...string) servers {
+// startInCluster installs gateway-apiserver in a cluster, where data planes are run for its Gateways.
+func startInCluster(t *testing.T) servers {
 	t.Helper()
 	kube := startCluster(t)
+	installed := install(t, kube)
+	startNode(t, kube, node.Options{Spare: in(installed.Namespace)})
+	xds, err := cluster.NewLink(replicasXDS(installed)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAtEnd(kube, xds)
+	m := newManager(t, kube.Admin)
+	planes := startPlanes(t, inCluster, kube, m, xds.Addr())
+	start(t, m)
+	return servers{config: kube.Admin, options: client.Options{Scheme: newScheme(t)}, planes: planes}
+}
+
+// startProvisioned installs gateway-apiserver in a cluster so that it runs Envoys itself.
+func startProvisioned(t *testing.T) servers {
+	t.Helper()
+	kube := startCluster(t)
+	installed := install(t, kube, "--provisioning")
+	startNode(t, kube, node.Options{Spare: in(installed.Namespace)})
+	return servers{config: kube.Admin, options: client.Options{Scheme: newScheme(t)}}
+}
+
+// startStandalone starts a standalone server with data planes for its Gateways, and a cluster for workloads.
+func startStandalone(t *testing.T) servers {
+	t.Helper()
+	kube := startCluster(t)
+	server, err := kube.StartStandalone(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	startNode(t, kube, node.Options{})
+	workloads, others := newManager(t, kube.Admin), newManager(t, server.Admin)
+	if err := startCopies(others, workloads); err != nil {
+		t.Fatal(err)
+	}
+	planes := startPlanes(t, standalone, kube, others, server.XDS)
+	start(t, workloads, others)
+	config, mapper, err := splitClients(server.Admin, kube.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return servers{config: config, options: client.Options{Scheme: newScheme(t), Mapper: mapper}, planes: planes}
+}
+
+// install installs upstream's CustomResourceDefinitions, and gateway-apiserver over them, with flags of its install command.
+func install(t *testing.T, kube *cluster.Cluster, flags ...string) *cluster.Installation {
+	t.Helper()
 	installDefinitions(t, kube)
 	installed, err := kube.Install(t.Context(), cluster.InstallOptions{Flags: flags})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newManager(t, kube.Admin)
-	if err := startNode(t.Context(), m, installed.Namespace); err != nil {
-		t.Fatal(err)
-	}
-	start(t, m)
-	return servers{config: kube.Admin, options: client.Options{Scheme: newScheme(t)}}
+	return installed
 }
 
-// startStandalone starts a standalone server, and a cluster for workloads.
-func startStandalone(t *testing.T) servers {
+// replicasXDS is where the replicas serve xDS.
+func replicasXDS(installed *cluster.Installation) []string {
+	var addresses []string
+	for _, r := range installed.Replicas {
+		addresses = append(addresses, r.XDS)
+	}
+	return addresses
+}
+
+func closeAtEnd(kube *cluster.Cluster, link *cluster.Link) {
+	kube.AtEnd(func() error {
+		link.Close()
+		return nil
+	})
+}
+
+// startPlanes runs data planes for the Gateways that m follows until the test has ended; m ends before.
+func startPlanes(t *testing.T, w way, kube *cluster.Cluster, m manager.Manager, xds string) *operator {
 	t.Helper()
-	kube := startCluster(t)
-	standalone, err := kube.StartStandalone(t.Context())
+	o := &operator{kube: kube, xds: xds, dir: t.TempDir(), logs: logsOf(t, w, kube)}
+	if err := startOperator(m, o); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := o.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return o
+}
+
+// logsOf makes the folder for the logs of data planes: a new one where -logs says, or else with the logs of the
+// cluster.
+func logsOf(t *testing.T, w way, kube *cluster.Cluster) string {
+	t.Helper()
+	parent := cmp.Or(*logs, filepath.Join(kube.Dir, "logs"))
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp(parent, string(w)+"-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	workloads, others := newManager(t, kube.Admin), newManager(t, standalone.Admin)
-	if err := startNode(t.Context(), workloads, ""); err != nil {
-		t.Fatal(err)
-	}
-	if err := startCopies(others, workloads); err != nil {
-		t.Fatal(err)
-	}
-	start(t, workloads, others)
-	config, mapper, err := splitClients(standalone.Admin, kube.Admin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return servers{config: config, options: client.Options{Scheme: newScheme(t), Mapper: mapper}}
+	return dir
 }
 
 // startCluster starts a cluster in which Deployments become Pods.
@@ -109,7 +187,7 @@ func installDefinitions(t *testing.T, kube *cluster.Cluster) {
 func newManager(t *testing.T, config *rest.Config) manager.Manager {
 	t.Helper()
 	m, err := manager.New(config, manager.Options{
-		Scheme:     scheme.Scheme,
+		Scheme:     newScheme(t),
 		Metrics:    server.Options{BindAddress: "0"},
 		Controller: controllers.Controller{SkipNameValidation: new(true)},
 	})

@@ -1,29 +1,81 @@
 package conformance
 
-import "slices"
+import (
+	"slices"
+
+	"sigs.k8s.io/gateway-api/conformance/tests"
+	"sigs.k8s.io/gateway-api/conformance/utils/suite"
+	"sigs.k8s.io/gateway-api/pkg/features"
+)
 
 // way is a way to run gateway-apiserver that the suite is run in.
 type way string
 
 const (
-	inCluster   way = "cluster"     // with Envoys that somebody else runs
+	inCluster   way = "cluster"     // Gateways in a cluster, with data planes that somebody else runs
+	standalone  way = "standalone"  // the same without a cluster
 	provisioned way = "provisioned" // in a cluster, with Envoys that gateway-apiserver runs
-	standalone  way = "standalone"
+	mesh        way = "mesh"        // Services in a cluster, with a sidecar in each Pod
+	proxyless   way = "proxyless"   // the same, with gRPC clients that are their own data plane
 )
 
-var ways = []way{inCluster, provisioned, standalone}
+var ways = []way{inCluster, standalone, provisioned, mesh, proxyless}
 
-// leftOut are the tests that are not run.
-func (w way) leftOut() []string {
-	var tests []string
-	for _, group := range dataPlane {
-		tests = append(tests, group.tests...)
+// profiles are those that are claimed in a way.
+func (w way) profiles() []suite.ConformanceProfile {
+	switch w {
+	case mesh:
+		return []suite.ConformanceProfile{suite.MeshHTTPConformanceProfile, suite.MeshGRPCConformanceProfile}
+	case proxyless:
+		return []suite.ConformanceProfile{suite.MeshGRPCConformanceProfile}
+	default:
+		return []suite.ConformanceProfile{
+			suite.GatewayHTTPConformanceProfile,
+			suite.GatewayGRPCConformanceProfile,
+			suite.GatewayTLSConformanceProfile,
+			suite.GatewayTCPConformanceProfile,
+			suite.GatewayUDPConformanceProfile,
+		}
 	}
-	for test := range elsewhere[w] {
-		tests = append(tests, test)
-	}
-	return tests
 }
+
+// concerns says whether a test is about what runs in a way at all: Gateways or a mesh, and with proxyless clients that of
+// gRPC.
+func (w way) concerns(test suite.ConformanceTest) bool {
+	has := func(feature features.FeatureName) bool { return slices.Contains(test.Features, feature) }
+	switch w {
+	case mesh:
+		return has(features.SupportMesh)
+	case proxyless:
+		return has(features.SupportMesh) && has(features.SupportGRPCRoute)
+	default:
+		return has(features.SupportGateway)
+	}
+}
+
+// leftOut says why a test that concerns a way isn't run in it; it is empty if it is run.
+func (w way) leftOut(test suite.ConformanceTest) string {
+	if why := elsewhere[w][test.ShortName]; why != "" {
+		return why
+	}
+	if w == provisioned && !statusOnly[test.ShortName] {
+		return noTraffic
+	}
+	return ""
+}
+
+// all are the tests that are run in a way.
+func (w way) all() []suite.ConformanceTest {
+	var run []suite.ConformanceTest
+	for _, test := range tests.ConformanceTests {
+		if w.concerns(test) && w.leftOut(test) == "" {
+			run = append(run, test)
+		}
+	}
+	return run
+}
+
+const noTraffic = "they send traffic, and the Envoys that are provisioned get no configuration until connections to xDS are authenticated"
 
 // elsewhere are tests that pass in another way, with why they can't in this one.
 var elsewhere = map[way]map[string]string{
@@ -31,143 +83,68 @@ var elsewhere = map[way]map[string]string{
 		"GatewayInfrastructureMetadata": "nothing is made for a Gateway but by provisioning",
 		"GatewayInvalidParametersRef":   "it is of the feature GatewayInfrastructure, which a class claims with provisioning",
 	},
-	provisioned: {"GatewayStaticAddresses": "addresses are those that the Service gets"},
 	standalone: {
 		"GatewayInfrastructureMetadata": "there is no cluster in which to make anything for a Gateway",
 		"GatewayInvalidParametersRef":   "it is of the feature GatewayInfrastructure, which a class claims with provisioning",
 	},
+	provisioned: {"GatewayStaticAddresses": "addresses are those that the Service gets"},
 }
 
-// dataPlane are the tests that need a data plane, by why. All others only look at what the API says.
-var dataPlane = []struct {
-	why   string
-	tests []string
-}{
-	{"they send HTTP requests", []string{
-		"BackendTLSPolicy",
-		"BackendTLSPolicyConflictResolution",
-		"BackendTLSPolicyInvalidCACertificateRef",
-		"BackendTLSPolicyInvalidKind",
-		"BackendTLSPolicySANValidation",
-		"GatewayFrontendClientCertificateValidation",
-		"GatewayFrontendClientCertificateValidationInsecureFallback",
-		"GatewayFrontendInvalidDefaultClientCertificateValidation",
-		"GatewayHTTPListenerIsolation",
-		"GatewayTLSBackendClientCertificate",
-		"HTTPRoute303Redirect",
-		"HTTPRoute307Redirect",
-		"HTTPRoute308Redirect",
-		"HTTPRouteBackendProtocolH2C",
-		"HTTPRouteBackendProtocolWebSocket",
-		"HTTPRouteBackendRequestHeaderModifier",
-		"HTTPRouteCORS",
-		"HTTPRouteCrossNamespace",
-		"HTTPRouteExactPathMatching",
-		"HTTPRouteHTTPSListener",
-		"HTTPRouteHTTPSListenerDetectMisdirectedRequests",
-		"HTTPRouteHeaderMatching",
-		"HTTPRouteHostnameIntersection",
-		"HTTPRouteInvalidBackendRefUnknownKind",
-		"HTTPRouteInvalidCrossNamespaceBackendRef",
-		"HTTPRouteInvalidNonExistentBackendRef",
-		"HTTPRouteInvalidReferenceGrant",
-		"HTTPRouteListenerHostnameMatching",
-		"HTTPRouteListenerPortMatching",
-		"HTTPRouteMatching",
-		"HTTPRouteMatchingAcrossRoutes",
-		"HTTPRouteMethodMatching",
-		"HTTPRouteMultipleGateways",
-		"HTTPRouteNamedRule",
-		"HTTPRouteNoBackendRefs",
-		"HTTPRoutePartiallyInvalidViaInvalidReferenceGrant",
-		"HTTPRoutePathMatchOrder",
-		"HTTPRouteQueryParamMatching",
-		"HTTPRouteRedirectHostAndStatus",
-		"HTTPRouteRedirectPath",
-		"HTTPRouteRedirectPort",
-		"HTTPRouteRedirectPortAndScheme",
-		"HTTPRouteRedirectScheme",
-		"HTTPRouteReferenceGrant",
-		"HTTPRouteRequestHeaderModifier",
-		"HTTPRouteRequestHeaderModifierBackendWeights",
-		"HTTPRouteRequestMirror",
-		"HTTPRouteRequestMultipleMirrors",
-		"HTTPRouteRequestPercentageMirror",
-		"HTTPRouteResponseHeaderModifier",
-		"HTTPRouteRetry",
-		"HTTPRouteRewriteHost",
-		"HTTPRouteRewritePath",
-		"HTTPRouteServiceTypes",
-		"HTTPRouteSimpleSameNamespace",
-		"HTTPRouteTimeoutBackendRequest",
-		"HTTPRouteTimeoutRequest",
-		"HTTPRouteWeight",
-		"ListenerSetAllowedRoutesNamespaces",
-		"ListenerSetDualParentRefIndependence",
-		"ListenerSetGatewayParentSectionNameNotFound",
-		"ListenerSetHTTPRouting",
-	}},
-	{"they send gRPC requests", []string{
-		"GRPCExactMethodMatching",
-		"GRPCRouteHeaderMatching",
-		"GRPCRouteListenerHostnameMatching",
-		"GRPCRouteNamedRule",
-		"GRPCRouteWeight",
-	}},
-	{"they open TLS connections", []string{
-		"TLSRouteHostnameIntersection",
-		"TLSRouteInvalidBackendRefNonexistent",
-		"TLSRouteInvalidBackendRefUnknownKind",
-		"TLSRouteMixedTerminationSameNamespace",
-		"TLSRouteSimpleSameNamespace",
-		"TLSRouteTerminateSimpleSameNamespace",
-	}},
-	{"they open TCP connections", []string{
-		"TCPRouteMultipleRoutesAttachment",
-		"TCPRouteParentRefAttachAll",
-		"TCPRouteParentRefPortAndSectionName",
-		"TCPRouteReferenceGrant",
-		"TCPRouteWeightedRouting",
-	}},
-	{"they send UDP datagrams", []string{
-		"UDPRoute",
-		"UDPRouteMultipleRoutesAttachment",
-		"UDPRouteParentRefAttachAllListeners",
-		"UDPRouteParentRefPortAndSectionName",
-		"UDPRouteReferenceGrant",
-		"UDPRouteWeightedRouting",
-	}},
-	{"they send requests from inside pods of a mesh", []string{
-		"MeshBasic",
-		"MeshConsumerRoute",
-		"MeshFrontend",
-		"MeshFrontendHostname",
-		"MeshGRPCRouteWeight",
-		"MeshHTTPRoute303Redirect",
-		"MeshHTTPRoute307Redirect",
-		"MeshHTTPRoute308Redirect",
-		"MeshHTTPRouteBackendRequestHeaderModifier",
-		"MeshHTTPRouteMatching",
-		"MeshHTTPRouteNamedRule",
-		"MeshHTTPRouteQueryParamMatching",
-		"MeshHTTPRouteRedirectHostAndStatus",
-		"MeshHTTPRouteRedirectPath",
-		"MeshHTTPRouteRedirectPort",
-		"MeshHTTPRouteRequestHeaderModifier",
-		"MeshHTTPRouteRewritePath",
-		"MeshHTTPRouteSchemeRedirect",
-		"MeshHTTPRouteSimpleSameNamespace",
-		"MeshHTTPRouteWeight",
-		"MeshPorts",
-		"MeshTrafficSplit",
-	}},
-}
+// statusOnly are the tests of Gateways that only look at what the API says. All others send traffic.
+var statusOnly = set(
+	"BackendTLSPolicyObservedGenerationBump",
+	"GatewayClassObservedGenerationBump",
+	"GatewayInfrastructureMetadata",
+	"GatewayInvalidFrontendClientCertificateValidation",
+	"GatewayInvalidParametersRef",
+	"GatewayInvalidRouteKind",
+	"GatewayInvalidTLSBackendConfiguration",
+	"GatewayInvalidTLSConfiguration",
+	"GatewayListenerUnsupportedProtocol",
+	"GatewayModifyListeners",
+	"GatewayObservedGenerationBump",
+	"GatewayOptionalAddressValue",
+	"GatewaySecretInvalidReferenceGrant",
+	"GatewaySecretMissingReferenceGrant",
+	"GatewaySecretReferenceGrantAllInNamespace",
+	"GatewaySecretReferenceGrantSpecific",
+	"GatewayStaticAddresses",
+	"GatewayWithAttachedRoutes",
+	"GatewayWithAttachedRoutesWithPort8080",
+	"HTTPRouteDisallowedKind",
+	"HTTPRouteInvalidCrossNamespaceParentRef",
+	"HTTPRouteInvalidParentRefNotMatchingListenerPort",
+	"HTTPRouteInvalidParentRefNotMatchingSectionName",
+	"HTTPRouteInvalidParentRefSectionNameNotMatchingPort",
+	"HTTPRouteObservedGenerationBump",
+	"ListenerSetAllowedNamespaceNone",
+	"ListenerSetAllowedNamespaceSame",
+	"ListenerSetAllowedNamespaceSelector",
+	"ListenerSetAllowedRoutesSupportedKinds",
+	"ListenerSetDefaultNotAllowed",
+	"ListenerSetHostnameConflict",
+	"ListenerSetProtocolConflict",
+	"ListenerSetReferenceGrant",
+	"ListenerSetRouteStatusScopedToParentRef",
+	"TCPRouteInvalidBackendRefNonexistent",
+	"TCPRouteInvalidCrossNamespaceBackendRef",
+	"TCPRouteInvalidNonTCPListener",
+	"TLSRouteInvalidNoMatchingListener",
+	"TLSRouteInvalidNoMatchingListenerHostname",
+	"TLSRouteInvalidReferenceGrant",
+	"TLSRouteListenerMixedTerminationNotSupported",
+	"TLSRouteListenerPassthroughSupportedKinds",
+	"TLSRouteListenerTerminateNotSupported",
+	"TLSRouteListenerTerminateSupportedKinds",
+	"UDPRouteInvalidBackendRefNonexistent",
+	"UDPRouteInvalidCrossNamespaceBackendRef",
+	"UDPRouteNotAllowedByListeners",
+)
 
-func needsDataPlane(test string) bool {
-	for _, group := range dataPlane {
-		if slices.Contains(group.tests, test) {
-			return true
-		}
+func set(names ...string) map[string]bool {
+	s := make(map[string]bool, len(names))
+	for _, name := range names {
+		s[name] = true
 	}
-	return false
+	return s
 }

@@ -1,0 +1,78 @@
+package conformance
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"io"
+	"os"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	upstream "sigs.k8s.io/gateway-api/conformance"
+	"sigs.k8s.io/gateway-api/conformance/utils/suite"
+)
+
+// shown is how much of the end of a log is shown when a test has failed.
+const shown = 3000
+
+// showLogs shows how the logs end of the data planes that a test uses.
+func (o *operator) showLogs(t *testing.T, test suite.ConformanceTest) {
+	t.Helper()
+	gateways := sets.New[types.NamespacedName]()
+	for _, manifest := range test.Manifests {
+		used, err := gatewaysIn(manifest)
+		if err != nil {
+			t.Errorf("%s: %v", manifest, err)
+		}
+		gateways = gateways.Union(used)
+	}
+	for gateway := range gateways {
+		log, err := os.ReadFile(o.logOf(gateway))
+		switch {
+		case errors.Is(err, os.ErrNotExist): // it never had an address
+		case err != nil:
+			t.Error(err)
+		default:
+			t.Logf("%s ends with:\n%s", o.logOf(gateway), log[max(0, len(log)-shown):])
+		}
+	}
+}
+
+// gatewaysIn are the Gateways that are in a manifest of the suite, and those that it refers to.
+func gatewaysIn(manifest string) (sets.Set[types.NamespacedName], error) {
+	gateways := sets.New[types.NamespacedName]()
+	data, err := upstream.Manifests.ReadFile(manifest)
+	if err != nil {
+		return gateways, err
+	}
+	type reference struct{ Kind, Namespace, Name string }
+	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), len(data))
+	for {
+		var object struct {
+			Kind     string
+			Metadata metav1.ObjectMeta
+			Spec     struct {
+				ParentRef  reference   // of a ListenerSet
+				ParentRefs []reference // of a route
+			}
+		}
+		if err := documents.Decode(&object); errors.Is(err, io.EOF) {
+			return gateways, nil
+		} else if err != nil {
+			return gateways, err
+		}
+		used := append(object.Spec.ParentRefs, object.Spec.ParentRef)
+		if object.Kind == "Gateway" {
+			used = append(used, reference{Name: object.Metadata.Name})
+		}
+		for _, ref := range used {
+			if ref.Name != "" && cmp.Or(ref.Kind, "Gateway") == "Gateway" {
+				gateways.Insert(types.NamespacedName{Namespace: cmp.Or(ref.Namespace, object.Metadata.Namespace), Name: ref.Name})
+			}
+		}
+	}
+}
