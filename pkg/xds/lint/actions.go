@@ -93,9 +93,6 @@ func (w *walk) header(path string, h *corev3.HeaderValueOption) {
 	if isFixed(h.GetHeader().GetKey()) {
 		w.add(Invalid, path+".header.key", ":-prefixed or host headers may not be modified")
 	}
-	if h.GetAppend() != nil && h.GetAppendAction() != corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD {
-		w.add(Invalid, path, "of append and append_action only one can be set")
-	}
 	if strings.Contains(command.ReplaceAllString(h.GetHeader().GetValue(), ""), "%") {
 		w.add(Invalid, path+".header.value", "a %% must be part of a command operator, or be followed by another one")
 	}

@@ -47,9 +47,6 @@ func TestActions(t *testing.T) {
 		"Host":                    {header, `{header: {key: Host, value: a}}`, []string{"invalid: .header.key: :-prefixed or host headers may not be modified"}},
 		"percent sign":            {header, `{header: {key: a, value: "100%"}}`, []string{"invalid: .header.value: a % must be part of a command operator, or be followed by another one"}},
 		"percent sign and escape": {header, `{header: {key: a, value: "%%%"}}`, []string{"invalid: .header.value: a % must be part of a command operator, or be followed by another one"}},
-		"append twice": {header, `{header: {key: a, value: a}, append: true, appendAction: ADD_IF_ABSENT}`, []string{
-			"deprecated: .append: the field is deprecated", "invalid: : of append and append_action only one can be set",
-		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

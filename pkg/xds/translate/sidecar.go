@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"net/netip"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -45,13 +46,24 @@ func outbound(name, loopback string) *listenerv3.Listener {
 			Name:       "envoy.filters.listener.original_dst",
 			ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: packed(&originaldstv3.OriginalDst{})},
 		}},
-		UseOriginalDst: wrapperspb.Bool(true),
-		FilterChains:   []*listenerv3.FilterChain{{Name: passthroughName, Filters: []*listenerv3.Filter{passOn()}}},
+		UseOriginalDst:     wrapperspb.Bool(true),
+		FilterChains:       []*listenerv3.FilterChain{toItself(loopback)},
+		DefaultFilterChain: &listenerv3.FilterChain{Name: passthroughName, Filters: []*listenerv3.Filter{passOn()}},
 	}
 }
 
-// Passthrough returns the cluster that has connections go on to where they were going. It has no endpoint for those that weren't
-// redirected, so that nobody can connect an Envoy to itself.
+// toItself closes connections that were not redirected, but made to the listener's own address: a filter chain without filters
+// does so. Wherever the kernel tracks connections, Envoy takes that address for the one that they were going to (original_dst), and
+// would pass them on to itself without end.
+func toItself(loopback string) *listenerv3.FilterChain {
+	address := netip.MustParseAddr(loopback)
+	return &listenerv3.FilterChain{Name: "itself", FilterChainMatch: &listenerv3.FilterChainMatch{
+		DestinationPort: wrapperspb.UInt32(outboundPort),
+		PrefixRanges:    []*corev3.CidrRange{{AddressPrefix: loopback, PrefixLen: wrapperspb.UInt32(uint32(address.BitLen()))}},
+	}}
+}
+
+// Passthrough returns the cluster that has connections go on to where they were going.
 func Passthrough() *clusterv3.Cluster {
 	return &clusterv3.Cluster{
 		Name:                 passthroughName,

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -30,8 +31,14 @@ func TestOutbound(t *testing.T) {
 			if !l.GetUseOriginalDst().GetValue() || l.GetAddress().GetSocketAddress().GetPortValue() != 15001 || len(l.AdditionalAddresses) > 0 {
 				t.Errorf("%v", l)
 			}
-			if cluster := proxiedTo(t, l.FilterChains[0]); cluster != Passthrough().GetName() {
+			if cluster := proxiedTo(t, l.DefaultFilterChain); cluster != Passthrough().GetName() {
 				t.Errorf("what is for no listener goes to %s", cluster)
+			}
+			own := l.FilterChains[0].GetFilterChainMatch()
+			ip, ranges := netip.MustParseAddr(l.GetAddress().GetSocketAddress().GetAddress()), own.GetPrefixRanges()
+			if len(l.FilterChains) != 1 || len(l.FilterChains[0].Filters) > 0 || own.GetDestinationPort().GetValue() != 15001 ||
+				ranges[0].GetAddressPrefix() != ip.String() || int(ranges[0].GetPrefixLen().GetValue()) != ip.BitLen() {
+				t.Errorf("what is for the listener itself isn't closed: %v", l.FilterChains)
 			}
 		}
 		if !slices.Equal(bound, tt.want) || names[0] != "outbound" || len(slices.Compact(slices.Sorted(slices.Values(names)))) != len(names) {

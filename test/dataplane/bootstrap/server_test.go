@@ -138,7 +138,9 @@ func TestRefusedTLS(t *testing.T) {
 		"no CAs":           {func(c *tlsv3.UpstreamTlsContext) { validation(c).TrustedCa = file(a.files.Key) }, "trusted_ca: no certificates"},
 		"no such CAs":      {func(c *tlsv3.UpstreamTlsContext) { validation(c).TrustedCa = file("/none") }, "trusted_ca: open /none"},
 		"another protocol": {func(c *tlsv3.UpstreamTlsContext) { c.GetCommonTlsContext().AlpnProtocols = []string{"http/1.1"} }, "alpn_protocols"},
-		"Envoy's own maximum, TLS 1.2": {func(c *tlsv3.UpstreamTlsContext) { c.GetCommonTlsContext().GetTlsParams().TlsMaximumProtocolVersion = 0 }, "tls_params"},
+		"Envoy's own maximum, TLS 1.2": {func(c *tlsv3.UpstreamTlsContext) {
+			c.GetCommonTlsContext().GetTlsParams().TlsMaximumProtocolVersion = 0
+		}, "tls_params"},
 		"an older version": {func(c *tlsv3.UpstreamTlsContext) { c.GetCommonTlsContext().TlsParams = nil }, "tls_params"},
 		"no key": {func(c *tlsv3.UpstreamTlsContext) {
 			c.GetCommonTlsContext().TlsCertificates[0].PrivateKey = file(a.files.CA)
