@@ -153,14 +153,17 @@ func (p *Process) signal(sig syscall.Signal) bool {
 }
 
 // check looks for what no process may log, whatever is done to it.
-func (p *Process) check() error {
-	log, err := os.ReadFile(p.Log)
+func (p *Process) check() error { return CheckLog(p.Log) }
+
+// CheckLog returns an error if a log has what none of our programs may log, whatever is done to it.
+func CheckLog(file string) error {
+	log, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	for _, trouble := range []string{"DATA RACE", "\npanic: ", "Observed a panic"} {
 		if at := strings.Index(string(log), trouble); at >= 0 {
-			return fmt.Errorf("%s logged: %.4000s", p.Name, log[at:])
+			return fmt.Errorf("%s has: %.4000s", file, log[at:])
 		}
 	}
 	return nil

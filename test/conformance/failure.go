@@ -1,11 +1,15 @@
+//go:build linux
+
 package conformance
 
 import (
 	"bytes"
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"slices"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,27 +23,39 @@ import (
 // shown is how much of the end of a log is shown when a test has failed.
 const shown = 3000
 
-// showLogs shows how the logs end of the data planes that a test uses.
-func (o *operator) showLogs(t *testing.T, test suite.ConformanceTest) {
+// showLogs shows how the logs end of the data planes that a test uses, which logsOf finds.
+func showLogs(t *testing.T, test suite.ConformanceTest, logsOf func(suite.ConformanceTest) ([]string, error)) {
 	t.Helper()
-	gateways := sets.New[types.NamespacedName]()
-	for _, manifest := range test.Manifests {
-		used, err := gatewaysIn(manifest)
-		if err != nil {
-			t.Errorf("%s: %v", manifest, err)
-		}
-		gateways = gateways.Union(used)
+	files, err := logsOf(test)
+	if err != nil {
+		t.Error(err)
 	}
-	for gateway := range gateways {
-		log, err := os.ReadFile(o.logOf(gateway))
+	for _, file := range files {
+		log, err := os.ReadFile(file)
 		switch {
-		case errors.Is(err, os.ErrNotExist): // it never had an address
+		case errors.Is(err, os.ErrNotExist): // of a Gateway that never had an address
 		case err != nil:
 			t.Error(err)
 		default:
-			t.Logf("%s ends with:\n%s", o.logOf(gateway), log[max(0, len(log)-shown):])
+			t.Logf("%s ends with:\n%s", file, log[max(0, len(log)-shown):])
 		}
 	}
+}
+
+// logsOf are the logs of the Gateways that the manifests of a test make or refer to.
+func (o *operator) logsOf(test suite.ConformanceTest) ([]string, error) {
+	var files []string
+	for _, manifest := range test.Manifests {
+		gateways, err := gatewaysIn(manifest)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", manifest, err)
+		}
+		for gateway := range gateways {
+			files = append(files, o.logOf(gateway))
+		}
+	}
+	slices.Sort(files)
+	return slices.Compact(files), nil
 }
 
 // gatewaysIn are the Gateways that are in a manifest of the suite, and those that it refers to.

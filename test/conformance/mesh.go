@@ -1,8 +1,12 @@
+//go:build linux
+
 package conformance
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,7 +40,29 @@ func startMesh(t *testing.T, w way) servers {
 	}
 	closeAtEnd(kube, i.xds)
 	close(i.ready)
-	return servers{config: kube.Admin, options: client.Options{Scheme: newScheme(t)}}
+	t.Cleanup(func() { i.checkSidecars(t) })
+	return servers{config: kube.Admin, options: client.Options{Scheme: newScheme(t)}, logs: i.logsOf}
+}
+
+// logsOf are the logs of all Pods of the mesh, sidecars included: each test uses most of them.
+func (i *injector) logsOf(suite.ConformanceTest) ([]string, error) {
+	return filepath.Glob(filepath.Join(i.kube.Dir, "logs", "pods", suite.MeshNamespace+"*"))
+}
+
+// checkSidecars fails if a sidecar has ended, as it would be started again and the tests might pass.
+func (i *injector) checkSidecars(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(i.kube.Dir, "logs", "pods", "*_sidecar.injected.*.log"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, file := range files {
+		if !strings.HasSuffix(file, ".0.log") {
+			t.Errorf("%s is of a sidecar that was started again", filepath.Base(file))
+		}
+		if err := cluster.CheckLog(file); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func (i *injector) inject(ctx context.Context, pod *corev1.Pod) (*node.Injection, error) {

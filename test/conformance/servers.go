@@ -1,3 +1,5 @@
+//go:build linux
+
 package conformance
 
 import (
@@ -33,15 +35,8 @@ import (
 type servers struct {
 	config  *rest.Config
 	options client.Options
-	planes  *operator // of Gateways, if the test runs their data planes
-}
-
-// explain shows what may say why a test has failed.
-func (s servers) explain(t *testing.T, test suite.ConformanceTest) {
-	t.Helper()
-	if s.planes != nil {
-		s.planes.showLogs(t, test)
-	}
+	// logs are those of the data planes that a test uses; nil if there are none.
+	logs func(suite.ConformanceTest) ([]string, error)
 }
 
 // newScheme has all kinds that the suite has clients for.
@@ -73,7 +68,7 @@ func startInCluster(t *testing.T) servers {
 	m := newManager(t, kube.Admin)
 	planes := startPlanes(t, inCluster, kube, m, xds.Addr())
 	start(t, m)
-	return servers{config: kube.Admin, options: client.Options{Scheme: newScheme(t)}, planes: planes}
+	return servers{config: kube.Admin, options: client.Options{Scheme: newScheme(t)}, logs: planes.logsOf}
 }
 
 // startProvisioned installs gateway-apiserver in a cluster so that it runs Envoys itself.
@@ -104,7 +99,7 @@ func startStandalone(t *testing.T) servers {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return servers{config: config, options: client.Options{Scheme: newScheme(t), Mapper: mapper}, planes: planes}
+	return servers{config: config, options: client.Options{Scheme: newScheme(t), Mapper: mapper}, logs: planes.logsOf}
 }
 
 // install installs upstream's CustomResourceDefinitions, and gateway-apiserver over them, with flags of its install command.
@@ -137,7 +132,7 @@ func closeAtEnd(kube *cluster.Cluster, link *cluster.Link) {
 // startPlanes runs data planes for the Gateways that m follows until the test has ended; m ends before.
 func startPlanes(t *testing.T, w way, kube *cluster.Cluster, m manager.Manager, xds string) *operator {
 	t.Helper()
-	o := &operator{kube: kube, xds: xds, dir: t.TempDir(), logs: logsOf(t, w, kube)}
+	o := &operator{kube: kube, xds: xds, dir: t.TempDir(), logs: logsFolder(t, w, kube)}
 	if err := startOperator(m, o); err != nil {
 		t.Fatal(err)
 	}
@@ -149,9 +144,9 @@ func startPlanes(t *testing.T, w way, kube *cluster.Cluster, m manager.Manager, 
 	return o
 }
 
-// logsOf makes the folder for the logs of data planes: a new one where -logs says, or else with the logs of the
+// logsFolder makes the folder for the logs of data planes: a new one where -logs says, or else with the logs of the
 // cluster.
-func logsOf(t *testing.T, w way, kube *cluster.Cluster) string {
+func logsFolder(t *testing.T, w way, kube *cluster.Cluster) string {
 	t.Helper()
 	parent := cmp.Or(*logs, filepath.Join(kube.Dir, "logs"))
 	if err := os.MkdirAll(parent, 0o755); err != nil {

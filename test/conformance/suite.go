@@ -1,3 +1,5 @@
+//go:build linux
+
 package conformance
 
 import (
@@ -63,8 +65,8 @@ func run(t *testing.T, w way, s servers) {
 			if w.concerns(test) {
 				outcomes.record(w, test, judge(t, w, test, claims.SupportedFeatures))
 			}
-			if t.Failed() {
-				s.explain(t, test)
+			if t.Failed() && s.logs != nil {
+				showLogs(t, test, s.logs)
 			}
 		},
 	}

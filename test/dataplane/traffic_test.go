@@ -32,25 +32,34 @@ func httpListener(port string) string {
 	return fmt.Sprintf(`{name: http-%s, port: %s, protocol: HTTP}`, port, port)
 }
 
-// service is a Service whose one endpoint is a port of 127.0.0.1.
-func service(name, port string) string {
-	return fmt.Sprintf(`
+// service is a Service whose endpoints are ports of 127.0.0.1.
+func service(name string, ports ...string) string {
+	out := fmt.Sprintf(`
 apiVersion: v1
 kind: Service
-metadata: {name: %[1]s, namespace: default}
+metadata: {name: %s, namespace: default}
 spec: {ports: [{name: http, port: 80}]}
----
+`, name)
+	for i, port := range ports {
+		out += fmt.Sprintf(`---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
-metadata: {name: %[1]s, namespace: default, labels: {kubernetes.io/service-name: %[1]s}}
+metadata: {name: %[1]s-%[2]d, namespace: default, labels: {kubernetes.io/service-name: %[1]s}}
 addressType: IPv4
-ports: [{name: http, port: %[2]s}]
+ports: [{name: http, port: %[3]s}]
 endpoints: [{addresses: [127.0.0.1]}]
-`, name, port)
+`, name, i, port)
+	}
+	return out
 }
 
 // route sends requests for a prefix of web.example.com to a Service.
 func route(name, prefix, service string) string {
+	return routeOf(name, fmt.Sprintf(`{matches: [{path: {type: PathPrefix, value: %s}}], backendRefs: [{name: %s, port: 80}]}`, prefix, service))
+}
+
+// routeOf has a rule for web.example.com.
+func routeOf(name, rule string) string {
 	return fmt.Sprintf(`
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -59,9 +68,13 @@ spec:
   parentRefs: [{name: web}]
   hostnames: [web.example.com]
   rules:
-  - matches: [{path: {type: PathPrefix, value: %s}}]
-    backendRefs: [{name: %s, port: 80}]
-`, name, prefix, service)
+  - %s
+`, name, rule)
+}
+
+// at is a request for web.example.com to a port of 127.0.0.1.
+func at(port, path string) request {
+	return request{url: "http://127.0.0.1:" + port + path, host: "web.example.com"}
 }
 
 func TestTraffic(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	caresv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/network/dns_resolver/cares/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"sigs.k8s.io/yaml"
@@ -33,6 +34,8 @@ type Config struct {
 	ClustersTimeout, ListenersTimeout time.Duration
 	// Admin is where the administration interface is served, on loopback; the zero value is nowhere.
 	Admin netip.AddrPort
+	// DNS is the server that names are resolved by; the zero value is those of the system.
+	DNS netip.AddrPort
 	// Listeners are the static ones. They have been read, and not judged.
 	Listeners []*listenerv3.Listener
 }
@@ -88,6 +91,9 @@ func New(b *bootstrapv3.Bootstrap, identity Identity) (*Config, error) {
 	var err error
 	if config.Admin, err = admin(b.GetAdmin()); err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
+	}
+	if config.DNS, err = dnsServer(b.GetTypedDnsResolverConfig()); err != nil {
+		return nil, fmt.Errorf("typed_dns_resolver_config: %w", err)
 	}
 	dynamic := b.GetDynamicResources()
 	cluster, err := adsCluster(dynamic.GetAdsConfig())
@@ -171,6 +177,32 @@ func checkRuntime(r *bootstrapv3.LayeredRuntime) error {
 		return fmt.Errorf("%s is required: the limit that Envoy has otherwise isn't executed", regexLimit)
 	}
 	return nil
+}
+
+// dnsServer returns the server that overrides those of the system (CaresDnsResolverConfig.resolvers).
+func dnsServer(c *corev3.TypedExtensionConfig) (netip.AddrPort, error) {
+	if c == nil {
+		return netip.AddrPort{}, nil
+	}
+	cares := &caresv3.CaresDnsResolverConfig{}
+	if err := c.GetTypedConfig().UnmarshalTo(cares); err != nil {
+		return netip.AddrPort{}, fmt.Errorf("typed_config: %w", err)
+	}
+	if err := errors.Join(cares.ValidateAll(), executed.Check(cares)); err != nil {
+		return netip.AddrPort{}, fmt.Errorf("typed_config: %w", err)
+	}
+	if len(cares.GetResolvers()) != 1 {
+		return netip.AddrPort{}, errors.New("typed_config: resolvers: exactly one is supported")
+	}
+	at, err := socketAddress(cares.GetResolvers()[0])
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("typed_config: resolvers: %w", err)
+	}
+	ip, err := netip.ParseAddr(at.host)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("typed_config: resolvers: %w", err)
+	}
+	return netip.AddrPortFrom(ip, at.port), nil
 }
 
 // admin returns the address of the administration interface. Whoever reaches it can stop the data plane.

@@ -4,7 +4,7 @@ import "github.com/gateway-apiserver/gateway-apiserver/test/dataplane/strict"
 
 // executed are the fields that are read. Listeners are for those who execute them to check.
 var executed = strict.Fields{
-	"envoy.config.bootstrap.v3.Bootstrap":                  "node layered_runtime dynamic_resources static_resources admin",
+	"envoy.config.bootstrap.v3.Bootstrap":                  "node layered_runtime dynamic_resources static_resources admin typed_dns_resolver_config",
 	"envoy.config.bootstrap.v3.Bootstrap.StaticResources":  "clusters",
 	"envoy.config.bootstrap.v3.Bootstrap.DynamicResources": "ads_config lds_config cds_config",
 	"envoy.config.bootstrap.v3.LayeredRuntime":             "layers",
@@ -20,6 +20,7 @@ var executed = strict.Fields{
 	"envoy.config.core.v3.Address":               "socket_address",
 	"envoy.config.core.v3.SocketAddress":         "protocol address port_value",
 	"envoy.config.core.v3.TransportSocket":       "name typed_config",
+	"envoy.config.core.v3.TypedExtensionConfig":  "name typed_config",
 	"envoy.config.core.v3.Http2ProtocolOptions":  "connection_keepalive",
 	"envoy.config.core.v3.KeepaliveSettings":     "interval timeout",
 	"envoy.config.core.v3.DataSource":            "filename",
@@ -30,6 +31,8 @@ var executed = strict.Fields{
 	"envoy.config.endpoint.v3.LocalityLbEndpoints":   "lb_endpoints",
 	"envoy.config.endpoint.v3.LbEndpoint":            "endpoint",
 	"envoy.config.endpoint.v3.Endpoint":              "address",
+
+	"envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig": "resolvers",
 
 	"envoy.extensions.upstreams.http.v3.HttpProtocolOptions":                    "explicit_http_config",
 	"envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig": "http2_protocol_options",

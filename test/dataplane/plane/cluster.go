@@ -86,7 +86,7 @@ func (p *Plane) addCluster(r ads.Resource) error {
 	if err := check(config); err != nil {
 		return err
 	}
-	u, err := upstream.New(config, upstream.Deps{Secrets: p.certs, Log: p.log})
+	u, err := upstream.New(config, upstream.Deps{Secrets: p.certs, Resolver: upstream.NewResolver(p.config.DNS), Log: p.log})
 	if err != nil {
 		return err
 	}

@@ -19,13 +19,21 @@ type Resolver interface {
 	Lookup(ctx context.Context, network, name string) ([]netip.Addr, time.Duration, error)
 }
 
+// NewResolver returns a resolver that asks a server; if it is the zero value, those of the system.
+func NewResolver(server netip.AddrPort) Resolver { return systemResolver{server} }
+
 // systemResolver is Go's resolver, which reads /etc/hosts and /etc/resolv.conf. That doesn't tell how long records live, so it
 // is read from the answers as they pass by.
-type systemResolver struct{}
+type systemResolver struct {
+	server netip.AddrPort // is asked instead of those in /etc/resolv.conf, if it is valid
+}
 
-func (systemResolver) Lookup(ctx context.Context, network, name string) ([]netip.Addr, time.Duration, error) {
+func (r systemResolver) Lookup(ctx context.Context, network, name string) ([]netip.Addr, time.Duration, error) {
 	seen := &answers{}
 	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if r.server.IsValid() {
+			address = r.server.String()
+		}
 		var dialer net.Dialer
 		conn, err := dialer.DialContext(ctx, network, address)
 		if err != nil {
