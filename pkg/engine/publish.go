@@ -95,7 +95,7 @@ type virtualHost struct {
 }
 
 type meshHost struct {
-	named    map[cache.Name]bool // listeners, and route tables of their own
+	named    map[cache.Name]bool // listeners, and route tables and empty clusters of their own
 	clusters []translate.ClusterKey
 }
 
@@ -313,10 +313,14 @@ func proxylessHost(facts *graph.MeshHostFacts) translatedHost {
 	if facts == nil {
 		return translatedHost{}
 	}
-	listeners, clusters := translate.MeshListeners(facts)
+	listeners, clusters, empty := translate.MeshListeners(facts)
 	out := translatedHost{clusters: clusters}
 	for _, l := range listeners {
 		out.resources = append(out.resources, encode(resource.ListenerType, l.GetName(), l))
+	}
+	if empty != nil {
+		out.resources = append(out.resources, encode(resource.ClusterType, empty.Cluster.GetName(), empty.Cluster),
+			encode(resource.EndpointType, empty.Endpoints.GetClusterName(), empty.Endpoints))
 	}
 	return out
 }

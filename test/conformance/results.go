@@ -70,6 +70,9 @@ func (r *results) print(out io.Writer) error {
 	fmt.Fprintln(table)
 	for _, name := range slices.Sorted(maps.Keys(r.tests)) {
 		t := r.tests[name]
+		if !t.run() {
+			continue
+		}
 		fmt.Fprintf(table, "%s\t%s\t%s", name, profilesOf(t.test), join(t.test.Features))
 		for _, w := range run {
 			fmt.Fprintf(table, "\t%s", t.outcomes[w])
@@ -99,6 +102,16 @@ func (r *results) print(out io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// run says whether a test was run in any way.
+func (t *result) run() bool {
+	for _, o := range t.outcomes {
+		if o != leftOut {
+			return true
+		}
+	}
+	return false
 }
 
 // count says how many tests of a way have which outcome.

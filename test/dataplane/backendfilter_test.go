@@ -126,7 +126,8 @@ func TestBackendFilterExternalAuth(t *testing.T) {
 		}
 	})
 	port := freePort(t)
-	files := splitFiles(port, plain, guarded, `{type: ExternalAuth, externalAuth: {protocol: HTTP, http: {}, backendRef: {name: auth, port: 80}}}`)
+	files := splitFiles(port, plain, guarded, `{type: ExternalAuth,
+      externalAuth: {protocol: HTTP, http: {}, backendRef: {name: auth, port: 80}}}`)
 	files["auth.yaml"] = service("auth", auth.port)
 	s := play(t, files)
 	for _, test := range []struct{ authorization, guarded string }{{"bad", "401 "}, {"good", "200 guarded /app"}} {

@@ -114,7 +114,8 @@ func TestExternalAuthHTTPDefaults(t *testing.T) {
 	r.method, r.body = http.MethodPost, "hello"
 	r.header = http.Header{"Authorization": {"good"}, "Cookie": {"a=b"}}
 	s.answers("200 app /x", r)
-	if asked := auth.one(t); asked.url != "/x" || asked.body != "" || asked.header.Get("Authorization") != "good" || asked.header["Cookie"] != nil {
+	if asked := auth.one(t); asked.url != "/x" || asked.body != "" ||
+		asked.header.Get("Authorization") != "good" || asked.header["Cookie"] != nil {
 		t.Errorf("the authorization server was asked %+v", asked)
 	}
 	forwarded := app.one(t)

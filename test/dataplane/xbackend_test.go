@@ -115,7 +115,8 @@ func TestXBackendTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	validation := func(hostname string) string {
-		return fmt.Sprintf(`, tls: {mode: ServerOnly, validation: {hostname: %s, caCertificateRefs: [{group: "", kind: ConfigMap, name: ca}]}}`, hostname)
+		return fmt.Sprintf(`, tls: {mode: ServerOnly,
+    validation: {hostname: %s, caCertificateRefs: [{group: "", kind: ConfigMap, name: ca}]}}`, hostname)
 	}
 	for name, test := range map[string]struct {
 		spec string

@@ -48,7 +48,7 @@ func FuzzRules(f *testing.F) {
 		}
 		vh, clusters := VirtualHost(facts)
 		validate(t, vh)
-		checkClusters(t, vh, clusters)
+		checkClusters(t, vh, clusters, UnresolvedCluster)
 		checkReached(t, vh)
 		checkAuthorized(t, vh)
 		again, _ := VirtualHost(facts)
@@ -56,13 +56,17 @@ func FuzzRules(f *testing.F) {
 
 		mesh := &graph.MeshHostFacts{Key: service("color", 80), Routes: routes, TLS: g.maybe()}
 		config, _ := meshHost(t, mesh)
-		_, clusters = MeshListeners(mesh)
+		_, clusters, empty := MeshListeners(mesh)
+		unresolved := ""
+		if empty != nil {
+			unresolved = empty.Cluster.GetName()
+		}
 		for _, c := range clusters {
 			if c.Name == "tls" || c.Name == "wss" {
 				t.Errorf("mesh clients would connect to %s without TLS", c)
 			}
 		}
-		checkClusters(t, config.VirtualHosts[0], clusters)
+		checkClusters(t, config.VirtualHosts[0], clusters, unresolved)
 		again2, _ := meshHost(t, mesh)
 		checkEqual(t, config, again2)
 	})
@@ -83,8 +87,8 @@ func checkEqual(t *testing.T, a, b proto.Message) {
 	}
 }
 
-// checkClusters makes sure that the clusters are exactly those that the routes use.
-func checkClusters(t *testing.T, vh *routev3.VirtualHost, clusters []ClusterKey) {
+// checkClusters makes sure that the clusters are exactly those that the routes use, but for that of invalid backends.
+func checkClusters(t *testing.T, vh *routev3.VirtualHost, clusters []ClusterKey, unresolved string) {
 	t.Helper()
 	used := map[string]bool{}
 	auth := func(configs map[string]*anypb.Any) {
@@ -105,7 +109,7 @@ func checkClusters(t *testing.T, vh *routev3.VirtualHost, clusters []ClusterKey)
 		}
 	}
 	delete(used, "")
-	delete(used, UnresolvedCluster)
+	delete(used, unresolved)
 	for _, c := range clusters {
 		if !used[c.String()] {
 			t.Errorf("no route uses %s", c)

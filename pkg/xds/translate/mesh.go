@@ -5,13 +5,16 @@ package translate
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
@@ -20,7 +23,8 @@ import (
 const clusterDomain = "cluster.local"
 
 // MeshListeners returns what proxyless gRPC clients ask for when they dial a port of a Service, "xds:///color.faces:80":
-// one API listener for each name that the port goes by, and the clusters that their routes use, sorted.
+// one API listener for each name that the port goes by, the clusters that their routes use, sorted, and the one of the rules that
+// fail, or nil if none does.
 //
 // gRPC executes a part of what Envoy does, and refuses a whole resource for some of the rest:
 //   - Matches on what a gRPC request never has, a method other than POST or query parameters, are left out: they cannot hold.
@@ -30,22 +34,18 @@ const clusterDomain = "cluster.local"
 //     client that isn't made with credentials of xDS would send in plaintext.
 //   - Both timeouts bound the call with all its tries: clients know no time limit of a try.
 //   - Retries are made of calls that are UNAVAILABLE, whatever their rule says.
-func MeshListeners(m *graph.MeshHostFacts) ([]*listenerv3.Listener, []ClusterKey) {
-	clusters := clusterSet{}
+func MeshListeners(m *graph.MeshHostFacts) ([]*listenerv3.Listener, []ClusterKey, *EmptyCluster) {
+	to := &meshClusters{clusterSet{}, m.Key.String() + "/unresolved", false}
 	vh := &routev3.VirtualHost{Name: m.Key.String(), Domains: []string{"*"}} // the listener's name has chosen already
 	for _, c := range candidates(m.Routes, "") {
-		vh.Routes = append(vh.Routes, meshRoutes(c, clusters)...)
+		vh.Routes = append(vh.Routes, meshRoutes(c, to)...)
 	}
-	if len(m.Routes) == 0 && m.TLS {
-		vh.Routes = []*routev3.Route{failingRoute("service/"+m.Key.String(), &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}})}
-	} else if len(m.Routes) == 0 {
-		vh.Routes = []*routev3.Route{{
-			Name:  "service/" + m.Key.String(),
-			Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
-			Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-				ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: clusters.use(ClusterKey{BackendKey: m.Key})},
-			}},
-		}}
+	if len(m.Routes) == 0 {
+		itself := to.fail
+		if !m.TLS {
+			itself = func() string { return to.use(ClusterKey{BackendKey: m.Key}) }
+		}
+		vh.Routes = []*routev3.Route{meshRoute("service/"+m.Key.String(), &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}, itself())}
 	}
 	manager := packed(&hcmv3.HttpConnectionManager{
 		StatPrefix: m.Key.String(),
@@ -60,7 +60,43 @@ func MeshListeners(m *graph.MeshHostFacts) ([]*listenerv3.Listener, []ClusterKey
 	for _, name := range meshNames(m.Key) {
 		listeners = append(listeners, &listenerv3.Listener{Name: name, ApiListener: &listenerv3.ApiListener{ApiListener: manager}})
 	}
-	return listeners, clusters.sorted()
+	return listeners, to.sorted(), to.empty()
+}
+
+// EmptyCluster is a cluster without endpoints.
+type EmptyCluster struct {
+	Cluster   *clusterv3.Cluster
+	Endpoints *endpointv3.ClusterLoadAssignment
+}
+
+// meshClusters collects the clusters that the routes of a host use. Invalid backends are one without endpoints, to which calls are
+// UNAVAILABLE. Unlike Envoys, gRPC clients need that it exists, or they would wait for it before they send anything.
+type meshClusters struct {
+	clusterSet
+	unresolved string
+	fails      bool // something uses it
+}
+
+// fail returns the name of the cluster of invalid backends.
+func (c *meshClusters) fail() string {
+	c.fails = true
+	return c.unresolved
+}
+
+// empty returns the cluster of invalid backends, or nil if there are none.
+func (c *meshClusters) empty() *EmptyCluster {
+	if !c.fails {
+		return nil
+	}
+	return &EmptyCluster{
+		&clusterv3.Cluster{
+			Name:                 c.unresolved,
+			ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
+			EdsClusterConfig:     &clusterv3.Cluster_EdsClusterConfig{EdsConfig: adsSource(), ServiceName: c.unresolved},
+			LbPolicy:             clusterv3.Cluster_ROUND_ROBIN,
+		},
+		&endpointv3.ClusterLoadAssignment{ClusterName: c.unresolved},
+	}
 }
 
 // meshRoutesName names the routes of a host of the mesh, "mesh/namespace/service:port", or "mesh/name/namespace/service:port"
@@ -84,7 +120,7 @@ func meshNames(key graph.BackendKey) []string {
 }
 
 // meshRoutes returns the routes of a match in the forms that gRPC clients take.
-func meshRoutes(c candidate, clusters clusterSet) []*routev3.Route {
+func meshRoutes(c candidate, to *meshClusters) []*routev3.Route {
 	var out []*routev3.Route
 	s := split(c.rule)
 	for _, m := range meshMatches(c.match) {
@@ -92,32 +128,37 @@ func meshRoutes(c candidate, clusters clusterSet) []*routev3.Route {
 			continue // see gatewayRoutes
 		}
 		if c.facts.Failing != nil || c.facts.NeedsProxy != nil || len(s.valid) == 0 {
-			out = append(out, failingRoute(c.name, m))
+			out = append(out, meshRoute(c.name, m, to.fail()))
 			continue
 		}
-		if s.invalid > 0 {
-			// Not a cluster that doesn't exist, as with Envoy: a client would wait for it before it sends anything.
-			some := proto.CloneOf(m)
-			some.RuntimeFraction = runtimeFraction(fractionalPercent(int64(s.invalid), int64(s.invalid)+int64(s.weight)))
-			out = append(out, failingRoute(c.name, some))
-		}
-		out = append(out, &routev3.Route{Name: c.name, Match: m, Action: &routev3.Route_Route{Route: meshAction(c.rule, s, clusters)}})
+		out = append(out, &routev3.Route{Name: c.name, Match: m, Action: &routev3.Route_Route{Route: meshAction(c.rule, s, to)}})
 	}
 	return out
 }
 
-// failingRoute fails calls with UNAVAILABLE: gRPC knows no action but forwarding, and says so to the caller.
-func failingRoute(name string, m *routev3.RouteMatch) *routev3.Route {
-	return &routev3.Route{Name: name, Match: m, Action: &routev3.Route_DirectResponse{
-		DirectResponse: &routev3.DirectResponseAction{Status: http.StatusServiceUnavailable},
+// meshRoute forwards to a cluster. Those that fail calls do, too: gRPC's implementations in Java and JavaScript refuse a whole
+// resource for a direct response.
+func meshRoute(name string, m *routev3.RouteMatch, cluster string) *routev3.Route {
+	return &routev3.Route{Name: name, Match: m, Action: &routev3.Route_Route{
+		Route: &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}},
 	}}
 }
 
-func meshAction(r *rule, s backendSplit, clusters clusterSet) *routev3.RouteAction {
+func meshAction(r *rule, s backendSplit, to *meshClusters) *routev3.RouteAction {
 	action := &routev3.RouteAction{}
-	s.invalid = 0 // failingRoute has had their share
 	// Not HTTP/2 explicitly, whatever the route's kind: gRPC clients speak nothing else, and read no protocol options.
-	s.weighted(action, connector{}, clusters)
+	s.weighted(action, connector{}, to.clusterSet)
+	action.ClusterNotFoundResponseCode = 0 // nor this
+	if weighted := action.GetWeightedClusters(); weighted != nil {
+		for _, w := range weighted.Clusters {
+			if w.Name == UnresolvedCluster {
+				w.Name = to.fail()
+			}
+		}
+		// Envoy needs it no more. gRPC in C++ and Go until 2023, and in JavaScript until 2026, took it for 100 if it wasn't set, and
+		// the former two refused what wasn't the sum.
+		weighted.TotalWeight = wrapperspb.UInt32(s.weight + s.invalid)
+	}
 	limit, _ := duration(r.timeouts.Request)
 	if backendRequest, _ := duration(r.timeouts.BackendRequest); limit == 0 || backendRequest > 0 && backendRequest < limit {
 		limit = backendRequest
@@ -141,6 +182,9 @@ func meshMatches(m *match) []*routev3.RouteMatch {
 	}
 	var out []*routev3.RouteMatch
 	for _, path := range paths {
+		if path.form == pathRegex {
+			path.value = meshRegex(path.value)
+		}
 		rm := path.envoy()
 		for _, h := range m.headers {
 			rm.Headers = append(rm.Headers, meshHeaderMatcher(h))
@@ -154,9 +198,18 @@ func meshMatches(m *match) []*routev3.RouteMatch {
 func meshHeaderMatcher(h valueMatch) *routev3.HeaderMatcher {
 	out := &routev3.HeaderMatcher{Name: h.name}
 	if h.regex {
-		out.HeaderMatchSpecifier = &routev3.HeaderMatcher_SafeRegexMatch{SafeRegexMatch: regex(h.value)}
+		out.HeaderMatchSpecifier = &routev3.HeaderMatcher_SafeRegexMatch{SafeRegexMatch: regex(meshRegex(h.value))}
 	} else {
 		out.HeaderMatchSpecifier = &routev3.HeaderMatcher_ExactMatch{ExactMatch: h.value}
 	}
 	return out
+}
+
+// meshRegex groups alternatives: gRPC's implementation in JavaScript anchors the first of them at its start and the last at its end,
+// and no other.
+func meshRegex(expression string) string {
+	if !strings.Contains(expression, "|") {
+		return expression
+	}
+	return segmentRegex(expression)
 }

@@ -117,10 +117,14 @@ func serve(t *testing.T, register func(*grpc.Server)) *net.TCPAddr {
 // dial serves a mesh host and the Services that back it over ADS, and returns a client that has only its name.
 func dial(t *testing.T, host *graph.MeshHostFacts, backends map[string]*testBackend) grpc_health_v1.HealthClient {
 	t.Helper()
-	listeners, keys := MeshListeners(host)
+	listeners, keys, empty := MeshListeners(host)
 	resources := map[resourcev3.Type][]cachetypes.Resource{}
 	for _, l := range listeners {
 		resources[resourcev3.ListenerType] = append(resources[resourcev3.ListenerType], l)
+	}
+	if empty != nil {
+		resources[resourcev3.ClusterType] = append(resources[resourcev3.ClusterType], empty.Cluster)
+		resources[resourcev3.EndpointType] = append(resources[resourcev3.EndpointType], empty.Endpoints)
 	}
 	for _, key := range keys {
 		address := backends[key.Name].address

@@ -14,7 +14,7 @@ import (
 // meshHost returns the routes of a mesh host's listeners, which are the same for each, and the names of their clusters.
 func meshHost(t testing.TB, m *graph.MeshHostFacts) (*routev3.RouteConfiguration, []string) {
 	t.Helper()
-	listeners, clusters := MeshListeners(m)
+	listeners, clusters, empty := MeshListeners(m)
 	var config *routev3.RouteConfiguration
 	for _, l := range listeners {
 		validate(t, l)
@@ -28,12 +28,16 @@ func meshHost(t testing.TB, m *graph.MeshHostFacts) (*routev3.RouteConfiguration
 	for _, c := range clusters {
 		names = append(names, c.String())
 	}
+	if empty != nil {
+		validate(t, empty.Cluster)
+		names = append(names, empty.Cluster.GetEdsClusterConfig().GetServiceName())
+	}
 	return config, names
 }
 
 func TestMeshListenerNames(t *testing.T) {
 	t.Parallel()
-	listeners, _ := MeshListeners(&graph.MeshHostFacts{Key: service("color", 80)})
+	listeners, _, _ := MeshListeners(&graph.MeshHostFacts{Key: service("color", 80)})
 	var got []string
 	for _, l := range listeners {
 		got = append(got, l.Name)
@@ -62,7 +66,7 @@ func TestMeshListeners(t *testing.T) {
 			name: "weights",
 			http: `{rules: [{backendRefs: [{name: color, port: 80, weight: 50}, {name: color2, port: 80, weight: 50}]}]}`,
 			routes: `[{match: {prefix: /}, route: {weightedClusters: {clusters: [
-				{name: "ns/color:80", weight: 50}, {name: "ns/color2:80", weight: 50}]}}}]`,
+				{name: "ns/color:80", weight: 50}, {name: "ns/color2:80", weight: 50}], totalWeight: 100}}}]`,
 			clusters: []string{"ns/color:80", "ns/color2:80"},
 		},
 		{
@@ -83,6 +87,13 @@ func TestMeshListeners(t *testing.T) {
 			clusters: []string{"ns/a:80"},
 		},
 		{
+			name: "alternatives",
+			http: `{rules: [{matches: [{path: {type: RegularExpression, value: "/a/.|/b/."}, headers: [{name: x, type: RegularExpression, value: "c|d"}]}], ` + a + `}]}`,
+			routes: `[{match: {safeRegex: {regex: "(?:/a/.|/b/.)"}, headers: [{name: x, safeRegexMatch: {regex: "(?:c|d)"}}]},
+				route: {cluster: "ns/a:80"}}]`,
+			clusters: []string{"ns/a:80"},
+		},
+		{
 			name:     "what no gRPC request is",
 			http:     `{rules: [{matches: [{method: GET}, {queryParams: [{name: a, value: b}]}, {method: POST, path: {type: Exact, value: /a/b}}], ` + a + `}]}`,
 			routes:   `[{match: {path: /a/b}, route: {cluster: "ns/a:80"}}]`,
@@ -91,15 +102,15 @@ func TestMeshListeners(t *testing.T) {
 		{
 			name: "the share of an invalid backend fails",
 			http: `{rules: [{backendRefs: [{name: a, port: 80, weight: 2}, {name: missing, port: 80}]}]}`,
-			routes: `[
-				{match: {prefix: /, runtimeFraction: {defaultValue: {numerator: 333333, denominator: MILLION}}}, directResponse: {status: 503}},
-				{match: {prefix: /}, route: {cluster: "ns/a:80"}}]`,
-			clusters: []string{"ns/a:80"},
+			routes: `[{match: {prefix: /}, route: {weightedClusters: {clusters: [
+				{name: "ns/a:80", weight: 2}, {name: "ns/color:80/unresolved", weight: 1}], totalWeight: 3}}}]`,
+			clusters: []string{"ns/a:80", "ns/color:80/unresolved"},
 		},
 		{
-			name:   "no backends",
-			http:   `{rules: [{}]}`,
-			routes: `[{match: {prefix: /}, directResponse: {status: 503}}]`,
+			name:     "no backends",
+			http:     `{rules: [{}]}`,
+			routes:   `[{match: {prefix: /}, route: {cluster: "ns/color:80/unresolved"}}]`,
+			clusters: []string{"ns/color:80/unresolved"},
 		},
 		{
 			name: "a rule that needs a proxy, and one that doesn't",
@@ -108,9 +119,9 @@ func TestMeshListeners(t *testing.T) {
 					filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: a, value: b}]}}]},
 				{` + a + `}]}`,
 			routes: `[
-				{match: {path: /a/b}, directResponse: {status: 503}},
+				{match: {path: /a/b}, route: {cluster: "ns/color:80/unresolved"}},
 				{match: {prefix: /}, route: {cluster: "ns/a:80"}}]`,
-			clusters: []string{"ns/a:80"},
+			clusters: []string{"ns/a:80", "ns/color:80/unresolved"},
 		},
 		{
 			name:     "mirrors",

@@ -92,12 +92,12 @@ func TestMeshTLS(t *testing.T) {
 	t.Parallel()
 	failing := func(name string, m *graph.MeshHostFacts, routes int) {
 		config, _ := meshHost(t, m)
-		_, clusters := MeshListeners(m)
+		_, clusters, empty := MeshListeners(m)
 		if len(clusters) > 0 || len(config.VirtualHosts[0].Routes) != routes {
 			t.Errorf("%s: clusters %v, routes %v", name, clusters, config.VirtualHosts[0].Routes)
 		}
 		for _, r := range config.VirtualHosts[0].Routes {
-			if r.GetDirectResponse().GetStatus() != 503 {
+			if r.GetRoute().GetCluster() != empty.Cluster.GetName() {
 				t.Errorf("%s: %v", name, r)
 			}
 		}
@@ -106,7 +106,7 @@ func TestMeshTLS(t *testing.T) {
 	failing("a route to it", &graph.MeshHostFacts{
 		Key: service("a", 80), Routes: []*graph.RouteFacts{grpcRoute(t, "r", `rules: [{backendRefs: [{name: tls, port: 443}, {name: a, port: 80}]}]`)},
 	}, 1)
-	_, clusters := MeshListeners(&graph.MeshHostFacts{
+	_, clusters, _ := MeshListeners(&graph.MeshHostFacts{
 		Key: service("tls", 443), TLS: true, Routes: []*graph.RouteFacts{grpcRoute(t, "r", `rules: [{backendRefs: [{name: a, port: 80}]}]`)},
 	})
 	if want := []ClusterKey{{BackendKey: service("a", 80)}}; !slices.Equal(clusters, want) {
