@@ -95,6 +95,9 @@ mesh itself, as the file that GRPC_XDS_BOOTSTRAP names.`,
 			}
 			o.nodeID = cmp.Or(o.nodeID, name)
 			if o.proxyless != "" {
+				if cmd.Flags().Changed("admin-address") {
+					return errors.New("--admin-address: gRPC clients have no administration interface")
+				}
 				return printGRPCBootstrap(cmd.OutOrStdout(), o, cmd.Flags().Changed("output"))
 			}
 			b, err := newBootstrap(o)

@@ -136,6 +136,7 @@ func TestBootstrapErrors(t *testing.T) {
 		{[]string{"--gateway", "a/b", "--fleet", "a/c"}, required},
 		{[]string{"--sidecar", "a", "--proxyless", "a"}, required},
 		{[]string{"--sidecar", "a/b"}, "error: invalid argument \"a/b\" for \"--sidecar\" flag: want the name of a namespace, for example default\n"},
+		{[]string{"--proxyless", "a", "--admin-address", "127.0.0.1:1"}, "error: --admin-address: gRPC clients have no administration interface\n"},
 		{[]string{"--proxyless", "a", "-o", "yaml"}, "error: --output: gRPC clients read json only\n"},
 		{[]string{"--gateway", "foo"}, "error: invalid argument \"foo\" for \"--gateway\" flag: want NAMESPACE/NAME, for example default/web\n"},
 		{[]string{"--gateway", "a/b", "--xds-server", "18000"}, "error: invalid argument \"18000\" for \"--xds-server\" flag: want HOST:PORT, for example 127.0.0.1:18000 or [::1]:18000\n"},

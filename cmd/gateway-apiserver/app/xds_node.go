@@ -60,12 +60,12 @@ func (o *xdsOptions) query() (client.Query, string, error) {
 	if err != nil {
 		return client.Query{}, "", err
 	}
+	if o.proxyless != "" && len(o.mesh) == 0 {
+		return client.Query{}, "", errors.New("--proxyless NAMESPACE is where a client is: say with --mesh SERVICE.NAMESPACE:PORT what it dials")
+	}
 	if asked > 1 || asked == 0 && !o.node.set() {
 		return client.Query{}, "", errors.New("one of --gateway NAMESPACE/NAME, for example default/web, --fleet NAMESPACE/NAME, --sidecar NAMESPACE and " +
 			"--mesh SERVICE.NAMESPACE:PORT is required, or else --node-id, --node-cluster or --node-metadata of an Envoy that names none")
-	}
-	if o.proxyless != "" && len(o.mesh) == 0 {
-		return client.Query{}, "", errors.New("--proxyless NAMESPACE is where a client is: say with --mesh SERVICE.NAMESPACE:PORT what it dials")
 	}
 	node.Cluster = cmp.Or(o.node.cluster, node.Cluster)
 	node.UserAgentName = "gateway-apiserver xds"

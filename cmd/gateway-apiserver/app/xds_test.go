@@ -228,6 +228,10 @@ func TestXDSErrors(t *testing.T) {
 			required,
 		},
 		{
+			"a client and nothing else", []string{"--proxyless", "shop"},
+			"--proxyless NAMESPACE is where a client is: say with --mesh SERVICE.NAMESPACE:PORT what it dials",
+		},
+		{
 			"a client that dials nothing", []string{"--gateway", "default/web", "--proxyless", "shop"},
 			"--proxyless NAMESPACE is where a client is: say with --mesh SERVICE.NAMESPACE:PORT what it dials",
 		},

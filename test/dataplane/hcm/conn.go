@@ -1,7 +1,6 @@
 package hcm
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -29,6 +28,7 @@ type conn struct {
 
 	mu      sync.Mutex
 	waiting waiting
+	start   []byte      // of what is read after forRequest, as long as the preface at most
 	timer   *time.Timer // nil: none
 }
 
@@ -67,14 +67,16 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting != forRequest {
-		return n, err
+	if c.waiting == forRequest {
+		c.waiting, c.start = forHeaders, []byte{}
+		c.limit(c.headersTimeout, c.refuse)
 	}
-	c.waiting = forHeaders
-	c.limit(c.headersTimeout, c.refuse)
-	if start := p[:min(n, len(preface))]; bytes.HasPrefix([]byte(preface), start) {
-		c.waiting = forever
-		c.limit(0, nil)
+	if c.waiting == forHeaders && len(c.start) < len(preface) {
+		c.start = append(c.start, p[:min(n, len(preface)-len(c.start))]...)
+		if string(c.start) == preface {
+			c.waiting = forever
+			c.limit(0, nil)
+		}
 	}
 	return n, err
 }

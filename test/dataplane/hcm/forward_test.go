@@ -294,13 +294,19 @@ func TestIdleRequest(t *testing.T) {
 
 func TestRequestHeadersTimeout(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, toBackend, timeouts(50, 0))
-	got, err := g.raw("GET / HTTP/1.1\r\nHost: h\r\n")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.StatusCode != http.StatusRequestTimeout || got.body != "request header timeout" {
-		t.Errorf("got %s %q, want 408", got.Status, got.body)
+	// One could begin as HTTP/2 does.
+	for _, start := range []string{"GET / HTTP/1.1\r\nHost: h\r\n", "P", "PRI * HTTP/1.1\r\n"} {
+		t.Run(start, func(t *testing.T) {
+			t.Parallel()
+			g := newGateway(t, toBackend, timeouts(50, 0))
+			got, err := g.raw(start)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.StatusCode != http.StatusRequestTimeout || got.body != "request header timeout" {
+				t.Errorf("got %s %q, want 408", got.Status, got.body)
+			}
+		})
 	}
 }
 
