@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 	"sync"
@@ -177,7 +176,7 @@ func TestSameVerdicts(t *testing.T) {
 	for _, s := range subjects() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			sameVerdicts(t, s, rand.Uint64(), s.hub)
+			sameVerdicts(t, s, 1, s.hub) // FuzzSameVerdicts tries others
 		})
 	}
 }
@@ -258,28 +257,40 @@ func TestSameErrors(t *testing.T) {
 	for _, s := range subjects() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			seed := rand.Uint64()
-			o := s.oracle(t)
-			schema := o.structural.Properties["spec"]
-			m := newMutator(seed, &schema)
-			for _, spec := range s.seeds(t) {
-				obj := s.new()
-				if err := fill(obj, spec); err == nil {
-					s.schema.Default(obj)
-					m.add(specOf(obj))
-				}
-			}
-			paths := m.paths()
-			for i := range 20 {
-				obj := s.new()
-				specOf(obj).Set(m.any(paths[m.rand.IntN(len(paths))]))
-				name(t, s, obj)
-				want := texts(o.errorsAsSent(t, specOf(obj).Addr().Interface()))
-				if diff := cmp.Diff(want, texts(s.schema.Validate(t.Context(), obj))); diff != "" {
-					t.Fatalf("seed %d, object %d (-libraries +ours):\n%s", seed, i, diff)
-				}
-			}
+			sameErrors(t, s, 1)
 		})
+	}
+}
+
+// FuzzSameErrors is the same for as long as one likes.
+func FuzzSameErrors(f *testing.F) {
+	f.Add(uint8(0), uint64(2))
+	f.Fuzz(func(t *testing.T, of uint8, seed uint64) {
+		sameErrors(t, subjects()[int(of)%len(subjects())], seed)
+	})
+}
+
+func sameErrors(t *testing.T, s subject, seed uint64) {
+	t.Helper()
+	o := s.oracle(t)
+	schema := o.structural.Properties["spec"]
+	m := newMutator(seed, &schema)
+	for _, spec := range s.seeds(t) {
+		obj := s.new()
+		if err := fill(obj, spec); err == nil {
+			s.schema.Default(obj)
+			m.add(specOf(obj))
+		}
+	}
+	paths := m.paths()
+	for i := range 20 {
+		obj := s.new()
+		specOf(obj).Set(m.any(paths[m.rand.IntN(len(paths))]))
+		name(t, s, obj)
+		want := texts(o.errorsAsSent(t, specOf(obj).Addr().Interface()))
+		if diff := cmp.Diff(want, texts(s.schema.Validate(t.Context(), obj))); diff != "" {
+			t.Fatalf("%s, seed %d, object %d (-libraries +ours):\n%s", s.name, seed, i, diff)
+		}
 	}
 }
 
