@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -79,6 +81,30 @@ func TestTables(t *testing.T) {
 		if !anywhere[name] {
 			t.Errorf("%s is run in no way", name)
 		}
+	}
+}
+
+// The page says how many tests are run.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/conformance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range ways {
+		concerned := 0
+		for _, test := range tests.ConformanceTests {
+			if w.concerns(test) {
+				concerned++
+			}
+		}
+		row := regexp.MustCompile(fmt.Sprintf("(?m)^\\| `%s` \\|.*\\| %d of %d \\|$", w, len(w.all()), concerned))
+		if !row.Match(page) {
+			t.Errorf("docs/conformance.md has no row like %s", row)
+		}
+	}
+	if total := fmt.Sprintf("of %d tests", len(tests.ConformanceTests)); !strings.Contains(string(page), total) {
+		t.Errorf("docs/conformance.md doesn't say %s", total)
 	}
 }
 

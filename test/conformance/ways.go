@@ -41,15 +41,15 @@ func (w way) profiles() []suite.ConformanceProfile {
 	}
 }
 
-// concerns says whether a test is about what runs in a way at all: Gateways or a mesh, and with proxyless clients that of
-// gRPC.
+// concerns says whether a test is about what runs in a way at all: Gateways or a mesh, of which proxyless clients know the
+// routes of gRPC.
 func (w way) concerns(test suite.ConformanceTest) bool {
 	has := func(feature features.FeatureName) bool { return slices.Contains(test.Features, feature) }
 	switch w {
 	case mesh:
 		return has(features.SupportMesh)
 	case proxyless:
-		return has(features.SupportMesh) && has(features.SupportGRPCRoute)
+		return suite.MeshGRPCConformanceProfile.CoreFeatures.HasAll(test.Features...)
 	default:
 		return has(features.SupportGateway)
 	}

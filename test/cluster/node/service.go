@@ -14,6 +14,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	sockets "github.com/mdlayher/netlink"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -158,9 +159,15 @@ func value[T any](p *T) (v T) {
 	return v
 }
 
+// batch is the space in bytes for rules that are sent at once, and for the kernel's answers, of which none is read before all
+// are sent. A rule takes less than a kilobyte of either.
+const batch = 32 << 20
+
 // program replaces all that the packet filter does for Services, at once.
 func program(rules []rule) error {
-	conn, err := nftables.New()
+	conn, err := nftables.New(nftables.WithSockOptions(func(conn *sockets.Conn) error {
+		return errors.Join(conn.SetWriteBuffer(batch), conn.SetReadBuffer(batch))
+	}))
 	if err != nil {
 		return err
 	}
