@@ -27,14 +27,6 @@ func GatewayScope(gateway types.NamespacedName) string { return nodes.GatewaySco
 // FleetScope is the scope of the nodes of an EnvoyFleet that merges its Gateways.
 func FleetScope(fleet types.NamespacedName) string { return nodes.FleetScope(fleet.String()) }
 
-// meshScope returns the scope in which a host of the mesh is published; base is that of all namespaces.
-func meshScope(base string, key graph.MeshHostKey) string {
-	if key.Consumer == "" {
-		return base
-	}
-	return nodes.ConsumerScope(base, key.Consumer)
-}
-
 // scopeName returns the name by which the nodes of a scope are served.
 func scopeName(key graph.Key) string {
 	if key.Kind == graph.KindEnvoyFleet {
@@ -91,11 +83,6 @@ type table struct {
 
 type virtualHost struct {
 	encoded  []byte
-	clusters []translate.ClusterKey
-}
-
-type meshHost struct {
-	named    map[cache.Name]bool // listeners, and route tables and empty clusters of their own
 	clusters []translate.ClusterKey
 }
 
@@ -250,15 +237,6 @@ func (p *publisher) listeners(g *graph.Graph, key graph.Key) *scope {
 	return s
 }
 
-// outbound translates the listeners that sidecars have whatever routes there are.
-func (p *publisher) outbound(facts graph.SidecarFacts, s *scope) {
-	published := map[cache.Name]bool{}
-	for _, l := range translate.Outbound(facts) {
-		s.set(published, encode(resource.ListenerType, l.GetName(), l))
-	}
-	s.named = s.replace(s.named, published)
-}
-
 // replace deletes what was published before and isn't any more, and returns what is.
 func (s *scope) replace(before, published map[cache.Name]bool) map[cache.Name]bool {
 	for old := range before {
@@ -302,139 +280,6 @@ func (p *publisher) virtualHost(g *graph.Graph, s *scope, key graph.VirtualHostK
 	p.release(s, old.clusters)
 }
 
-// translatedHost is what some clients of the mesh get for a host.
-type translatedHost struct {
-	resources []*cache.Resource
-	clusters  []translate.ClusterKey
-}
-
-// proxylessHost is what proxyless clients get; nothing if there is no such host.
-func proxylessHost(facts *graph.MeshHostFacts) translatedHost {
-	if facts == nil {
-		return translatedHost{}
-	}
-	listeners, clusters, empty := translate.MeshListeners(facts)
-	out := translatedHost{clusters: clusters}
-	for _, l := range listeners {
-		out.resources = append(out.resources, encode(resource.ListenerType, l.GetName(), l))
-	}
-	if empty != nil {
-		out.resources = append(out.resources, encode(resource.ClusterType, empty.Cluster.GetName(), empty.Cluster),
-			encode(resource.EndpointType, empty.Endpoints.GetClusterName(), empty.Endpoints))
-	}
-	return out
-}
-
-// sidecarHost is what sidecars get; nothing if what is sent there just passes through.
-func sidecarHost(facts *graph.MeshHostFacts) translatedHost {
-	if facts == nil {
-		return translatedHost{}
-	}
-	host := translate.NewSidecarHost(facts)
-	if host == nil {
-		return translatedHost{}
-	}
-	return translatedHost{clusters: host.Clusters, resources: []*cache.Resource{
-		encode(resource.ListenerType, host.Listener.GetName(), host.Listener),
-		encode(resource.RouteType, host.Routes.GetName(), host.Routes),
-	}}
-}
-
-// meshHost publishes a host of the mesh, or drops it if there is nothing for it any more.
-func (p *publisher) meshHost(g *graph.Graph, s *scope, key graph.BackendKey, host translatedHost) {
-	old := s.mesh[key]
-	published := map[cache.Name]bool{}
-	for _, r := range host.resources {
-		s.set(published, r)
-	}
-	s.mesh[key] = meshHost{s.replace(old.named, published), host.clusters}
-	if len(host.resources) == 0 {
-		delete(s.mesh, key)
-	}
-	p.need(g, s, host.clusters)
-	p.release(s, old.clusters)
-}
-
-// need counts a use of each of the clusters in s.
-func (p *publisher) need(g *graph.Graph, s *scope, clusters []translate.ClusterKey) {
-	for _, key := range clusters {
-		s.needs[key]++
-		if s.needs[key] > 1 {
-			continue
-		}
-		s.clusters[key] = true
-		if p.users[key] == nil {
-			p.users[key] = map[*scope]bool{}
-			if p.ports[key.BackendKey] == nil {
-				p.ports[key.BackendKey] = map[translate.ClusterKey]bool{}
-			}
-			p.ports[key.BackendKey][key] = true
-			p.encodeBackend(g, key.BackendKey)
-		}
-		p.users[key][s] = true
-	}
-}
-
-// release is the reverse of need.
-func (p *publisher) release(s *scope, clusters []translate.ClusterKey) {
-	for _, key := range clusters {
-		s.needs[key]--
-		if s.needs[key] > 0 {
-			continue
-		}
-		delete(s.needs, key)
-		s.clusters[key] = true
-		delete(p.users[key], s)
-		if len(p.users[key]) == 0 {
-			delete(p.users, key)
-			delete(p.clusters, key)
-			delete(p.ports[key.BackendKey], key)
-		}
-		if len(p.ports[key.BackendKey]) == 0 {
-			delete(p.ports, key.BackendKey)
-			delete(p.shared, key.BackendKey)
-		}
-	}
-}
-
-// backend translates a port anew, if a cluster of it is in use, and returns the scopes that use it.
-func (p *publisher) backend(g *graph.Graph, port graph.BackendKey) []*scope {
-	if len(p.ports[port]) == 0 {
-		return nil
-	}
-	p.encodeBackend(g, port)
-	var touched []*scope
-	for key := range p.ports[port] {
-		for s := range p.users[key] {
-			s.clusters[key] = true
-			touched = append(touched, s)
-		}
-	}
-	return touched
-}
-
-// encodeBackend encodes the clusters in use of a port and what they share. The port exists: what used one that is gone was
-// dirty too, and has released it by now.
-func (p *publisher) encodeBackend(g *graph.Graph, port graph.BackendKey) {
-	facts := g.BackendPort(port)
-	for key := range p.ports[port] {
-		p.clusters[key] = encode(resource.ClusterType, key.String(), translate.Cluster(key, facts))
-	}
-	p.shared[port] = encodeShared(facts)
-}
-
-// encodeShared encodes what all clusters of a port share: endpoints, unless Envoy finds them itself, and what these are shown.
-func encodeShared(port *graph.BackendPortFacts) []*cache.Resource {
-	var shared []*cache.Resource
-	if endpoints := translate.ClusterLoadAssignment(port); endpoints != nil {
-		shared = append(shared, encode(resource.EndpointType, endpoints.GetClusterName(), endpoints))
-	}
-	if secret := translate.BackendSecret(port); secret != nil {
-		shared = append(shared, encode(resource.SecretType, secret.GetName(), secret))
-	}
-	return shared
-}
-
 // assemble adds to the update of s the RouteConfigurations of the tables whose virtual hosts changed, and the clusters
 // that are needed, or not any more.
 func (p *publisher) assemble(s *scope) {
@@ -464,34 +309,6 @@ func (p *publisher) assemble(s *scope) {
 		p.assembleShared(s, key.BackendKey)
 	}
 	clear(s.clusters)
-}
-
-// assembleShared adds to the update of s what the clusters of a port share, if it needs any, and withdraws what they don't any
-// more.
-func (p *publisher) assembleShared(s *scope, port graph.BackendKey) {
-	before := s.shared[port]
-	delete(s.shared, port)
-	if p.needsPort(s, port) {
-		for _, r := range p.shared[port] {
-			s.update.Set = append(s.update.Set, r)
-			s.shared[port] = append(s.shared[port], cache.Name{TypeURL: r.TypeURL(), Name: r.Name()})
-		}
-	}
-	for _, name := range before {
-		if !slices.Contains(s.shared[port], name) {
-			s.update.Delete = append(s.update.Delete, name)
-		}
-	}
-}
-
-// needsPort says that s needs a cluster of a port, whatever its protocol.
-func (p *publisher) needsPort(s *scope, port graph.BackendKey) bool {
-	for key := range p.ports[port] {
-		if s.needs[key] > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // encode makes a cache resource of a message. Encoding is deterministic, so that equal content has equal versions.
