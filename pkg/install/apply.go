@@ -15,10 +15,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/documents"
 )
 
@@ -175,13 +177,29 @@ func (r Registration) available(ctx context.Context, client dynamic.Interface) e
 }
 
 // answered returns an error while kube-apiserver doesn't pass requests on: it says that an APIService is available a moment
-// before it acts accordingly.
+// before it acts accordingly, and for each of them at another one.
 func answered(ctx context.Context, client dynamic.Interface) error {
-	_, err := client.Resource(gatewayClassesResource).List(ctx, metav1.ListOptions{Limit: 1})
-	if apierrors.IsServiceUnavailable(err) {
-		return err
+	for _, gv := range GroupVersions() {
+		_, err := client.Resource(someResource(gv)).List(ctx, metav1.ListOptions{Limit: 1})
+		if apierrors.IsServiceUnavailable(err) {
+			return fmt.Errorf("APIService %s: %w", APIServiceName(gv), err)
+		}
+		// Whatever else is wrong, somebody has answered.
 	}
-	return nil // whatever else is wrong, somebody has answered
+	return nil
+}
+
+// someResource is one of those that a group version of GroupVersions has.
+func someResource(gv schema.GroupVersion) schema.GroupVersionResource {
+	for _, kind := range apis.DefinedKinds {
+		for _, v := range kind {
+			if v.GroupVersion() == gv {
+				plural, _ := meta.UnsafeGuessKindToResource(v.GroupVersionKind)
+				return plural
+			}
+		}
+	}
+	panic("no kind is in " + gv.String())
 }
 
 // Available returns what kube-apiserver says is the matter with an APIService, or nil. A nil APIService is missing.
