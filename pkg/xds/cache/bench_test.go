@@ -1,67 +1,171 @@
 package cache
 
 import (
+	"bytes"
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
+	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	xdscache "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/stream/v3"
+	"google.golang.org/protobuf/proto"
 )
 
-// BenchmarkFanOut measures one change among 10,000 clusters until each of the streams has its response, in the way in
-// which go-control-plane's delta server calls the cache. Acknowledgements are not measured.
+// benchClient is a client of one type as go-control-plane's delta server serves it.
+type benchClient struct {
+	*Stream
+	b      *testing.B
+	typ    string
+	sub    stream.Subscription
+	ch     chan xdscache.DeltaResponse
+	cancel func()
+	resp   *discoveryv3.DeltaDiscoveryResponse // the last
+}
+
+func benchClients(b *testing.B, c *Cache, n int, typ string, names ...string) []benchClient {
+	clients := make([]benchClient, n)
+	for i := range clients {
+		clients[i] = benchClient{Stream: c.Stream("s", nil), b: b, typ: typ, sub: stream.NewDeltaSubscription(names, nil, nil, len(names) == 0),
+			ch: make(chan xdscache.DeltaResponse, 20)}
+		clients[i].request(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: typ, ResourceNamesSubscribe: names})
+		clients[i].receive()
+		clients[i].acknowledge()
+	}
+	return clients
+}
+
+func (c *benchClient) request(req *discoveryv3.DeltaDiscoveryRequest) {
+	if c.cancel != nil {
+		c.cancel()
+	}
+	var err error
+	if c.cancel, err = c.CreateDeltaWatch(req, c.sub, c.ch); err != nil {
+		c.b.Fatal(err)
+	}
+}
+
+// receive is what is done until the response is with gRPC.
+func (c *benchClient) receive() int {
+	r := <-c.ch
+	resp, err := r.GetDeltaDiscoveryResponse()
+	if err != nil {
+		c.b.Fatal(err)
+	}
+	resp.Nonce = "1"
+	c.sub.SetReturnedResources(r.GetNextVersionMap())
+	c.resp = resp
+	data, err := c.Encode(resp)
+	if err != nil {
+		c.b.Fatal(err)
+	}
+	return data.Len()
+}
+
+func (c *benchClient) acknowledge() {
+	c.request(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: c.typ, ResponseNonce: c.resp.GetNonce()})
+}
+
+// fanOut measures a change until each of the streams has its response encoded. Acknowledgements are reported, but not in the time.
+// The last metric says how many times as long it takes as marshalling the response once.
+func fanOut(b *testing.B, c *Cache, clients []benchClient, change func(version int64) *Resource) {
+	version, size := int64(1), 0
+	var acknowledging time.Duration
+	for b.Loop() {
+		version++
+		r := change(version)
+		c.Publish("s", set(r))
+		for i := range clients {
+			size = clients[i].receive()
+		}
+		b.StopTimer()
+		start := time.Now()
+		for i := range clients {
+			clients[i].acknowledge()
+		}
+		acknowledging += time.Since(start)
+		b.StartTimer()
+	}
+	b.StopTimer()
+	if d := c.Delivery("s"); d.Current != len(clients) {
+		b.Errorf("%+v: not all streams are current", d)
+	}
+	const runs = 20
+	start := time.Now()
+	for range runs {
+		if _, err := proto.Marshal(clients[0].resp); err != nil {
+			b.Fatal(err)
+		}
+	}
+	once := time.Since(start) / runs
+	perStream := float64(b.Elapsed().Nanoseconds()) / float64(b.N) / float64(len(clients))
+	b.ReportMetric(perStream, "ns/stream")
+	b.ReportMetric(float64(acknowledging.Nanoseconds())/float64(b.N)/float64(len(clients)), "ack-ns/stream")
+	b.ReportMetric(float64(size), "B/response")
+	b.ReportMetric(perStream*float64(len(clients))/float64(once.Nanoseconds()), "marshals")
+	runtime.KeepAlive(clients)
+}
+
+// BenchmarkFanOut measures one change among 10,000 clusters.
 func BenchmarkFanOut(b *testing.B) {
-	const n = 10_000
 	for _, streams := range []int{1, 100, 1_000, 10_000} {
 		b.Run(fmt.Sprintf("streams=%d", streams), func(b *testing.B) {
 			c := New()
 			var u Update
-			for i := range n {
+			for i := range 10_000 {
 				u.Set = append(u.Set, edsCluster(fmt.Sprintf("default/httproute-%05d/rule/0/backend/0", i), 1))
 			}
 			c.Publish("s", u)
 			before := heap()
-			req := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: cds, ResponseNonce: "1"}
-			type client struct {
-				*Stream
-				sub    stream.Subscription
-				ch     chan xdscache.DeltaResponse
-				cancel func()
-			}
-			clients := make([]client, streams)
-			acknowledge := func(cl *client) {
-				if cl.cancel != nil {
-					cl.cancel()
-				}
-				cl.sub.SetReturnedResources((<-cl.ch).GetNextVersionMap())
-				var err error
-				if cl.cancel, err = cl.CreateDeltaWatch(req, cl.sub, cl.ch); err != nil {
-					b.Fatal(err)
-				}
-			}
-			for i := range clients {
-				cl := &clients[i]
-				*cl = client{Stream: c.Stream("s"), sub: stream.NewDeltaSubscription(nil, nil, nil, true), ch: make(chan xdscache.DeltaResponse, 20)}
-				if _, err := cl.CreateDeltaWatch(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: cds}, cl.sub, cl.ch); err != nil {
-					b.Fatal(err)
-				}
-				acknowledge(cl)
-			}
+			clients := benchClients(b, c, streams, cds)
 			perStream := float64(heap()-before) / float64(streams)
-			version := int64(1)
-			for b.Loop() {
-				version++
-				c.Publish("s", set(edsCluster("default/httproute-00007/rule/0/backend/0", version)))
-				b.StopTimer()
-				for i := range clients {
-					acknowledge(&clients[i])
-				}
-				b.StartTimer()
+			fanOut(b, c, clients, func(version int64) *Resource {
+				return edsCluster("default/httproute-00007/rule/0/backend/0", version)
+			})
+			b.ReportMetric(perStream, "heap-B/stream")
+		})
+	}
+}
+
+// BenchmarkFanOutOfTable measures one changed virtual host in a RouteConfiguration of many.
+func BenchmarkFanOutOfTable(b *testing.B) {
+	for _, tc := range []struct{ streams, hosts int }{{1, 1_000}, {1, 10_000}, {1_000, 1_000}, {10_000, 1_000}} {
+		b.Run(fmt.Sprintf("streams=%d/hosts=%d", tc.streams, tc.hosts), func(b *testing.B) {
+			parts := make([]Part, tc.hosts)
+			for i := range parts {
+				parts[i] = NewPart(bytes.Repeat([]byte{byte(i)}, 600))
 			}
-			b.ReportMetric(perStream, "B/stream")
-			runtime.KeepAlive(clients)
+			table := func(version int64) *Resource {
+				parts := slices.Clone(parts)
+				parts[7] = NewPart(bytes.Repeat([]byte{byte(version), byte(version >> 8)}, 300))
+				return NewSpliced(rds, "table", parts)
+			}
+			c := New()
+			c.Publish("s", set(table(1)))
+			fanOut(b, c, benchClients(b, c, tc.streams, rds, "table"), table)
+		})
+	}
+}
+
+// BenchmarkSplice compares making a resource of which one part changed with making it at one go.
+func BenchmarkSplice(b *testing.B) {
+	for _, hosts := range []int{100, 10_000} {
+		parts := make([]Part, hosts)
+		for i := range parts {
+			parts[i] = NewPart(make([]byte, 600))
+		}
+		whole := join(parts)
+		b.Run(fmt.Sprintf("hosts=%d/spliced", hosts), func(b *testing.B) {
+			for b.Loop() {
+				NewSpliced(rds, "table", parts)
+			}
+		})
+		b.Run(fmt.Sprintf("hosts=%d/whole", hosts), func(b *testing.B) {
+			for b.Loop() {
+				NewResource(rds, "table", whole)
+			}
 		})
 	}
 }

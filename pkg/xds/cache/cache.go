@@ -2,6 +2,7 @@ package cache
 
 import (
 	"iter"
+	"math"
 	"strings"
 	"sync"
 )
@@ -13,6 +14,10 @@ type Cache struct {
 	bases  []string
 	// keep bounds the removed resources that a scope remembers, by type, for streams that are slow to acknowledge.
 	keep int
+
+	onReject   func(Rejection)
+	onLift     func(scope string, name Name, version string)
+	onDelivery func(scope string)
 }
 
 // New returns a cache without scopes.
@@ -31,7 +36,7 @@ func (c *Cache) Publish(scope string, u Update) {
 	s := c.acquire(scope)
 	defer c.release(s)
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.published = true
 	s.apply(u)
 	s.tell()
@@ -43,7 +48,7 @@ func (c *Cache) Withdraw(scope string) {
 	s := c.acquire(scope)
 	defer c.release(s)
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	var u Update
 	for i := range s.tables {
 		for _, r := range s.tables[i].live(nil) {
@@ -64,7 +69,7 @@ func (c *Cache) Published(scope string) bool {
 	return s.exists()
 }
 
-// Resources returns what the streams of a scope see: clusters, endpoints, secrets, listeners, routes, each sorted by name.
+// Resources returns what is published for the streams of a scope, parked or not: clusters, endpoints, secrets, listeners, routes, each sorted by name.
 func (c *Cache) Resources(scope string) []*Resource {
 	s := c.acquire(scope)
 	defer c.release(s)
@@ -73,13 +78,15 @@ func (c *Cache) Resources(scope string) []*Resource {
 	return s.resources()
 }
 
-// Stream returns the view that one xDS stream has of a scope, which need not have been published. The caller closes it.
-func (c *Cache) Stream(scope string) *Stream {
+// Stream returns the view that one xDS stream has of a scope, which need not have been published. The caller closes it. Rejections
+// name the node, which may be anything.
+func (c *Cache) Stream(scope string, node any) *Stream {
 	s := c.acquire(scope)
-	st := &Stream{cache: c, scope: s}
+	st := &Stream{cache: c, scope: s, node: node}
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.streams[st] = struct{}{}
+	s.moved()
 	return st
 }
 
@@ -93,7 +100,7 @@ func (c *Cache) acquire(name string) *scope {
 func (c *Cache) enter(name string) *scope {
 	s := c.scopes[name]
 	if s == nil {
-		s = newScope(name, c.baseOf(name), c.keep)
+		s = newScope(c, name, c.baseOf(name))
 		c.scopes[name] = s
 	}
 	s.users++
@@ -129,9 +136,9 @@ func (c *Cache) leave(s *scope) {
 
 // scope is a set of resources that some clients may see, and the streams of those clients.
 type scope struct {
+	cache *Cache
 	name  string
-	users int // guarded by Cache.mu
-	keep  int
+	users int    // guarded by Cache.mu
 	base  *scope // that it lies over, or nil
 
 	*history
@@ -139,22 +146,34 @@ type scope struct {
 	published bool
 	tables    [len(kinds)]table
 	views     [len(kinds)]view
-	streams   map[*Stream]struct{}
+	// remembered are versions to be parked when they are published, with what is good instead.
+	remembered map[Name]map[string]*Resource
+
+	streams map[*Stream]struct{}
+	// How many of the streams are current and rejecting, and how many of the readers unsettled.
+	current, rejecting, unsettled int
 }
 
 // history is shared by a scope and those that lie over it. Its lock guards what is below it in each of them.
 type history struct {
 	mu  sync.Mutex
 	rev int64 // the number of changes so far
+	// changed are scopes in which something is served that was not, or not any more.
+	changed []*scope
+
+	// events are what hooks are to be told of, and told the scopes among that; calling says that they are being called.
+	events  []func()
+	told    map[*scope]struct{}
+	calling bool
 }
 
-func newScope(name string, base *scope, keep int) *scope {
-	s := &scope{name: name, keep: keep, base: base, over: map[*scope]struct{}{}, streams: map[*Stream]struct{}{}}
+func newScope(c *Cache, name string, base *scope) *scope {
+	s := &scope{cache: c, name: name, base: base, remembered: map[Name]map[string]*Resource{}, over: map[*scope]struct{}{}, streams: map[*Stream]struct{}{}}
 	for i := range s.views {
 		s.views[i].own = &s.tables[i]
 	}
 	if base == nil {
-		s.history = &history{}
+		s.history = &history{told: map[*scope]struct{}{}}
 		return s
 	}
 	s.history = base.history
@@ -171,7 +190,7 @@ func newScope(name string, base *scope, keep int) *scope {
 func (s *scope) end() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.published {
+	if s.published || len(s.remembered) > 0 {
 		return false
 	}
 	if s.base != nil {
@@ -185,15 +204,47 @@ func (s *scope) exists() bool { return s.published || s.base != nil && s.base.pu
 
 // apply makes the changes of an update. Each has a revision of its own, in the order of the update.
 func (s *scope) apply(u Update) {
+	before := s.rev
 	for _, r := range u.Set {
-		if s.table(r.TypeURL()).set(r, s.rev+1) {
-			s.rev++
-		}
+		s.set(r)
 	}
 	for _, n := range u.Delete {
-		if s.table(n.TypeURL).remove(n.Name, s.rev+1) {
+		t := s.table(n.TypeURL)
+		last := t.entries[n.Name]
+		if t.remove(n.Name, s.rev+1) {
 			s.rev++
+			s.lifted(n, last)
 		}
+	}
+	if s.rev == before {
+		return
+	}
+	s.moved()
+	for over := range s.over {
+		over.moved()
+	}
+}
+
+// set changes a resource, which lifts what was parked, and parks it if that is remembered.
+func (s *scope) set(r *Resource) {
+	t := s.table(r.TypeURL())
+	last := t.entries[r.Name()]
+	if !t.set(r, s.rev+1) {
+		return
+	}
+	s.rev++
+	name := Name{r.TypeURL(), r.Name()}
+	s.lifted(name, last)
+	if good, ok := s.remembered[name][r.Version()]; ok {
+		s.forget(name, r.Version())
+		s.park(name, good, nil)
+	}
+}
+
+// lifted tells that an entry is not what is published any more.
+func (s *scope) lifted(name Name, last entry) {
+	if last.parked != nil && !last.removed {
+		s.raiseLifted(name, last.res.Version())
 	}
 }
 
@@ -212,13 +263,13 @@ func (s *scope) tell() {
 	}
 	for i := range s.tables {
 		if t := &s.tables[i]; len(t.log) > t.trimAt {
-			t.trim(s.told(i), s.keep)
+			t.trim(min(s.toldAll(i), s.mayUse(i)), s.cache.keep)
 		}
 	}
 }
 
-// told returns the revision up to which every stream has been sent the changes of a type.
-func (s *scope) told(kind int) int64 {
+// toldAll returns the revision up to which every stream has been sent the changes of a type.
+func (s *scope) toldAll(kind int) int64 {
 	told := s.rev
 	for st := range s.readers() {
 		if w := st.watches[kind]; w != nil && !w.fresh {
@@ -226,6 +277,22 @@ func (s *scope) told(kind int) int64 {
 		}
 	}
 	return told
+}
+
+// mayUse returns the revision after which no resource of a type may be forgotten that was removed: what is served instead of
+// something that is parked may use it.
+func (s *scope) mayUse(kind int) int64 {
+	limit := int64(math.MaxInt64)
+	for i := range kinds {
+		if !kinds[i].uses(&kinds[kind]) {
+			continue
+		}
+		limit = min(limit, s.views[i].mayUse())
+		for over := range s.over {
+			limit = min(limit, over.tables[i].heldBack())
+		}
+	}
+	return limit
 }
 
 // readers yields the streams that see what is in the scope: its own, and those of scopes that lie over it.

@@ -74,7 +74,7 @@ type deltaType struct {
 func newDelta(t *testing.T, c *Cache, scope string) *deltaClient {
 	d := &deltaClient{
 		t:      t,
-		stream: c.Stream(scope),
+		stream: c.Stream(scope, nil),
 		ch:     make(chan xdscache.DeltaResponse, 20), // as go-control-plane makes it
 		types:  map[string]*deltaType{},
 	}
@@ -152,8 +152,13 @@ func (d *deltaClient) ack(resp *discoveryv3.DeltaDiscoveryResponse) {
 
 func (d *deltaClient) nack(resp *discoveryv3.DeltaDiscoveryResponse) {
 	d.t.Helper()
+	d.reject(resp, "rejected")
+}
+
+func (d *deltaClient) reject(resp *discoveryv3.DeltaDiscoveryResponse, message string) {
+	d.t.Helper()
 	d.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resp.GetTypeUrl(), ResponseNonce: resp.GetNonce(),
-		ErrorDetail: &status.Status{Message: "rejected"}})
+		ErrorDetail: &status.Status{Message: message}})
 }
 
 // next reads the next response, or nil.
@@ -235,7 +240,7 @@ type stateType struct {
 func newState(t *testing.T, c *Cache, scope string) *stateClient {
 	s := &stateClient{
 		t:      t,
-		stream: c.Stream(scope),
+		stream: c.Stream(scope, nil),
 		ch:     make(chan xdscache.Response, 10), // as go-control-plane makes it
 		types:  map[string]*stateType{},
 	}
@@ -319,8 +324,13 @@ func (s *stateClient) ack(resp *discoveryv3.DiscoveryResponse) {
 
 func (s *stateClient) nack(resp *discoveryv3.DiscoveryResponse) {
 	s.t.Helper()
+	s.reject(resp, "rejected")
+}
+
+func (s *stateClient) reject(resp *discoveryv3.DiscoveryResponse, message string) {
+	s.t.Helper()
 	s.send(&discoveryv3.DiscoveryRequest{TypeUrl: resp.GetTypeUrl(), ResourceNames: s.types[resp.GetTypeUrl()].names,
-		ResponseNonce: resp.GetNonce(), ErrorDetail: &status.Status{Message: "rejected"}})
+		ResponseNonce: resp.GetNonce(), ErrorDetail: &status.Status{Message: message}})
 }
 
 func (s *stateClient) next() *discoveryv3.DiscoveryResponse {

@@ -29,33 +29,41 @@ func asked(req *discoveryv3.DeltaDiscoveryRequest, sub xdscache.Subscription) []
 func (s *Stream) answerDelta(w *watch, limit int64) error {
 	var d *difference
 	waits, reply := false, false
+	held := s.heldBack(w)
+	again := w.answersAgain()
+	w.forgets(w.delta.asked)
 	switch {
 	case w.fresh:
-		d = w.withoutStale(w.view.lacking(w.sub))
+		d = w.withoutStale(s.lacking(w, held))
 		// Envoy starts without clusters or listeners if it is told that there are none. What is stale waits for an
 		// acknowledgement.
 		reply = w.sub.IsWildcard() || len(w.stale) > 0
 		s.replaces(w, known(d.set, w.sub))
 	case !w.wildcard && w.sub.IsWildcard():
-		changes, err := w.changes(limit)
+		changes, err := w.changes(limit, held)
 		if err != nil {
 			return err
 		}
-		all := w.view.everything()
-		d = &difference{set: all.set, msgs: all.msgs, removed: changes.removed}
+		w.began, w.holds = s.scope.rev, nil
+		d = w.admit(&difference{set: w.view.everythingServed().set, removed: changes.removed})
 		reply = true
 	default:
 		var err error
-		if d, err = w.changes(limit); err != nil {
+		if d, err = w.changes(limit, held); err != nil {
 			return err
 		}
-		if waits = !d.empty() && s.mustWait(w); waits {
-			d = &difference{}
+		if waits = !(d.empty() && len(again) == 0) && s.mustWait(w); waits {
+			d, again = &difference{}, nil
 		}
 		s.replaces(w, d.set)
 	}
-	d = w.view.with(d, slices.Concat(w.delta.asked, w.removeStale(), s.rewarmed(w)))
-	if (reply || !d.empty()) && !w.sendDelta(d) {
+	if !waits {
+		w.again = nil
+	}
+	d, repeated := w.repeat(d, again, held)
+	s.replaces(w, repeated)
+	d = w.with(d, slices.Concat(w.delta.asked, w.removeStale(), s.rewarmed(w)), held)
+	if (reply || !d.empty()) && !s.sendDelta(w, d) {
 		return nil
 	}
 	w.looked()
@@ -67,21 +75,26 @@ func (s *Stream) answerDelta(w *watch, limit int64) error {
 
 // sendDelta reports whether there was room for the response. There always is: go-control-plane makes room for two
 // responses of each type.
-func (w *watch) sendDelta(d *difference) bool {
-	resp := &xdscache.DeltaPassthroughResponse{
-		DeltaRequest: w.delta.req,
-		// What the client has is known from the revision; go-control-plane writes to this map.
-		NextVersionMap: map[string]string{},
-		DeltaDiscoveryResponse: &discoveryv3.DeltaDiscoveryResponse{
-			TypeUrl:           w.kind.typeURL,
-			SystemVersionInfo: w.view.version(),
-			Resources:         d.msgs,
-			RemovedResources:  d.removed,
+func (s *Stream) sendDelta(w *watch, d *difference) bool {
+	resp := &deltaResponse{
+		DeltaPassthroughResponse: xdscache.DeltaPassthroughResponse{
+			DeltaRequest: w.delta.req,
+			// What the client has is known from the revision; go-control-plane writes to this map.
+			NextVersionMap: map[string]string{},
+			DeltaDiscoveryResponse: &discoveryv3.DeltaDiscoveryResponse{
+				TypeUrl:           w.kind.typeURL,
+				SystemVersionInfo: w.view.version(),
+				Resources:         d.messages(),
+				RemovedResources:  d.removed,
+			},
 		},
+		stream:  s,
+		content: d,
 	}
 	select {
 	case w.delta.ch <- resp:
 		w.answered()
+		w.awaits(pending{delta: resp.DeltaDiscoveryResponse, content: d, version: w.view.version(), at: s.scope.rev})
 		return true
 	default:
 		return false
@@ -89,17 +102,22 @@ func (w *watch) sendDelta(d *difference) bool {
 }
 
 // changes returns what changed of the subscription since the client was last sent something.
-func (w *watch) changes(limit int64) (*difference, error) {
+func (w *watch) changes(limit, held int64) (*difference, error) {
 	if w.removed >= w.view.rev() {
 		return &difference{}, nil
 	}
 	d := w.view.since(span{set: w.set, removed: w.removed, limit: limit})
+	for _, r := range d.parked {
+		if subscribed(w.sub, r.Name()) {
+			w.lack(r)
+		}
+	}
 	forgotten := w.removed < w.view.forgotten()
 	if w.sub.IsWildcard() {
 		if forgotten {
 			return nil, ErrBehind
 		}
-		return d, nil
+		return w.admit(d), nil
 	}
 	out := &difference{}
 	for _, r := range d.set {
@@ -107,57 +125,61 @@ func (w *watch) changes(limit int64) (*difference, error) {
 			out.set = append(out.set, r)
 		}
 	}
-	out.msgs = messages(out.set)
 	if forgotten { // any of them may have been removed, or show what is under it since
 		for name := range w.sub.SubscribedResources() {
-			if r := w.view.get(name); r == nil {
+			if r := w.at(name, held); r == nil {
 				out.removed = append(out.removed, name)
 			} else if w.view.base != nil && !slices.Contains(out.set, r) {
 				out.set = append(out.set, r)
 			}
 		}
-		out.msgs = messages(out.set)
-		return out, nil
+		return w.admit(out), nil
 	}
 	for _, name := range d.removed {
 		if subscribed(w.sub, name) {
 			out.removed = append(out.removed, name)
 		}
 	}
-	return out, nil
+	return w.admit(out), nil
 }
 
-// lacking compares a new subscription with the versions that its client says it has (initial_resource_versions).
-func (v *view) lacking(sub xdscache.Subscription) *difference {
-	has, names := sub.ReturnedResources(), sub.SubscribedResources()
-	if sub.IsWildcard() && len(has) == 0 && len(names) == 0 {
-		return v.everything()
+// lacking compares a new subscription with the versions that its client says it has (initial_resource_versions), which it
+// has acknowledged at some time. What was removed after a limit is still there for it.
+func (s *Stream) lacking(w *watch, limit int64) *difference {
+	has, names := w.sub.ReturnedResources(), w.sub.SubscribedResources()
+	held := w.view.heldBack(limit)
+	if w.sub.IsWildcard() && len(has) == 0 && len(names) == 0 && len(held) == 0 {
+		return w.view.everythingServed()
 	}
 	d := &difference{}
-	if sub.IsWildcard() {
-		for _, r := range v.everything().set {
-			if has[r.Name()] != r.Version() {
-				d.set = append(d.set, r)
-			}
+	if w.sub.IsWildcard() {
+		for _, r := range w.view.everything().set {
+			s.compare(w, d, r.Name())
+		}
+		for name := range held {
+			s.compare(w, d, name)
 		}
 		for name := range has {
-			if v.get(name) == nil {
+			if e, ok := w.view.entry(name); !ok || e.removed && e.rev <= limit {
 				d.removed = append(d.removed, name)
 			}
 		}
 	}
 	for name := range names {
-		r := v.get(name)
-		version, told := has[name]
+		_, told := has[name]
+		e, ok := w.view.entry(name)
 		switch {
-		case r == nil && !(told && sub.IsWildcard()):
+		case w.sub.IsWildcard():
+			if w.at(name, limit) == nil && !told {
+				d.removed = append(d.removed, name)
+			}
+		case !ok || e.removed && e.rev <= limit:
 			d.removed = append(d.removed, name)
-		case r != nil && !sub.IsWildcard() && version != r.Version():
-			d.set = append(d.set, r)
+		case !s.compare(w, d, name) && !told:
+			d.removed = append(d.removed, name)
 		}
 	}
 	slices.Sort(d.removed)
-	d.msgs = messages(d.set)
 	return d
 }
 
@@ -168,8 +190,7 @@ func (w *watch) withoutStale(d *difference) *difference {
 	if w.kind.consumer || len(has) == 0 || len(d.removed) == 0 {
 		return d
 	}
-	out := *d
-	out.removed = nil
+	out := &difference{set: d.set}
 	for _, name := range d.removed {
 		if _, ok := has[name]; ok {
 			w.stale = append(w.stale, name)
@@ -177,7 +198,7 @@ func (w *watch) withoutStale(d *difference) *difference {
 			out.removed = append(out.removed, name)
 		}
 	}
-	return &out
+	return out
 }
 
 // removeStale returns what was stale, once the client has acknowledged its first response: a client that reconnects
@@ -203,8 +224,53 @@ func known(set []*Resource, sub xdscache.Subscription) []*Resource {
 	})
 }
 
+// answersAgain returns the names that have to be answered once more.
+func (w *watch) answersAgain() []string {
+	var out []string
+	for name := range w.again {
+		if !w.fresh && subscribed(w.sub, name) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// compare adds to the first answer what the client lacks of a resource, and reports whether it is served any version.
+func (s *Stream) compare(w *watch, d *difference, name string) bool {
+	e, _ := w.view.entry(name)
+	version, told := w.sub.ReturnedResources()[name]
+	if told && version == e.res.Version() {
+		if e.withheld() {
+			w.hold(e.res)
+		}
+		if !e.removed {
+			s.scope.acknowledge(e.res, s.scope.rev)
+		}
+		return true
+	}
+	r := w.see(name, e)
+	if r != nil && version != r.Version() {
+		d.set = append(d.set, r)
+	}
+	return r != nil
+}
+
+// repeat returns a difference that has those of some resources in it that are served, and which of them it had not.
+func (w *watch) repeat(d *difference, names []string, limit int64) (all *difference, repeated []*Resource) {
+	for _, name := range names {
+		if r := w.at(name, limit); r != nil && !slices.Contains(d.set, r) {
+			repeated = append(repeated, r)
+		}
+	}
+	if len(repeated) == 0 {
+		return d, nil
+	}
+	return &difference{set: slices.Concat(d.set, repeated), removed: d.removed}, repeated
+}
+
 // with returns a difference that has an answer to each of some names in it: the resource, or that it is removed.
-func (v *view) with(d *difference, asked []string) *difference {
+func (w *watch) with(d *difference, asked []string, limit int64) *difference {
 	if len(asked) == 0 {
 		return d
 	}
@@ -221,12 +287,20 @@ func (v *view) with(d *difference, asked []string) *difference {
 			continue
 		}
 		in[name] = struct{}{}
-		if r := v.get(name); r != nil {
+		if r := w.at(name, limit); r != nil {
 			out.set = append(out.set, r)
 		} else {
 			out.removed = append(out.removed, name)
 		}
 	}
-	out.msgs = messages(out.set)
 	return out
+}
+
+// forgets notes that the client may not have resources for which it asks.
+func (w *watch) forgets(names []string) {
+	for _, name := range names {
+		if e, _ := w.view.entry(name); e.withheld() && !e.removed && !w.fresh {
+			w.lack(e.res)
+		}
+	}
 }

@@ -10,11 +10,15 @@
 // subscribes to. It is sent a change once, rejected or not, unless it asks for the resource again, or Envoy is known to
 // wait for it again (the endpoints of a changed cluster).
 //
-// A scope may lie over another one, of which its clients see what it doesn't have itself. What shows again when a resource over it
-// is removed is sent, be it the same.
+// What a client rejects (NACK) is parked: that version of the resource goes to no stream that hasn't got it. Such streams are served
+// the last version before that some stream acknowledged, which is kept for as long as one may need it, with the clusters,
+// endpoints and secrets that it may use; or nothing, if there is none. Streams that accepted the version keep it, and if nothing
+// older is known, that one is good enough for those that haven't rejected it. Another version lifts all this. It is the same for a
+// version that somebody else has parked (Park), such as another replica.
 //
-// Order. Clients apply the types of one stream independently, so the cache makes before it breaks: listeners and routes
-// are sent after the clusters that they may use have been acknowledged, which Envoy does when it has warmed them, and
-// clusters, endpoints and secrets are removed after the listeners and routes that used them. See the section "Eventual
-// consistency considerations" of https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
+// A scope may lie over another one, of which its clients see what it doesn't have itself. What shows again when a resource over it
+// is removed is sent, be it the same. A rejection of what is seen of the other one parks it there.
+//
+// Memory: streams keep no history. A client that is slow has no more than a few responses in flight for each type, and is told the
+// latest state when it has answered; what a scope keeps for it is bounded by the number of its resources, and of removals.
 package cache

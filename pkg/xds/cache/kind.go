@@ -27,6 +27,11 @@ var kinds = [...]kind{
 // go-control-plane makes room in the channel of a stream for that many types.
 var _ [int(types.UnknownType) - len(kinds)]struct{}
 
+// uses reports whether resources of this kind refer to those of another one by name.
+func (k *kind) uses(other *kind) bool {
+	return k.consumer && !other.consumer || k == &kinds[clusters] && other != k && !other.consumer
+}
+
 const (
 	clusters  = 0 // index in kinds
 	endpoints = 1

@@ -61,7 +61,7 @@ func TestDeltaBreaksAfterALateRoute(t *testing.T) {
 	d.wantAck("clusters +c3=1")
 	d.wantNothing()
 	d.ack(route)
-	d.want("routes +r=c2")
+	d.wantAck("routes +r=c2")
 	d.wantAck("clusters -c1")
 }
 
@@ -178,14 +178,16 @@ func TestStateRemovalIsNotTakenBack(t *testing.T) {
 	s.subscribe(cds, nil)
 	s.wantAck("clusters 1 2")
 	s.subscribe(rds, nil, "r")
-	route := s.want("routes c1")
+	s.wantAck("routes c1")
 	c.Publish("s", del(cds, "c2"))
 	s.wantAck("clusters 1")
 	c.Publish("s", set(res(rds, "r", "c1 again")))
+	route := s.want("routes c1 again")
+	c.Publish("s", set(res(rds, "r", "c1 once more")))
 	c.Publish("s", set(edsCluster("c3", 3)))
 	s.wantAck("clusters 1 3")
 	s.ack(route)
-	s.wantAck("routes c1 again")
+	s.wantAck("routes c1 once more")
 	s.wantNothing()
 }
 

@@ -2,8 +2,10 @@ package cache
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -15,12 +17,12 @@ type picky struct {
 	rand     *rand.Rand
 	wildcard bool
 	names    map[string]bool
-	has      map[string]string // version by name, "" when it was told that there is none
-	rejected map[string]string // version by name, likewise
+	has      map[string]string         // version by name, "" when it was told that there is none
+	rejected map[string]map[string]int // versions by name, likewise, with the number of responses sent when the server heard of it
 }
 
 func newPicky(t *testing.T, r *rand.Rand, wildcard bool) *picky {
-	return &picky{t: t, rand: r, wildcard: wildcard, names: map[string]bool{}, has: map[string]string{}, rejected: map[string]string{}}
+	return &picky{t: t, rand: r, wildcard: wildcard, names: map[string]bool{}, has: map[string]string{}, rejected: map[string]map[string]int{}}
 }
 
 // check compares with what is published, except for what was rejected last.
@@ -38,17 +40,53 @@ func (p *picky) check(c *Cache, absences bool) {
 		}
 	}
 	for _, name := range names(want) {
-		version, told := p.rejected[name]
-		if got, ok := p.has[name]; (got != want[name] || !ok) && !(told && version == want[name]) {
+		if got, ok := p.has[name]; (got != want[name] || !ok) && !p.rejects(name, want[name]) {
 			p.t.Errorf("client has %s=%q, published is %q", name, got, want[name])
 		}
 	}
 	for name, version := range p.has {
-		rejected, told := p.rejected[name]
-		if _, ok := want[name]; !ok && version != "" && !(told && rejected == "") {
+		if _, ok := want[name]; !ok && version != "" && !p.rejects(name, "") {
 			p.t.Errorf("client still has %s=%q", name, version)
 		}
 	}
+}
+
+func (p *picky) rejects(name, version string) bool {
+	_, ok := p.rejected[name][version]
+	return ok
+}
+
+// take has the client accept or reject a version of a name, which was sent in the nth response.
+func (p *picky) take(name, version string, n int, reject bool) {
+	if since, ok := p.rejected[name][version]; version != "" && ok && n > since {
+		p.t.Fatalf("rejected version of %s is sent again", name)
+	}
+	if !reject {
+		delete(p.rejected[name], version)
+		delete(p.rejected[name], "")
+		p.has[name] = version
+		return
+	}
+	if p.rejected[name] == nil {
+		p.rejected[name] = map[string]int{}
+	}
+	if !p.rejects(name, version) {
+		p.rejected[name][version] = math.MaxInt // until the server hears of it
+	}
+}
+
+// heard notes that the server has heard of all rejections, after n responses.
+func (p *picky) heard(n int) {
+	for _, versions := range p.rejected {
+		for version, since := range versions {
+			versions[version] = min(since, n)
+		}
+	}
+}
+
+func number(nonce string) int {
+	n, _ := strconv.Atoi(nonce)
+	return n
 }
 
 func randomListeners(r *rand.Rand) Update {
@@ -74,7 +112,7 @@ func (p *picky) delta(d *deltaClient) {
 		name, add := p.pick()
 		if add {
 			p.names[name] = true
-			delete(p.rejected, name) // it is asked for anew
+			delete(p.rejected[name], "") // it is asked for anew
 			d.subscribe(lds, name)
 		} else {
 			delete(p.names, name)
@@ -91,27 +129,20 @@ func (p *picky) deltaRead(d *deltaClient) bool {
 	if resp == nil {
 		return false
 	}
-	told := p.has
 	reject := p.rand.IntN(3) == 0
-	if reject {
-		told = p.rejected
-	}
 	for _, r := range resp.GetResources() {
-		if p.rejected[r.GetName()] == r.GetVersion() && p.wildcard {
-			p.t.Fatalf("rejected version of %s is sent again", r.GetName())
-		}
-		delete(p.rejected, r.GetName())
 		if p.wildcard || p.names[r.GetName()] {
-			told[r.GetName()] = r.GetVersion()
+			p.take(r.GetName(), r.GetVersion(), number(resp.GetNonce()), reject)
 		}
 	}
 	for _, name := range resp.GetRemovedResources() {
-		delete(p.rejected, name)
 		if p.wildcard || p.names[name] {
-			told[name] = ""
+			p.take(name, "", 0, reject)
 		}
 	}
 	if reject {
+		d.pump()
+		p.heard(d.nonce)
 		d.nack(resp)
 	} else {
 		d.ack(resp)
@@ -159,7 +190,7 @@ func TestHistoryOfStateRejections(t *testing.T) {
 			s := newState(t, c, "s")
 			var last *discoveryv3.DiscoveryResponse
 			subscribed := func() []string { return names(p.names) }
-			changes, responses := 1, 0
+			changes, responses, rejections := 1, 0, 0
 			read := func() bool {
 				resp := s.next()
 				if resp == nil {
@@ -167,14 +198,16 @@ func TestHistoryOfStateRejections(t *testing.T) {
 				}
 				responses++
 				last = resp
-				told := p.has
 				reject := r.IntN(3) == 0
-				clear(p.rejected)
-				if reject {
-					told = p.rejected
+				if s.pump(""); reject && s.types[lds].nonce != resp.GetNonce() {
+					s.nack(resp) // which the server ignores
+					return true
 				}
-				clear(told)
+				told := map[string]string{}
 				for name := range p.names {
+					told[name] = ""
+				}
+				for name := range p.has { // a listener that is missing was removed
 					told[name] = ""
 				}
 				for _, a := range resp.GetResources() {
@@ -182,15 +215,20 @@ func TestHistoryOfStateRejections(t *testing.T) {
 						told[name] = NewResource(lds, name, a.GetValue()).Version()
 					}
 				}
-				if reject {
-					for name := range p.has { // a listener that is missing was removed
-						if _, ok := told[name]; !ok {
-							told[name] = ""
-						}
+				for name, version := range told {
+					if had, ok := p.has[name]; !ok || had != version {
+						p.take(name, version, number(resp.GetNonce()), reject)
 					}
-					s.send(&discoveryv3.DiscoveryRequest{TypeUrl: lds, ResourceNames: subscribed(), ResponseNonce: resp.GetNonce()})
+				}
+				if reject {
+					rejections++
+					p.heard(s.nonce)
+					s.nack(resp)
 				} else {
-					s.subscribe(lds, resp, subscribed()...)
+					for name := range p.rejected {
+						delete(p.rejected[name], "")
+					}
+					s.ack(resp)
 				}
 				return true
 			}
@@ -210,6 +248,7 @@ func TestHistoryOfStateRejections(t *testing.T) {
 					} else if len(p.names) > 1 {
 						delete(p.names, name)
 						delete(p.has, name)
+						delete(p.rejected[name], "")
 					}
 					changes++
 					s.subscribe(lds, last, subscribed()...)
@@ -226,8 +265,8 @@ func TestHistoryOfStateRejections(t *testing.T) {
 				}
 			}
 			p.check(c, true)
-			if responses > changes {
-				t.Errorf("%d responses to %d changes", responses, changes)
+			if responses > changes+rejections {
+				t.Errorf("%d responses to %d changes and %d rejections", responses, changes, rejections)
 			}
 		})
 	}

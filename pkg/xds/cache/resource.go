@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/cespare/xxhash/v2"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -13,12 +14,18 @@ import (
 
 // Resource is an xDS resource, encoded once and shared by every scope and stream. It is immutable.
 type Resource struct {
-	// msg is what delta responses carry. The Any in it is what state-of-the-world responses carry.
-	msg *discoveryv3.Resource
+	typeURL, name, version string
 	// sum is a hash of name and content. The sum of a set's sums is its version.
 	sum uint64
 	// endpoints names the ClusterLoadAssignment that a cluster of type EDS uses.
 	endpoints string
+
+	// value is the encoding, or parts are, one after the other.
+	value []byte
+	parts []Part
+	// msg is what delta responses carry. The Any in it is what state-of-the-world responses carry.
+	msg  *discoveryv3.Resource
+	once sync.Once
 }
 
 // Name identifies a resource of a scope.
@@ -36,33 +43,50 @@ type Update struct {
 func NewResource(typeURL, name string, value []byte) *Resource {
 	digest := xxhash.New()
 	digest.Write(value)
-	version := fmt.Sprintf("%016x", digest.Sum64())
-	digest.WriteString("\x00" + name)
-	r := &Resource{
-		msg: &discoveryv3.Resource{
-			Name:     name,
-			Version:  version,
-			Resource: &anypb.Any{TypeUrl: typeURL, Value: value},
-		},
-		sum: digest.Sum64(),
-	}
+	return newResource(typeURL, name, digest, &Resource{value: value})
+}
+
+// newResource completes a resource that has its content.
+func newResource(typeURL, name string, content *xxhash.Digest, r *Resource) *Resource {
+	r.typeURL, r.name, r.version = typeURL, name, version(content.Sum64())
+	content.WriteString("\x00" + name)
+	r.sum = content.Sum64()
 	if typeURL == resource.ClusterType {
-		r.endpoints = endpointsOf(name, value)
+		r.endpoints = endpointsOf(name, r.Any().GetValue())
 	}
 	return r
 }
 
+// version writes a hash as a version.
+func version(sum uint64) string { return fmt.Sprintf("%016x", sum) }
+
 // TypeURL returns the type URL.
-func (r *Resource) TypeURL() string { return r.msg.Resource.TypeUrl }
+func (r *Resource) TypeURL() string { return r.typeURL }
 
 // Name returns the name, unique among the resources of a scope and type.
-func (r *Resource) Name() string { return r.msg.Name }
+func (r *Resource) Name() string { return r.name }
 
 // Version returns a hash of the content: replicas agree on it, and a client that reconnects is not sent what it has.
-func (r *Resource) Version() string { return r.msg.Version }
+func (r *Resource) Version() string { return r.version }
 
 // Any returns the encoded message, which the caller must not write to.
-func (r *Resource) Any() *anypb.Any { return r.msg.Resource }
+func (r *Resource) Any() *anypb.Any { return r.message().Resource }
+
+// message returns what responses carry. It is made when it is first asked for, and shared from then on.
+func (r *Resource) message() *discoveryv3.Resource {
+	r.once.Do(func() {
+		value := r.value
+		if r.parts != nil {
+			value = join(r.parts)
+		}
+		r.msg = &discoveryv3.Resource{
+			Name:     r.name,
+			Version:  r.version,
+			Resource: &anypb.Any{TypeUrl: r.typeURL, Value: value},
+		}
+	})
+	return r.msg
+}
 
 // endpointsOf returns the name of the ClusterLoadAssignment that a cluster waits for, or "". A cluster that can't be read
 // waits for none: its client rejects it.

@@ -11,7 +11,7 @@ import (
 )
 
 // What a state-of-the-world client has been sent is kept in the map of its subscription, because go-control-plane may
-// drop a response, and with it the map: the version of each name, and of all resources under the key wildcardKey.
+// drop a response, and with it the map: the version of each name, and under the key wildcardKey that it was sent everything.
 const (
 	wildcardKey = "\x00*"
 	absent      = "\x00absent" // the version of a name that does not exist
@@ -22,51 +22,74 @@ type content struct {
 	resources []*anypb.Any
 	version   string
 	told      map[string]string
+	sum       uint64      // of everything that is served, if the client subscribes to everything
+	news      *difference // what of it the client may not have
 }
 
 // answerState sends a state-of-the-world client what it subscribes to, if that is not what it was sent last.
 func (s *Stream) answerState(w *watch, limit int64) {
-	again := map[string]struct{}{}
-	var missing []string
+	var rewarmed, missing []string
 	for _, name := range s.rewarmed(w) {
-		if w.view.shown(name, limit) != nil {
-			again[name] = struct{}{}
+		if w.at(name, limit) != nil {
+			rewarmed = append(rewarmed, name)
 		} else {
 			missing = append(missing, name)
 		}
 	}
-	c, asked, changed := w.content(limit, again)
+	again := map[string]struct{}{}
+	for _, name := range slices.Concat(rewarmed, w.answersAgain()) {
+		again[name] = struct{}{}
+	}
+	changes := w.changed(limit)
+	c, asked, changed := w.content(limit, again, changes)
 	if changed && !asked && s.mustWait(w) {
 		w.looked()
 		return
 	}
 	if asked || changed {
-		if !w.sendState(c, slices.Collect(maps.Keys(again))) {
+		if !s.sendState(w, c, rewarmed) {
 			return
 		}
 		if !w.fresh {
-			s.replaces(w, w.changed(limit))
-			s.replaces(w, w.view.withheld(limit)) // in their last version, which the client may not have
+			s.replaces(w, changes.set)
+			for name, e := range w.view.heldBack(limit) {
+				if r := w.see(name, e); r != nil {
+					s.replaces(w, []*Resource{r})
+				}
+			}
 		}
 	}
+	w.again = nil
 	w.looked()
 	s.caughtUp(w, limit)
 	s.rewarms(missing) // until they exist: this protocol can't say that they don't
 }
 
-// changed returns what was set since the client was last sent something.
-func (w *watch) changed(limit int64) []*Resource {
-	if w.removed < w.view.own.forgotten && w.view.base != nil { // and what was under it shows
-		return w.view.everything().set
+// changed returns what was set since the client was last sent something, and notes what of it is parked.
+func (w *watch) changed(limit int64) *difference {
+	if w.fresh {
+		return w.view.everythingServed()
 	}
-	return w.view.since(span{set: w.set, removed: w.removed, limit: limit}).set
+	d := w.view.since(span{set: w.set, removed: w.removed, limit: limit})
+	for _, r := range d.parked {
+		w.lack(r)
+	}
+	if w.removed < w.view.own.forgotten && w.view.base != nil { // and what was under it shows
+		return w.admit(w.view.everythingServed())
+	}
+	return w.admit(d)
 }
 
 // stateResponse is a response that knows whether it was sent.
 type stateResponse struct {
 	xdscache.PassthroughResponse
-	rewarmed []string
-	sent     bool
+	sent bool
+
+	// What was noted before it: endpoints to be sent again, other resources likewise, and where the client was.
+	rewarmed, again []string
+	set, removed    int64
+	fresh           bool
+	sum             uint64
 }
 
 // GetDiscoveryResponse is called by go-control-plane to send the response.
@@ -77,7 +100,7 @@ func (r *stateResponse) GetDiscoveryResponse() (*discoveryv3.DiscoveryResponse, 
 
 // sendState reports whether there was room for the response. There always is: go-control-plane makes room for one response
 // of each type.
-func (w *watch) sendState(c content, rewarmed []string) bool {
+func (s *Stream) sendState(w *watch, c content, rewarmed []string) bool {
 	resp := &stateResponse{
 		PassthroughResponse: xdscache.PassthroughResponse{
 			Request:           w.state.req,
@@ -89,11 +112,17 @@ func (w *watch) sendState(c content, rewarmed []string) bool {
 			},
 		},
 		rewarmed: rewarmed,
+		again:    slices.Collect(maps.Keys(w.again)),
+		set:      w.set,
+		removed:  w.removed,
+		fresh:    w.fresh,
+		sum:      w.sum,
 	}
 	select {
 	case w.state.ch <- resp:
-		w.state.resp = resp
+		w.state.resp, w.sum = resp, c.sum
 		w.answered()
+		w.awaits(pending{state: resp.DiscoveryResponse, content: c.news, version: c.version, at: s.scope.rev})
 		return true
 	default:
 		return false
@@ -102,30 +131,38 @@ func (w *watch) sendState(c content, rewarmed []string) bool {
 
 // content returns what the client is to be told, whether it asks for something that it has not been told of, and whether
 // something changed that it has. Resources that were removed after a limit are still there for it.
-func (w *watch) content(limit int64, again map[string]struct{}) (c content, asked, changed bool) {
+func (w *watch) content(limit int64, again map[string]struct{}, changes *difference) (c content, asked, changed bool) {
 	if w.sub.IsWildcard() {
-		return w.wildcardContent(limit, again)
+		return w.wildcardContent(limit, again, changes)
 	}
 	return w.namedContent(limit, again)
 }
 
-func (w *watch) wildcardContent(limit int64, again map[string]struct{}) (c content, asked, changed bool) {
+func (w *watch) wildcardContent(limit int64, again map[string]struct{}, changes *difference) (c content, asked, changed bool) {
 	told, names := w.sub.ReturnedResources(), w.sub.SubscribedResources()
-	sum := w.view.sum()
-	c.resources = w.view.anys()
-	for _, r := range w.view.withheld(limit) {
-		sum += r.sum
-		c.resources = append(c.resources, r.Any())
-	}
+	var sum uint64
+	c.resources, sum = w.everything(limit)
 	c.version = version(sum)
+	maybe := slices.Collect(maps.Keys(w.again))
+	for name, e := range w.view.heldBack(limit) { // in their last version, which the client may not have
+		if e.rev > w.set {
+			maybe = append(maybe, name)
+		}
+	}
+	c.news, _ = w.repeat(changes, maybe, limit)
 	c.told = make(map[string]string, len(names)+1)
 	c.told[wildcardKey] = c.version
-	last, ok := told[wildcardKey]
+	_, ok := told[wildcardKey]
 	asked = !ok
-	changed = last != c.version || len(again) > 0
+	changed = sum != w.sum || len(again) > 0
+	for name := range w.rejected { // of which the client has kept another version
+		e, _ := w.view.entry(name)
+		changed = changed || e.removed && e.rev > w.removed && e.rev <= limit
+	}
+	c.sum = sum
 	for name := range names {
 		c.told[name] = absent
-		if r := w.view.shown(name, limit); r != nil {
+		if r := w.at(name, limit); r != nil {
 			c.told[name] = r.Version()
 		}
 		if _, ok := told[name]; !ok {
@@ -135,36 +172,67 @@ func (w *watch) wildcardContent(limit int64, again map[string]struct{}) (c conte
 	return c, asked, changed
 }
 
+// everything returns what is served to a client that subscribes to everything, and the sum of that.
+func (w *watch) everything(limit int64) (resources []*anypb.Any, sum uint64) {
+	sum = w.view.sum()
+	if !w.view.anyParked() && len(w.rejected) == 0 {
+		resources = w.view.anys()
+	} else {
+		for _, r := range w.view.everything().set {
+			sum -= r.sum
+			if r = w.at(r.Name(), limit); r != nil {
+				sum += r.sum
+				resources = append(resources, r.Any())
+			}
+		}
+	}
+	held := w.view.heldBack(limit)
+	resources = slices.Clip(resources)
+	for _, name := range slices.Sorted(maps.Keys(held)) {
+		if r := w.see(name, held[name]); r != nil {
+			sum += r.sum
+			resources = append(resources, r.Any())
+		}
+	}
+	return resources, sum
+}
+
 func (w *watch) namedContent(limit int64, again map[string]struct{}) (c content, asked, changed bool) {
 	told, names := w.sub.ReturnedResources(), w.sub.SubscribedResources()
-	var all, news []*Resource
+	var all []*Resource
 	var sum uint64
 	c.told = make(map[string]string, len(names))
+	c.news = &difference{}
 	for name := range names {
-		r := w.view.shown(name, limit)
 		last, ok := told[name]
+		e, exists := w.view.entry(name)
+		if exists && e.withheld() && last != e.res.Version() {
+			w.lack(e.res)
+		}
+		r := w.at(name, limit)
 		asked = asked || !ok
 		if r == nil {
 			// Only a type whose responses are full can say that something is gone.
 			c.told[name] = absent
-			changed = changed || w.kind.full && ok && last != absent
+			changed = changed || w.kind.full && ok && last != absent && (!exists || e.removed || !w.hasRejected(name, last))
 			continue
 		}
 		c.told[name] = r.Version()
 		sum += r.sum
 		all = append(all, r)
 		if _, again := again[name]; again || last != r.Version() {
-			news = append(news, r)
+			c.news.set = append(c.news.set, r)
 		}
 	}
-	changed = changed || len(news) > 0
-	if w.kind.full {
-		news = all
+	changed = changed || len(c.news.set) > 0
+	slices.SortFunc(c.news.set, byName)
+	if !w.kind.full {
+		all = c.news.set
 	}
-	slices.SortFunc(news, func(a, b *Resource) int { return cmp.Compare(a.Name(), b.Name()) })
-	for _, r := range news {
-		c.resources = append(c.resources, r.Any())
-	}
+	slices.SortFunc(all, byName)
+	c.resources = anys(all)
 	c.version = version(sum)
 	return c, asked, changed
 }
+
+func byName(a, b *Resource) int { return cmp.Compare(a.Name(), b.Name()) }

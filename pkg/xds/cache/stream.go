@@ -14,10 +14,16 @@ import (
 type Stream struct {
 	cache   *Cache
 	scope   *scope
+	node    any
 	watches [len(kinds)]*watch
 	// rewarm are the endpoints of clusters that the client was sent anew. Envoy replaces such a cluster by one that has no
 	// endpoints until they are sent to it again, changed or not (the protocol's section "Resource warming").
 	rewarm map[string]struct{}
+
+	// sending is the response that is about to be sent. Only the goroutine that serves the stream knows it.
+	sending *deltaResponse
+
+	counts // as they are in those of the scope
 }
 
 var _ xdscache.ConfigWatcher = (*Stream)(nil)
@@ -43,6 +49,12 @@ type watch struct {
 	// unacked counts the responses that have not been acknowledged or rejected; acked is set as of the last that was.
 	unacked int
 	acked   int64
+	verdicts
+	// usesFrom is the revision after which nothing may be removed that this type uses, because something was parked.
+	usesFrom int64
+	// sum is that of what a state-of-the-world client has been sent that subscribes to everything, but for what it rejected
+	// when there was nothing else to send.
+	sum uint64
 	// stale are resources that a delta client had before the stream began, and that have to be removed.
 	stale []string
 	// waits is the revision at which changes of a consumer began to wait for clusters, or 0.
@@ -66,15 +78,18 @@ type stateWatch struct {
 // served are never answered. An error ends the stream.
 func (s *Stream) CreateDeltaWatch(req *discoveryv3.DeltaDiscoveryRequest, sub xdscache.Subscription, ch chan xdscache.DeltaResponse) (func(), error) {
 	s.scope.mu.Lock()
-	defer s.scope.mu.Unlock()
+	defer s.scope.unlock()
 	w := s.watch(req.GetTypeUrl())
 	if w == nil {
 		return nil, nil
 	}
-	if req.GetResponseNonce() != "" && w.unacked > 0 {
-		w.unacked--
+	asked := asked(req, sub)
+	if w.requested { // the last request has not been looked at
+		asked = append(w.delta.asked, asked...)
 	}
-	w.delta = &deltaWatch{req: req, ch: ch, asked: asked(req, sub)}
+	s.hears(w, req.GetResponseNonce(), req.GetErrorDetail())
+	w.unacked = len(w.pending)
+	w.delta = &deltaWatch{req: req, ch: ch, asked: asked}
 	return s.request(w, sub)
 }
 
@@ -82,16 +97,19 @@ func (s *Stream) CreateDeltaWatch(req *discoveryv3.DeltaDiscoveryRequest, sub xd
 // not served are never answered. An error ends the stream.
 func (s *Stream) CreateWatch(req *discoveryv3.DiscoveryRequest, sub xdscache.Subscription, ch chan xdscache.Response) (func(), error) {
 	s.scope.mu.Lock()
-	defer s.scope.mu.Unlock()
+	defer s.scope.unlock()
 	w := s.watch(req.GetTypeUrl())
 	if w == nil {
 		return nil, nil
 	}
 	if w.state != nil && w.state.resp != nil && !w.state.resp.sent {
-		s.rewarms(w.state.resp.rewarmed) // go-control-plane drops a response if a request comes first
+		s.dropped(w)
 	}
 	if req.GetResponseNonce() != "" {
 		w.unacked = 0 // go-control-plane ignores requests with another nonce than the last
+	}
+	if req.GetErrorDetail() != nil || w.isVersion(req.GetResponseNonce(), req.GetVersionInfo()) {
+		s.hears(w, req.GetResponseNonce(), req.GetErrorDetail())
 	}
 	w.state = &stateWatch{req: req, ch: ch}
 	return s.request(w, sub)
@@ -101,7 +119,8 @@ func (s *Stream) CreateWatch(req *discoveryv3.DiscoveryRequest, sub xdscache.Sub
 func (s *Stream) Close() {
 	s.scope.mu.Lock()
 	delete(s.scope.streams, s)
-	s.scope.mu.Unlock()
+	s.uncount()
+	s.scope.unlock()
 	s.cache.release(s.scope)
 }
 
@@ -112,7 +131,7 @@ func (s *Stream) watch(typeURL string) *watch {
 		return nil
 	}
 	if s.watches[i] == nil {
-		s.watches[i] = &watch{kind: &kinds[i], view: &s.scope.views[i], fresh: true}
+		s.watches[i] = &watch{kind: &kinds[i], view: &s.scope.views[i], fresh: true, usesFrom: math.MaxInt64}
 	}
 	return s.watches[i]
 }
@@ -124,15 +143,18 @@ func (s *Stream) request(w *watch, sub xdscache.Subscription) (func(), error) {
 		w.acked = w.set
 	}
 	w.sub, w.open, w.requested = sub, true, true
+	err := s.flush()
+	s.scope.tellChanged()
 	return func() {
 		s.scope.mu.Lock()
 		defer s.scope.mu.Unlock()
 		w.open = false
-	}, s.flush()
+	}, err
 }
 
 // flush answers the open watches, in the order that makes before it breaks.
 func (s *Stream) flush() error {
+	defer s.count()
 	for _, consumer := range []bool{false, true, false} {
 		for _, w := range s.watches {
 			if w == nil || !w.open || w.kind.consumer != consumer {
@@ -152,8 +174,14 @@ func (s *Stream) answer(w *watch) error {
 		return nil
 	}
 	current := w.view.rev() <= w.removed
-	if current && !w.requested && !(w.kind == &kinds[endpoints] && len(s.rewarm) > 0) {
+	if current && !w.requested && len(w.again) == 0 && !(w.kind == &kinds[endpoints] && len(s.rewarm) > 0) {
 		return nil
+	}
+	if w.delta != nil && len(w.pending) >= maxPending {
+		return nil // until the client has acknowledged something
+	}
+	if w.fresh {
+		w.began = s.scope.rev
 	}
 	limit := max(s.removable(w), w.removed)
 	if w.delta != nil {
@@ -164,18 +192,53 @@ func (s *Stream) answer(w *watch) error {
 }
 
 // removable returns the revision up to which the client may be sent removals: what consumers use is kept until they have
-// been sent what was changed before.
+// been sent what was changed before, and have not rejected it.
 func (s *Stream) removable(w *watch) int64 {
-	limit := int64(math.MaxInt64)
+	limit := s.heldBack(w)
 	if w.kind.consumer {
 		return limit
 	}
 	for _, c := range s.watches {
-		if c != nil && c.kind.consumer && c.view.rev() > c.set {
+		if c == nil || !c.kind.consumer {
+			continue
+		}
+		if c.view.rev() > c.set {
 			limit = min(limit, c.set)
+		}
+		if c.unacked > 0 {
+			limit = min(limit, max(c.acked, c.began))
 		}
 	}
 	return limit
+}
+
+// heldBack returns the revision after which the client may not be sent removals, because it has something older in place of
+// something that is parked, which may use what was removed. What is forgotten is not held back.
+func (s *Stream) heldBack(w *watch) int64 {
+	limit := int64(math.MaxInt64)
+	for i := range kinds {
+		if !kinds[i].uses(w.kind) {
+			continue
+		}
+		if user := s.watches[i]; user != nil && !user.fresh {
+			limit = min(limit, user.holdsBack())
+		} else {
+			limit = min(limit, s.scope.views[i].mayUse())
+		}
+	}
+	return max(limit, w.view.forgotten())
+}
+
+// holdsBack returns the revision after which nothing may be removed that the client may use because something was parked, until it has
+// acknowledged what lifted that.
+func (w *watch) holdsBack() int64 {
+	switch {
+	case w.view.anyParked() && w.short():
+		w.usesFrom = w.view.mayUse()
+	case w.usesFrom != math.MaxInt64 && w.unacked == 0 && w.view.rev() <= w.set:
+		w.usesFrom = math.MaxInt64
+	}
+	return w.usesFrom
 }
 
 // mustWait reports whether changes of a consumer have to wait for clusters: until no changed cluster is left to be sent,
@@ -221,6 +284,18 @@ func (s *Stream) rewarms(names []string) {
 	}
 	for _, name := range names {
 		s.rewarm[name] = struct{}{}
+	}
+}
+
+// dropped takes back a response that go-control-plane dropped because a request came before it was sent.
+func (s *Stream) dropped(w *watch) {
+	resp := w.state.resp
+	s.rewarms(resp.rewarmed)
+	w.resend(resp.again)
+	w.set, w.removed, w.fresh, w.sum = resp.set, resp.removed, resp.fresh, resp.sum
+	w.began = s.scope.rev // what is parked by now is not sent again
+	if n := len(w.pending); n > 0 && w.pending[n-1].state == resp.DiscoveryResponse {
+		w.pending = w.pending[:n-1]
 	}
 }
 

@@ -1,6 +1,9 @@
 package cache
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // table holds the resources of one scope and type, and which of them changed when.
 type table struct {
@@ -8,6 +11,11 @@ type table struct {
 	entries map[string]entry
 	removed int    // how many of the entries are removed
 	sum     uint64 // of the resources that are not
+	// parked names the resources that are parked, and spare those that some stream has acknowledged while what was good before
+	// is still there. Verdicts counts changes of what is served of
+	// resources that stay the same.
+	parked, spare map[string]struct{}
+	verdicts      int64
 
 	rev int64 // revision of the last change
 	// log lists changes by revision. Those that every stream has been told of are trimmed, and then those that a later
@@ -20,8 +28,37 @@ type table struct {
 
 type entry struct {
 	res     *Resource // for a removed entry the last one
-	rev     int64
+	setAt   int64     // revision at which it was set
+	rev     int64     // revision of the last change: setAt, or the removal
 	removed bool
+	// acked says that some stream has acknowledged res, and parked why it is not sent to streams that haven't got it.
+	acked  bool
+	parked *parking
+	// good is the last resource before res that some stream acknowledged and none rejected, as long as one may need it. A
+	// stream that was sent all changes up to a revision from goodFrom on and before goodUntil has it. It may be res itself,
+	// if that is parked and some accepted it.
+	good                *Resource
+	goodFrom, goodUntil int64
+	// replacedAt is the revision at which the last resource was replaced that is known to be good, or not to be. What was
+	// published later, and acknowledged, is better than good.
+	replacedAt int64
+}
+
+// is reports whether a version is that of the resource or of what is good.
+func (e *entry) is(version string) bool {
+	return e.res.Version() == version || e.good != nil && e.good.Version() == version
+}
+
+// parking is the reason why a version is parked: a rejection, or else Park.
+type parking struct {
+	at       int64 // revision, of no change in the log
+	rejected *Rejection
+}
+
+// withheld reports whether the resource is parked, and another one, or none, is served instead. Otherwise it is sent to all that have
+// not rejected it.
+func (e *entry) withheld() bool {
+	return e.parked != nil && (e.good == nil || e.good.version != e.res.version)
 }
 
 type change struct {
@@ -32,17 +69,34 @@ type change struct {
 // set changes a resource at a revision and reports whether it differs from what was there.
 func (t *table) set(r *Resource, rev int64) bool {
 	e, ok := t.entries[r.Name()]
-	if ok && !e.removed {
+	next := entry{res: r, setAt: rev, rev: rev, replacedAt: rev}
+	switch {
+	case ok && !e.removed:
 		if e.res.Version() == r.Version() {
 			return false
 		}
 		t.sum -= e.res.sum
-	} else if ok {
+		next.inherit(e)
+	case ok:
 		t.removed--
 	}
 	t.sum += r.sum
-	t.change(r.Name(), entry{res: r, rev: rev})
+	t.change(r.Name(), next)
 	return true
+}
+
+// inherit takes over what is good from the entry that this one replaces.
+func (e *entry) inherit(last entry) {
+	e.good, e.goodFrom, e.goodUntil = last.good, last.goodFrom, last.goodUntil
+	if !last.acked && last.parked == nil {
+		e.replacedAt = last.replacedAt
+	}
+	if last.acked && last.parked == nil || last.parked != nil && !last.withheld() {
+		e.good, e.goodFrom, e.goodUntil = last.res, last.rev, e.rev
+	}
+	if e.good != nil && e.good.Version() == e.res.Version() {
+		e.good, e.acked = nil, true
+	}
 }
 
 // remove removes a resource at a revision and reports whether it was there.
@@ -53,8 +107,51 @@ func (t *table) remove(name string, rev int64) bool {
 	}
 	t.sum -= e.res.sum
 	t.removed++
-	t.change(name, entry{res: e.res, rev: rev, removed: true})
+	e.rev, e.removed = rev, true
+	if e.parked == nil {
+		e.good = nil
+	}
+	t.change(name, e)
 	return true
+}
+
+// store replaces an entry whose resource stays the same.
+func (t *table) store(name string, e entry) {
+	if e.parked != nil || t.entries[name].parked != nil {
+		t.verdicts++
+	}
+	t.entries[name] = e
+	if e.parked == nil {
+		delete(t.parked, name)
+	} else {
+		t.parked[name] = struct{}{}
+	}
+	if e.parked == nil && e.good != nil && e.acked {
+		t.spare[name] = struct{}{}
+	}
+}
+
+// free drops what was good before resources that some stream has acknowledged, when no stream can reject them any more.
+func (t *table) free() {
+	for name := range t.spare {
+		if e := t.entries[name]; e.parked == nil && e.acked && !e.removed {
+			e.good = nil
+			t.entries[name] = e
+		}
+	}
+	clear(t.spare)
+}
+
+// heldBack returns the revision after which nothing may be removed that something of this table uses: what is served
+// instead of a parked resource may use what was removed since.
+func (t *table) heldBack() int64 {
+	limit := int64(math.MaxInt64)
+	for name := range t.parked {
+		if e := t.entries[name]; e.withheld() {
+			limit = min(limit, e.rev-1)
+		}
+	}
+	return limit
 }
 
 // live returns the resources, in no order, but for those of whose names another table has one; it may be nil.
@@ -75,9 +172,11 @@ func (t *table) has(name string) bool {
 
 func (t *table) change(name string, e entry) {
 	if t.entries == nil {
-		t.entries = map[string]entry{}
+		t.entries, t.parked, t.spare = map[string]entry{}, map[string]struct{}{}, map[string]struct{}{}
 	}
 	t.entries[name] = e
+	delete(t.parked, name)
+	delete(t.spare, name)
 	t.rev = e.rev
 	t.log = append(t.log, change{e.rev, name})
 }

@@ -3,7 +3,7 @@ package cache
 import (
 	"cmp"
 	"errors"
-	"fmt"
+	"iter"
 	"slices"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -15,19 +15,38 @@ import (
 type view struct {
 	own, base *table // base is nil if there is nothing under own
 
-	// What streams share, until the next change: all resources sorted by name, and the last answer of since.
-	at      int64
-	all     *difference
-	allAny  []*anypb.Any
-	recent  *difference
-	recents span
+	// What streams share, until the next change: all resources sorted by name, those that are served to new streams, and the
+	// last answer of since.
+	at, verdicts int64
+	all          *difference
+	served       *difference
+	servedAny    []*anypb.Any
+	recent       *difference
+	recents      span
+	name         string // the version
 }
 
 // difference is what a client has to be sent. Streams share it, so its slices are not written to.
 type difference struct {
 	set     []*Resource
-	msgs    []*discoveryv3.Resource // of set
 	removed []string
+	// parked are changes that are not in set, or in an older version, because the resources are parked.
+	parked []*Resource
+
+	acked bool // some stream has acknowledged it
+	msgs  []*discoveryv3.Resource
+	wire  wire
+}
+
+// messages returns what delta responses carry of what is set.
+func (d *difference) messages() []*discoveryv3.Resource {
+	if d.msgs == nil && len(d.set) > 0 {
+		d.msgs = make([]*discoveryv3.Resource, len(d.set))
+		for i, r := range d.set {
+			d.msgs[i] = r.message()
+		}
+	}
+	return d.msgs
 }
 
 func (d *difference) empty() bool { return len(d.set)+len(d.removed) == 0 }
@@ -64,13 +83,17 @@ func (v *view) entry(name string) (entry, bool) {
 	under, is := v.base.entries[name]
 	switch {
 	case !has || !is:
-		return cmp.Or(own, under), has || is
+		if has {
+			return own, true
+		}
+		return under, is
 	case under.rev > own.rev:
+		under.goodFrom = max(under.goodFrom, own.rev)
 		return under, true
 	case under.removed:
 		return own, true
 	}
-	under.rev = own.rev
+	under.rev, under.setAt, under.goodUntil = own.rev, own.rev, 0
 	return under, true
 }
 
@@ -81,18 +104,14 @@ func (v *view) get(name string) *Resource {
 	return nil
 }
 
-// shown is get, but as if what was removed after the limit were still there.
-func (v *view) shown(name string, limit int64) *Resource {
-	if e, _ := v.entry(name); !e.removed || e.rev > limit {
-		return e.res
+// version names the content of what is published.
+func (v *view) version() string {
+	v.settle()
+	if v.name == "" {
+		v.name = version(v.sum())
 	}
-	return nil
+	return v.name
 }
-
-// version names the content.
-func (v *view) version() string { return version(v.sum()) }
-
-func version(sum uint64) string { return fmt.Sprintf("%016x", sum) }
 
 // sum is that of the resources that are seen.
 func (v *view) sum() uint64 {
@@ -111,12 +130,16 @@ func (v *view) sum() uint64 {
 
 // settle drops what streams share if something has changed since.
 func (v *view) settle() {
-	if rev := v.rev(); v.at != rev {
-		*v = view{own: v.own, base: v.base, at: rev}
+	rev, verdicts := v.rev(), v.own.verdicts
+	if v.base != nil {
+		verdicts += v.base.verdicts
+	}
+	if v.at != rev || v.verdicts != verdicts {
+		*v = view{own: v.own, base: v.base, at: rev, verdicts: verdicts}
 	}
 }
 
-// everything returns all resources, sorted by name.
+// everything returns all resources that are published, sorted by name.
 func (v *view) everything() *difference {
 	v.settle()
 	if v.all == nil {
@@ -124,29 +147,77 @@ func (v *view) everything() *difference {
 		if v.base != nil {
 			d.set = append(d.set, v.base.live(v.own)...)
 		}
-		slices.SortFunc(d.set, func(a, b *Resource) int { return cmp.Compare(a.Name(), b.Name()) })
-		d.msgs = messages(d.set)
+		slices.SortFunc(d.set, byName)
 		v.all = d
 	}
 	return v.all
 }
 
-// anys returns all resources as state-of-the-world responses carry them.
-func (v *view) anys() []*anypb.Any {
-	all := v.everything().set
-	if v.allAny == nil {
-		for _, r := range all {
-			v.allAny = append(v.allAny, r.Any())
+// parked yields the resources that are seen and parked.
+func (v *view) parked() iter.Seq2[string, entry] {
+	return func(yield func(string, entry) bool) {
+		for name := range v.own.parked {
+			if e := v.own.entries[name]; !e.removed && !yield(name, e) {
+				return
+			}
 		}
-		v.allAny = slices.Clip(v.allAny)
+		if v.base == nil {
+			return
+		}
+		for name := range v.base.parked {
+			if e, _ := v.entry(name); !e.removed && !v.own.has(name) && !yield(name, e) {
+				return
+			}
+		}
 	}
-	return v.allAny
 }
 
-func messages(rs []*Resource) []*discoveryv3.Resource {
-	out := make([]*discoveryv3.Resource, len(rs))
-	for i, r := range rs {
-		out[i] = r.msg
+// anyParked reports whether something may be parked.
+func (v *view) anyParked() bool {
+	return len(v.own.parked) > 0 || v.base != nil && len(v.base.parked) > 0
+}
+
+// mayUse returns the revision after which nothing may be removed that what is served instead of a parked resource may use.
+func (v *view) mayUse() int64 {
+	limit := v.own.heldBack()
+	if v.base != nil && len(v.base.parked) > 0 {
+		limit = min(limit, v.base.heldBack())
+	}
+	return limit
+}
+
+// everythingServed returns what a stream is sent that has nothing yet.
+func (v *view) everythingServed() *difference {
+	all := v.everything()
+	if v.served == nil {
+		v.served = all
+		if v.anyParked() {
+			v.served = &difference{}
+			for _, r := range all.set {
+				if e, _ := v.entry(r.Name()); !e.withheld() {
+					v.served.set = append(v.served.set, r)
+				} else if e.good != nil {
+					v.served.set = append(v.served.set, e.good)
+				}
+			}
+		}
+	}
+	return v.served
+}
+
+// anys returns everythingServed as state-of-the-world responses carry it.
+func (v *view) anys() []*anypb.Any {
+	served := v.everythingServed()
+	if v.servedAny == nil {
+		v.servedAny = anys(served.set)
+	}
+	return v.servedAny
+}
+
+func anys(set []*Resource) []*anypb.Any {
+	out := make([]*anypb.Any, len(set))
+	for i, r := range set {
+		out[i] = r.Any()
 	}
 	return out
 }
@@ -173,25 +244,31 @@ func (v *view) since(s span) *difference {
 	d := &difference{}
 	for _, c := range v.after(s.removed) {
 		e, ok := v.entry(c.name)
+		seen := ok && e.rev == c.rev // or a later change supersedes this one
+		if seen && e.setAt > s.set && e.withheld() {
+			d.parked = append(d.parked, e.res)
+		}
 		switch {
-		case !ok || e.rev != c.rev: // a later change supersedes this one, or it isn't seen
+		case !seen:
 		case e.removed && e.rev <= s.limit:
 			d.removed = append(d.removed, c.name)
-		case !e.removed && e.rev > s.set:
+		case e.removed || e.rev <= s.set:
+		case !e.withheld():
 			d.set = append(d.set, e.res)
+		case e.good != nil && (s.set < e.goodFrom || e.goodUntil <= s.set):
+			d.set = append(d.set, e.good)
 		}
 	}
-	d.msgs = messages(d.set)
 	v.recent, v.recents = d, s
 	return d
 }
 
-// withheld returns the resources that were removed after a limit.
-func (v *view) withheld(limit int64) []*Resource {
-	var out []*Resource
+// heldBack returns the entries of resources that were removed after a limit.
+func (v *view) heldBack(limit int64) map[string]entry {
+	out := map[string]entry{}
 	for _, c := range v.after(limit) {
 		if e, _ := v.entry(c.name); e.removed && e.rev == c.rev {
-			out = append(out, e.res)
+			out[c.name] = e
 		}
 	}
 	return out

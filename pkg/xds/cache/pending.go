@@ -1,0 +1,298 @@
+package cache
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/genproto/googleapis/rpc/status"
+)
+
+// maxPending bounds the responses of a type that a delta client may leave unanswered; more wait.
+const maxPending = 16
+
+// maxMessage bounds what is kept of the message of a client, in bytes.
+const maxMessage = 4 << 10
+
+// verdicts is what the client of a watch has said of what it was sent, and what follows from that.
+type verdicts struct {
+	// pending are the responses that it has said nothing about, the oldest first, and version that of the last that it has.
+	pending []pending
+	version string
+	// rejected is what the client rejected of what is published or served instead, by name.
+	rejected map[string]rejected
+	// began is the revision of the first response. What was parked before it, the client hasn't got, except for the versions in
+	// holds, by name. What was parked later it was sent before, except for the versions in lacks.
+	began        int64
+	holds, lacks map[string]string
+	// again names resources that have to be sent once more: what is served instead of what was rejected, and what came in one
+	// response with it, of which it is not known whether the client took it.
+	again map[string]struct{}
+}
+
+// pending is a response that the client has not acknowledged. It has its nonce when it has been sent.
+type pending struct {
+	delta   *discoveryv3.DeltaDiscoveryResponse // or state
+	state   *discoveryv3.DiscoveryResponse
+	content *difference // that it tells the client
+	version string
+	at      int64 // revision at which it was sent
+}
+
+func (p *pending) nonce() string {
+	if p.delta != nil {
+		return p.delta.GetNonce()
+	}
+	return p.state.GetNonce()
+}
+
+// rejected are the versions of a resource that a client rejected, of the one that is published and the one that is good.
+type rejected struct {
+	versions []string
+	message  string // the last one
+}
+
+// isVersion reports whether a request with a nonce names the version of that response, which acknowledges it. A request that
+// names another one changes the subscription only, before the client has looked at the response.
+func (v *verdicts) isVersion(nonce, version string) bool {
+	return slices.ContainsFunc(v.pending, func(p pending) bool { return p.nonce() == nonce && p.version == version })
+}
+
+// awaits notes a response that the client has to acknowledge.
+func (v *verdicts) awaits(p pending) {
+	if len(v.pending) == maxPending { // in the state-of-the-world protocol, the later ones tell all
+		v.pending = slices.Delete(v.pending, 0, 1)
+	}
+	v.pending = append(v.pending, p)
+}
+
+// hears takes the answer of the client to the response with a nonce. What was sent before that is not waited for any more: of a
+// state-of-the-world client that is answered alike, if the response lists everything, and else nothing is known of it.
+func (s *Stream) hears(w *watch, nonce string, detail *status.Status) {
+	i := slices.IndexFunc(w.pending, func(p pending) bool { return nonce != "" && p.nonce() == nonce })
+	if i < 0 {
+		return
+	}
+	answered := slices.Clone(w.pending[:i+1])
+	if answered[i].state == nil || !w.kind.full {
+		answered = answered[i:]
+	}
+	if w.pending = slices.Delete(w.pending, 0, i+1); len(w.pending) == 0 {
+		w.pending = nil
+	}
+	if detail != nil {
+		s.rejects(w, news(answered), detail.GetMessage())
+		return
+	}
+	w.version = answered[len(answered)-1].version
+	for _, p := range answered {
+		if !p.content.acked {
+			p.content.acked = true
+			for _, r := range p.content.set {
+				s.scope.acknowledge(r, p.at)
+			}
+		}
+	}
+}
+
+// news returns what the last of some responses tells a client that has answered none of them.
+func news(responses []pending) []*Resource {
+	if len(responses) == 1 {
+		return responses[0].content.set
+	}
+	last := map[string]*Resource{}
+	for _, p := range responses {
+		for _, r := range p.content.set {
+			last[r.Name()] = r
+		}
+	}
+	return slices.SortedFunc(maps.Values(last), byName)
+}
+
+// rejects takes a rejection of some resources.
+func (s *Stream) rejects(w *watch, set []*Resource, message string) {
+	message = cut(message)
+	blamed, spared := blame(message, set)
+	for _, r := range blamed {
+		s.reject(w, r, message)
+	}
+	for _, r := range spared {
+		w.resend([]string{r.Name()})
+	}
+}
+
+// reject takes the rejection of a resource: what is published, or what is served instead, or neither by now.
+func (s *Stream) reject(w *watch, r *Resource, message string) {
+	name := r.Name()
+	e, seen := w.view.entry(name)
+	if seen && e.is(r.Version()) {
+		w.noteRejected(name, r.Version(), message)
+	}
+	in := s.scope.publisher(r)
+	if in == nil {
+		s.scope.rejectLate(r)
+		w.keeps(name, r)
+		return
+	}
+	rejection := &Rejection{Scope: in.name, Name: Name{r.TypeURL(), name}, Version: r.Version(), Message: message, Node: s.node}
+	in.park(rejection.Name, nil, rejection)
+	t := in.table(r.TypeURL())
+	rejection.Good = t.entries[name].good
+	in.raiseRejected(*rejection)
+	if !w.keeps(name, r) {
+		w.resend([]string{name})
+		s.replaces(w, []*Resource{rejection.Good})
+	}
+}
+
+// keeps reports whether there is nothing to send instead of a resource that was rejected, so that the client keeps what it has.
+func (w *watch) keeps(name string, rejected *Resource) bool {
+	if w.at(name, math.MaxInt64) != nil {
+		return false
+	}
+	w.sum -= rejected.sum
+	return true
+}
+
+// noteRejected remembers that the client rejected a version.
+func (v *verdicts) noteRejected(name, version, message string) {
+	if v.rejected == nil {
+		v.rejected = map[string]rejected{}
+	}
+	r := v.rejected[name]
+	if !slices.Contains(r.versions, version) {
+		r.versions = append(r.versions, version)
+	}
+	r.message = message
+	v.rejected[name] = r
+}
+
+func (v *verdicts) hasRejected(name, version string) bool {
+	r, ok := v.rejected[name]
+	return ok && slices.Contains(r.versions, version)
+}
+
+// resend notes names that are to be answered once more.
+func (v *verdicts) resend(names []string) {
+	if v.again == nil && len(names) > 0 {
+		v.again = map[string]struct{}{}
+	}
+	for _, name := range names {
+		v.again[name] = struct{}{}
+	}
+}
+
+// lack notes that the client has not been sent the version of a resource that is parked.
+func (v *verdicts) lack(r *Resource) {
+	if v.lacks == nil {
+		v.lacks = map[string]string{}
+	}
+	v.lacks[r.Name()] = r.Version()
+	delete(v.holds, r.Name())
+}
+
+// hold notes that the client says it has the version of a resource that is parked.
+func (v *verdicts) hold(r *Resource) {
+	if v.holds == nil {
+		v.holds = map[string]string{}
+	}
+	v.holds[r.Name()] = r.Version()
+}
+
+// has reports whether the client has been sent the resource of an entry that is withheld, and not rejected it.
+func (w *watch) has(name string, e entry) bool {
+	version := e.res.Version()
+	switch {
+	case w.hasRejected(name, version):
+		return false
+	case w.holds[name] == version:
+		return true
+	}
+	return e.setAt <= w.set && e.parked.at > w.began && w.lacks[name] != version
+}
+
+// see returns what the client is served of an entry, or nil: neither what is parked, unless it has that, nor what it rejected.
+func (w *watch) see(name string, e entry) *Resource {
+	r := e.res
+	if e.withheld() && !w.has(name, e) || e.good != nil && w.hasRejected(name, r.Version()) {
+		r = e.good
+	}
+	if r != nil && w.hasRejected(name, r.Version()) {
+		return nil
+	}
+	return r
+}
+
+// admit leaves out of a difference what the client rejected.
+func (v *verdicts) admit(d *difference) *difference {
+	bad := func(r *Resource) bool { return v.hasRejected(r.Name(), r.Version()) }
+	if len(v.rejected) == 0 || !slices.ContainsFunc(d.set, bad) {
+		return d
+	}
+	return &difference{set: slices.DeleteFunc(slices.Clone(d.set), bad), removed: d.removed, parked: d.parked}
+}
+
+// at returns what the client is served of a name, as if what was removed after a limit were still there; or nil.
+func (w *watch) at(name string, limit int64) *Resource {
+	e, ok := w.view.entry(name)
+	if !ok || e.removed && e.rev <= limit {
+		return nil
+	}
+	return w.see(name, e)
+}
+
+// short reports whether the client lacks something that it subscribes to, because it is parked.
+func (w *watch) short() bool {
+	for name, e := range w.view.parked() {
+		if e.withheld() && subscribed(w.sub, name) && !w.has(name, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// tidy forgets what was said of versions that are not published any more.
+func (w *watch) tidy() {
+	if len(w.rejected)+len(w.holds)+len(w.lacks) == 0 {
+		return
+	}
+	for name, r := range w.rejected {
+		e, ok := w.view.entry(name)
+		if !ok {
+			delete(w.rejected, name)
+			continue
+		}
+		r.versions = slices.DeleteFunc(r.versions, func(version string) bool { return !e.is(version) })
+		if w.rejected[name] = r; len(r.versions) == 0 {
+			delete(w.rejected, name)
+		}
+	}
+	for _, versions := range []map[string]string{w.holds, w.lacks} {
+		for name, version := range versions {
+			e, ok := w.view.entry(name)
+			if !ok || e.res.Version() != version || !e.withheld() || !subscribed(w.sub, name) {
+				delete(versions, name)
+			}
+		}
+	}
+}
+
+// rejects reports whether the client rejected something that is published, or what is served to it instead.
+func (w *watch) rejects(name string, r rejected) bool {
+	e, _ := w.view.entry(name)
+	if e.removed || !subscribed(w.sub, name) {
+		return false
+	}
+	return slices.Contains(r.versions, e.res.Version()) ||
+		e.withheld() && !w.has(name, e) && e.good != nil && slices.Contains(r.versions, e.good.Version())
+}
+
+// cut shortens a message from a client.
+func cut(message string) string {
+	if len(message) > maxMessage {
+		message = message[:maxMessage]
+	}
+	return strings.ToValidUTF8(message, "\uFFFD")
+}
