@@ -93,6 +93,13 @@ func (d *Directory) Follow(changed func()) (stop func()) {
 	}
 }
 
+// FleetOf returns the EnvoyFleet of a Gateway, both as "namespace/name", or "" if it has none.
+func (d *Directory) FleetOf(gateway string) string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.fleet[gateway]
+}
+
 // Scope returns the scope that a node gets, which need not have been published. The error is for the node: it says what is
 // wrong with it, or what it has to say.
 func (d *Directory) Scope(node *corev3.Node) (string, error) {

@@ -46,6 +46,41 @@ func GatewayScope(gateway string) string { return "gateway/" + gateway }
 // FleetScope returns the scope of an EnvoyFleet that merges its Gateways, which is given as "namespace/name".
 func FleetScope(fleet string) string { return "fleet/" + fleet }
 
+// ScopeKind is what a scope is of.
+type ScopeKind int
+
+// The kinds of scopes, and what ParseScope says of each.
+const (
+	OfNothing   ScopeKind = iota // no node gets it
+	OfGateway                    // "namespace/name"
+	OfFleet                      // "namespace/name"
+	OfSidecars                   // a namespace
+	OfProxyless                  // a namespace
+	OfMesh                       // "": nodes that don't say where they are
+)
+
+// ParseScope returns what a scope is of.
+func ParseScope(scope string) (ScopeKind, string) {
+	kind, of, _ := strings.Cut(scope, "/")
+	switch {
+	case scope == MeshScope:
+		return OfMesh, ""
+	case of == "":
+		return OfNothing, ""
+	}
+	switch kind {
+	case "gateway":
+		return OfGateway, of
+	case "fleet":
+		return OfFleet, of
+	case SidecarScope:
+		return OfSidecars, of
+	case MeshScope:
+		return OfProxyless, of
+	}
+	return OfNothing, ""
+}
+
 // namespacedName matches a DNS label (RFC 1123), a slash and a DNS subdomain, as Kubernetes names objects.
 var namespacedName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
 

@@ -7,9 +7,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/go-logr/logr/funcr"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
@@ -48,14 +50,19 @@ type testServer struct {
 	log []string
 }
 
-func serve(t *testing.T, options ...grpc.ServerOption) *testServer {
+// serve serves without a drain, unless a Config says otherwise.
+func serve(t *testing.T, change ...func(*Config)) *testServer {
 	t.Helper()
 	s := &testServer{cache: cache.New(), served: make(chan error, 1)}
-	s.Server = New(s.cache, &s.nodes, funcr.New(func(_, args string) {
+	c := Config{Cache: s.cache, Nodes: &s.nodes, Limits: Limits{Drain: -1}, Logger: funcr.New(func(_, args string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.log = append(s.log, args)
-	}, funcr.Options{}), options...)
+	}, funcr.Options{})}
+	for _, change := range change {
+		change(&c)
+	}
+	s.Server = New(c)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -83,10 +90,33 @@ func (s *testServer) logged(with string) []string {
 	return slices.DeleteFunc(slices.Clone(s.log), func(line string) bool { return !strings.Contains(line, with) })
 }
 
+// waitUnused waits until all streams have ended.
+func (s *testServer) waitUnused() {
+	for s.inUse() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (s *testServer) inUse() int {
+	s.Server.mu.Lock()
+	sessions := len(s.sessions)
+	s.Server.mu.Unlock()
+	s.peers.mu.Lock()
+	defer s.peers.mu.Unlock()
+	return sessions + s.peers.all.streams + s.peers.all.unproven
+}
+
 func gatewayNode(gateway string) *corev3.Node {
 	return &corev3.Node{Id: "node-1", Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{
 		nodes.GatewayKey: structpb.NewStringValue(gateway),
 	}}}
+}
+
+// buildVersion is that of an Envoy.
+func buildVersion(major, minor, patch uint32) *corev3.Node_UserAgentBuildVersion {
+	return &corev3.Node_UserAgentBuildVersion{UserAgentBuildVersion: &corev3.BuildVersion{
+		Version: &typev3.SemanticVersion{MajorNumber: major, MinorNumber: minor, Patch: patch},
+	}}
 }
 
 // deltaStream is a client of the delta protocol over ADS.

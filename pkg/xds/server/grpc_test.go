@@ -139,9 +139,11 @@ func backend(t *testing.T, name string) *net.TCPAddr {
 func TestProxylessGRPC(t *testing.T) {
 	t.Parallel()
 	var sent atomic.Int64
-	s := serve(t, grpc.StreamInterceptor(func(srv any, str grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-		return handler(srv, counted{str, &sent})
-	}))
+	s := serve(t, func(c *Config) {
+		c.Options = append(c.Options, grpc.ChainStreamInterceptor(func(srv any, str grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+			return handler(srv, counted{str, &sent})
+		}))
+	})
 	one, two := backend(t, "one"), backend(t, "two")
 	publishes := int64(0)
 	publish := func(u cache.Update) {

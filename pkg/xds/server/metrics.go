@@ -29,10 +29,16 @@ var (
 		Help:           "Number of xDS responses that clients rejected, by resource type.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"type"})
+	refused = metrics.NewCounterVec(&metrics.CounterOpts{
+		Name: "gateway_apiserver_xds_refused_total",
+		Help: "Number of xDS connections and streams refused or ended, by reason: connections or streams (there are too many), " +
+			"identity (the client is unknown, or may not read what it asks for), node (what it says of itself is wrong).",
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"reason"})
 )
 
 var registerMetrics = sync.OnceFunc(func() {
-	legacyregistry.MustRegister(streams, responses, resourcesSent, nacks)
+	legacyregistry.MustRegister(streams, responses, resourcesSent, nacks, refused)
 })
 
 // typeLabel returns the short name of a type that is served.

@@ -244,14 +244,16 @@ func TestRejection(t *testing.T) {
 	s := serve(t)
 	s.cache.Publish(scope, set(res(lds, "bad", "b1")))
 	const reason = "Error adding/updating listener(s) bad: no filter chains\nforged line"
-	for range 2 { // the second time after a reconnect
-		d := s.delta(t, gatewayNode("ns/gw"))
-		d.subscribe(lds)
-		d.nack(d.want("listeners +bad=b1"), reason)
-		// A later request is answered, so there was no answer to the rejection.
-		d.subscribe(rds, "r")
-		d.wantAck("routes -r")
-	}
+	d := s.delta(t, gatewayNode("ns/gw"))
+	d.subscribe(lds)
+	d.nack(d.want("listeners +bad=b1"), reason)
+	// A later request is answered, so there was no answer to the rejection.
+	d.subscribe(rds, "r")
+	d.wantAck("routes -r")
+	// Nor is it sent again after a reconnect.
+	d = s.delta(t, gatewayNode("ns/gw"))
+	d.subscribe(lds)
+	d.wantAck("listeners")
 	lines := s.logged("rejected")
 	if len(lines) != 1 {
 		t.Fatalf("logged %q, want one line", lines)

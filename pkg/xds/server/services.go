@@ -8,16 +8,37 @@ import (
 	routeservice "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
 	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // register registers the aggregated service, which keeps the order between types, and the services of single types.
 func (s *Server) register() {
-	discoveryv3.RegisterAggregatedDiscoveryServiceServer(s.grpc, aggregated{Server: s})
-	clusterservice.RegisterClusterDiscoveryServiceServer(s.grpc, clusters{Server: s})
-	endpointservice.RegisterEndpointDiscoveryServiceServer(s.grpc, endpoints{Server: s})
-	secretservice.RegisterSecretDiscoveryServiceServer(s.grpc, secrets{Server: s})
-	listenerservice.RegisterListenerDiscoveryServiceServer(s.grpc, listeners{Server: s})
-	routeservice.RegisterRouteDiscoveryServiceServer(s.grpc, routes{Server: s})
+	r := streaming{s.grpc}
+	discoveryv3.RegisterAggregatedDiscoveryServiceServer(r, aggregated{Server: s})
+	clusterservice.RegisterClusterDiscoveryServiceServer(r, clusters{Server: s})
+	endpointservice.RegisterEndpointDiscoveryServiceServer(r, endpoints{Server: s})
+	secretservice.RegisterSecretDiscoveryServiceServer(r, secrets{Server: s})
+	listenerservice.RegisterListenerDiscoveryServiceServer(r, listeners{Server: s})
+	routeservice.RegisterRouteDiscoveryServiceServer(r, routes{Server: s})
+}
+
+// streaming registers the streaming methods of services. The unary ones, Fetch, would read a request of any size before anybody
+// is asked who the client is. So they are unknown, as any other method is, and end in unimplemented.
+type streaming struct{ server *grpc.Server }
+
+// RegisterService implements grpc.ServiceRegistrar.
+func (r streaming) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	streams := *desc
+	streams.Methods = nil
+	r.server.RegisterService(&streams, impl)
+}
+
+// unimplemented answers methods that are not served. Like all others, it is called for authenticated clients.
+func unimplemented(_ any, str grpc.ServerStream) error {
+	method, _ := grpc.MethodFromServerStream(str)
+	return status.Errorf(codes.Unimplemented, "%s is not served: use a streaming method", printable(method, 256))
 }
 
 type aggregated struct {

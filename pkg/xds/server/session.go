@@ -3,10 +3,8 @@ package server
 import (
 	"context"
 	"errors"
-	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
+	"fmt"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -14,31 +12,38 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/server/delta/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/stream/v3"
-	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 )
 
 // session is a stream as go-control-plane sees it: where its resources come from, and whom to tell what happens. All of
-// its methods are called by the goroutine that serves the stream.
+// its methods but end and check are called by the goroutine that serves the stream.
 type session struct {
 	server   *Server
 	protocol string
-	typeURL  string              // of the stream, or resource.AnyType
-	node     string              // printable
-	stream   *cache.Stream       // nil until the first request
+	typeURL  string // of the stream, or resource.AnyType
+	since    time.Time
+	proof    proof
+	hangUp   func()              // closes the connection
 	sent     map[string]response // the last one by type URL
 
-	// identity is what the node says of itself, and scope what it gets. They are written once, under Server.mu.
-	identity *corev3.Node
-	scope    string
+	// What the first request says and leads to, which is written once, under Server.mu.
+	node   *corev3.Node // what of it is needed
+	id     string       // of the node, printable
+	agent  string       // the version of the proxy
+	scope  string
+	stream *cache.Stream // nil until then
 
-	// moved says that the node is to have another scope. Its end ends ctx.
-	moved atomic.Bool
-	ctx   context.Context
-	stop  context.CancelFunc
+	// fleet is that of the Gateway whose scope it is, or "". It is guarded by Server.mu.
+	fleet string
+
+	// ctx ends with the stream. Its cause is what the client is told, or errEnded for nothing in particular.
+	ctx  context.Context
+	stop context.CancelCauseFunc
 }
 
 type response struct{ nonce, version string }
@@ -49,84 +54,162 @@ var (
 	_ sotw.Callbacks         = (*session)(nil)
 )
 
-func (s *Server) open(protocol, typeURL string) *session {
+// open begins the session of a stream that has been admitted.
+func (s *Server) open(ctx context.Context, protocol, typeURL string) *session {
 	streams.WithLabelValues(protocol).Inc()
-	ses := &session{server: s, protocol: protocol, typeURL: typeURL, sent: map[string]response{}}
-	ses.ctx, ses.stop = context.WithCancel(s.ctx)
+	ses := &session{server: s, protocol: protocol, typeURL: typeURL, since: time.Now(), sent: make(map[string]response, 5)}
+	ses.ctx, ses.stop = context.WithCancelCause(s.ctx)
+	a, _ := ctx.Value(admissionKey{}).(admission)
+	if ses.hangUp = a.hangUp; a.hangUp == nil {
+		ses.hangUp = func() {}
+	}
+	ses.proof.begin(ctx, ses, a.identity)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sessions[ses] = struct{}{}
+	if !s.drained.IsZero() {
+		ses.drain(s.drained)
+	}
 	return ses
 }
 
 func (s *session) close() {
-	s.stop()
+	s.stop(errEnded)
+	s.proof.end()
 	streams.WithLabelValues(s.protocol).Dec()
 	s.server.mu.Lock()
 	delete(s.server.sessions, s)
 	s.server.mu.Unlock()
 	if s.stream != nil {
+		s.server.roster.leave(s)
 		s.stream.Close()
 	}
 }
 
-// identify finds the scope of the node of the first request.
-func (s *session) identify(node *corev3.Node) error {
-	if s.stream != nil {
-		return nil
-	}
-	s.node = printable(node.GetId(), 256)
-	if err := s.enroll(node); err != nil {
-		if reason := printable(err.Error(), 1024); !s.server.rejections.seen(rejection{node: s.node}, reason) {
-			s.server.logger.Info("Refused an xDS node", "node", s.node, "reason", reason)
-		}
-		return status.Error(codes.InvalidArgument, err.Error())
-	}
-	if !s.server.cache.Published(s.scope) {
-		s.server.logger.Info("An xDS node waits for configuration that nothing has published", "node", s.node, "scope", printable(s.scope, 512))
-	}
-	s.stream = s.server.cache.Stream(s.scope)
-	return nil
-}
+// Why streams end, beside their clients' identities.
+var (
+	// errMoved has the client connect again.
+	errMoved = status.Error(codes.Unavailable, "this node is to serve something else from now on: reconnect")
+	errEnded = errors.New("the stream has ended")
+)
 
-// enroll notes the session among those whose nodes may come to have another scope.
-func (s *session) enroll(node *corev3.Node) error {
-	s.server.mu.Lock()
-	defer s.server.mu.Unlock()
-	scope, err := s.server.nodes.Scope(node)
-	if err != nil {
-		return err
+// end ends the stream, with a status for the client; nil is OK. Nothing is sent on it any more, such as that all that the node has
+// is removed. A client that doesn't take what is being sent has its connection closed after a while.
+func (s *session) end(why error) {
+	if why == nil {
+		why = errEnded
 	}
-	// The rest of what Envoy says of itself, such as its extensions, is much.
-	s.identity = &corev3.Node{Id: node.GetId(), Cluster: node.GetCluster(), Metadata: node.GetMetadata()}
-	s.scope = scope
-	s.server.sessions[s] = struct{}{}
-	return nil
-}
-
-// errMoved has the client connect again.
-var errMoved = status.Error(codes.Unavailable, "this node is to serve something else from now on: reconnect")
-
-// end ends the stream. Nothing is sent on it any more, such as that all that the node has is removed.
-func (s *session) end() {
-	s.moved.Store(true)
-	s.stop()
+	s.stop(why)
 }
 
 // over is why nothing may be sent any more; nil if something may.
 func (s *session) over() error {
-	if s.moved.Load() {
-		return errMoved
+	if s.ctx.Err() == nil {
+		if err := s.proof.expired(); err != nil {
+			s.end(err)
+		}
 	}
-	return nil
+	return s.result(context.Cause(s.ctx))
 }
 
 // result is what the client is told of the end of the stream.
 func (s *session) result(err error) error {
-	switch {
-	case s.moved.Load():
-		return errMoved
-	case errors.Is(err, cache.ErrBehind):
+	if why := context.Cause(s.ctx); why != nil {
+		if _, ok := status.FromError(why); ok {
+			return why
+		}
+		return nil
+	}
+	if errors.Is(err, cache.ErrBehind) {
 		return status.Error(codes.Unavailable, err.Error())
 	}
 	return err
+}
+
+// request checks who sends a request, and finds the scope of the node of the first one. What a later one says of its node doesn't
+// matter.
+func (s *session) request(node *corev3.Node) error {
+	if s.stream != nil {
+		return s.check()
+	}
+	if err := s.enroll(node); err != nil {
+		s.server.refuse("node", printable(node.GetId(), maxID), err)
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	if err := s.check(); err != nil {
+		return err
+	}
+	if !s.server.cache.Published(s.scope) {
+		s.server.logger.Info("An xDS node waits for configuration that nothing has published", "node", s.id, "scope", printable(s.scope, 512))
+	}
+	s.subscribe()
+	return nil
+}
+
+// enroll notes what the session is of.
+func (s *session) enroll(node *corev3.Node) error {
+	scope, err := s.server.nodes.Scope(node)
+	if err != nil {
+		return err
+	}
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	s.node, s.id, s.agent = essence(node), printable(node.GetId(), maxID), versionOf(node)
+	s.scope, s.fleet = scope, s.server.fleetOf(scope)
+	return nil
+}
+
+// subscribe begins to follow the scope. If the fleets have changed since it was found and asked for, the stream ends.
+func (s *session) subscribe() {
+	stream := s.server.cache.Stream(s.scope, s.id)
+	s.server.mu.Lock()
+	s.stream = stream
+	if scope, err := s.server.nodes.Scope(s.node); err != nil || scope != s.scope || s.server.fleetOf(scope) != s.fleet {
+		s.end(errMoved)
+	}
+	s.server.mu.Unlock()
+	s.server.roster.join(s)
+}
+
+// fleetOf returns the EnvoyFleet of the Gateway whose scope it is, or "".
+func (s *Server) fleetOf(scope string) string {
+	if kind, gateway := nodes.ParseScope(scope); kind == nodes.OfGateway {
+		return s.nodes.FleetOf(gateway)
+	}
+	return ""
+}
+
+// maxID is the longest id of a node that is shown.
+const maxID = 256
+
+// essence returns what of a node decides on its scope, which is kept: what is no string in its metadata doesn't.
+func essence(node *corev3.Node) *corev3.Node {
+	n := &corev3.Node{Id: node.GetId(), Cluster: node.GetCluster()}
+	for key, value := range node.GetMetadata().GetFields() {
+		if _, ok := value.GetKind().(*structpb.Value_StringValue); !ok {
+			continue
+		}
+		if n.Metadata == nil {
+			n.Metadata = &structpb.Struct{Fields: map[string]*structpb.Value{}}
+		}
+		n.Metadata.Fields[key] = value
+	}
+	return n
+}
+
+// forget empties a node, which go-control-plane keeps for as long as the stream.
+func forget(node *corev3.Node) {
+	if node != nil {
+		node.Reset()
+	}
+}
+
+// versionOf returns the version of the proxy that a node says it is, or "".
+func versionOf(node *corev3.Node) string {
+	if v := node.GetUserAgentBuildVersion().GetVersion(); v != nil {
+		return fmt.Sprintf("%d.%d.%d", v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch())
+	}
+	return printable(node.GetUserAgentVersion(), 64)
 }
 
 type deltaSender struct {
@@ -135,10 +218,11 @@ type deltaSender struct {
 }
 
 func (d deltaSender) Send(r *discoveryv3.DeltaDiscoveryResponse) error {
-	if err := d.session.over(); err != nil {
-		return err
+	bytes, err := d.session.stream.Encode(r)
+	if err != nil {
+		return status.Errorf(codes.Internal, "encoding a response: %v", err)
 	}
-	return d.DeltaStream.Send(r)
+	return d.session.send(func() error { return d.SendMsg(&encoded{bytes}) })
 }
 
 type stateSender struct {
@@ -147,20 +231,34 @@ type stateSender struct {
 }
 
 func (d stateSender) Send(r *discoveryv3.DiscoveryResponse) error {
-	if err := d.session.over(); err != nil {
+	return d.session.send(func() error { return d.Stream.Send(r) })
+}
+
+// send sends a response, which blocks while the client doesn't read. After a while its connection is closed, be the session over by
+// then or not.
+func (s *session) send(send func() error) error {
+	if err := s.over(); err != nil {
 		return err
 	}
-	return d.Stream.Send(r)
+	if s.server.limits.Send > 0 {
+		timer := time.AfterFunc(s.server.limits.Send, s.hangUp)
+		defer timer.Stop()
+	}
+	return send()
 }
 
 // CreateDeltaWatch implements xdscache.ConfigWatcher.
 func (s *session) CreateDeltaWatch(req *discoveryv3.DeltaDiscoveryRequest, sub xdscache.Subscription, ch chan xdscache.DeltaResponse) (func(), error) {
-	return s.stream.CreateDeltaWatch(req, sub, ch)
+	cancel, err := s.stream.CreateDeltaWatch(req, sub, ch)
+	s.server.roster.touch(s)
+	return cancel, err
 }
 
 // CreateWatch implements xdscache.ConfigWatcher.
 func (s *session) CreateWatch(req *discoveryv3.DiscoveryRequest, sub xdscache.Subscription, ch chan xdscache.Response) (func(), error) {
-	return s.stream.CreateWatch(req, sub, ch)
+	cancel, err := s.stream.CreateWatch(req, sub, ch)
+	s.server.roster.touch(s)
+	return cancel, err
 }
 
 // OnDeltaStreamOpen implements delta.Callbacks.
@@ -171,8 +269,12 @@ func (s *session) OnDeltaStreamClosed(int64, *corev3.Node) {}
 
 // OnStreamDeltaRequest implements delta.Callbacks.
 func (s *session) OnStreamDeltaRequest(_ int64, req *discoveryv3.DeltaDiscoveryRequest) error {
+	if err := s.request(req.GetNode()); err != nil {
+		return err
+	}
 	s.rejected(req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail())
-	return s.identify(req.GetNode())
+	forget(req.GetNode())
+	return nil
 }
 
 // OnStreamDeltaResponse implements delta.Callbacks.
@@ -188,8 +290,12 @@ func (s *session) OnStreamClosed(int64, *corev3.Node) {}
 
 // OnStreamRequest implements sotw.Callbacks.
 func (s *session) OnStreamRequest(_ int64, req *discoveryv3.DiscoveryRequest) error {
+	if err := s.request(req.GetNode()); err != nil {
+		return err
+	}
 	s.rejected(req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail())
-	return s.identify(req.GetNode())
+	forget(req.GetNode())
+	return nil
 }
 
 // OnStreamResponse implements sotw.Callbacks.
@@ -201,61 +307,5 @@ func (s *session) responds(typeURL string, r response, resources int) {
 	s.sent[typeURL] = r
 	responses.WithLabelValues(typeLabel(typeURL)).Inc()
 	resourcesSent.WithLabelValues(typeLabel(typeURL)).Add(float64(resources))
-}
-
-// rejected counts a rejection, and logs it if this node has not rejected this version before.
-func (s *session) rejected(typeURL, nonce string, detail *rpcstatus.Status) {
-	if typeURL == "" {
-		typeURL = s.typeURL
-	}
-	last, ok := s.sent[typeURL]
-	if detail == nil || !ok {
-		return
-	}
-	version := last.version
-	if nonce != last.nonce {
-		version = "superseded" // another response was on its way
-	}
-	nacks.WithLabelValues(typeLabel(typeURL)).Inc()
-	if s.server.rejections.seen(rejection{s.scope, s.node, typeURL}, version) {
-		return
-	}
-	s.server.logger.Error(errors.New(printable(detail.GetMessage(), 4096)), "An xDS node rejected its configuration",
-		"node", s.node, "scope", s.scope, "type", typeLabel(typeURL), "version", version)
-}
-
-// rejections remembers the version that a node rejected last, so that it is logged once, also if the node reconnects; and why a
-// node was refused, under no scope and type.
-type rejections struct {
-	mu   sync.Mutex
-	last map[rejection]string
-}
-
-type rejection struct{ scope, node, typeURL string }
-
-// maxRejections bounds the memory for nodes that come and go. What is forgotten is logged again.
-const maxRejections = 4096
-
-// seen reports whether the last version that was rejected is this one, and remembers it.
-func (r *rejections) seen(by rejection, version string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if last, ok := r.last[by]; ok && last == version {
-		return true
-	}
-	if r.last == nil || len(r.last) >= maxRejections {
-		r.last = map[rejection]string{}
-	}
-	r.last[by] = version
-	return false
-}
-
-// printable makes what a client sent fit for a line of the log: cut to n bytes, and with line breaks, control characters
-// and quotes escaped.
-func printable(s string, n int) string {
-	if len(s) > n {
-		s = s[:n] + "..."
-	}
-	quoted := strconv.QuoteToGraphic(s)
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+	s.server.roster.touch(s)
 }
