@@ -27,6 +27,7 @@ const webSocket = "websocket"
 func Cluster(key ClusterKey, port *graph.BackendPortFacts) *clusterv3.Cluster {
 	out := &clusterv3.Cluster{
 		Name:           key.String(),
+		Metadata:       originOf(key.Key).metadata(),
 		ConnectTimeout: durationpb.New(5 * time.Second),
 		// What every client accepts: the C++ gRPC client of 2022 refuses LEAST_REQUEST.
 		LbPolicy:                      clusterv3.Cluster_ROUND_ROBIN,
@@ -42,13 +43,18 @@ func Cluster(key ClusterKey, port *graph.BackendPortFacts) *clusterv3.Cluster {
 		out.CircuitBreakers = streamLimits()
 		if port.TLS != nil && !key.Passthrough {
 			out.TransportSocket = upstreamTLS(port.TLS, clientCertificate(key, port), streamProtocols(port)...)
+			say(out.Metadata, originTLSPolicy, port.TLS.Policy.Name)
 		}
 		return out
 	}
 	out.CircuitBreakers = circuitBreakers(port.RetryBudget)
+	if port.RetryBudget != nil {
+		say(out.Metadata, originTrafficPolicy, port.RetryBudget.Policy.Name)
+	}
 	http2 := key.HTTP2 || port.HTTP2
 	if port.TLS != nil {
 		out.TransportSocket = upstreamTLS(port.TLS, clientCertificate(key, port), httpProtocol(http2))
+		say(out.Metadata, originTLSPolicy, port.TLS.Policy.Name)
 	}
 	if http2 {
 		out.TypedExtensionProtocolOptions = map[string]*anypb.Any{

@@ -94,7 +94,7 @@ func (b *listenerBuilder) port(port int32, listeners []servedListener) []*listen
 	if len(plain)+len(tls) == 0 {
 		return out
 	}
-	l := b.listener(listenerName(b.scope.Key, port), port)
+	l := b.listener(listenerName(b.scope.Key, port), port, portOrigin(b.scope.Key, port))
 	if len(tls) > 0 {
 		l.ListenerFilters = []*listenerv3.ListenerFilter{tlsInspector()}
 	}
@@ -103,8 +103,8 @@ func (b *listenerBuilder) port(port int32, listeners []servedListener) []*listen
 }
 
 // listener returns a listener without filter chains.
-func (b *listenerBuilder) listener(name string, port int32) *listenerv3.Listener {
-	l := &listenerv3.Listener{Name: name, PerConnectionBufferLimitBytes: wrapperspb.UInt32(bufferLimit)}
+func (b *listenerBuilder) listener(name string, port int32, origin Origin) *listenerv3.Listener {
+	l := &listenerv3.Listener{Name: name, Metadata: origin.metadata(), PerConnectionBufferLimitBytes: wrapperspb.UInt32(bufferLimit)}
 	bind(l, b.addresses(), port)
 	return l
 }
@@ -138,6 +138,7 @@ func (b *listenerBuilder) https(l servedListener) *listenerv3.FilterChain {
 	table := graph.TableKey{Scope: b.scope.Key, Port: int32(l.Spec.Port), Listener: graph.TableName(b.scope.Key, l.Key)}
 	return &listenerv3.FilterChain{
 		Name:             table.Listener,
+		Metadata:         listenerOrigin(l.Key).metadata(),
 		FilterChainMatch: tlsMatch(l.Hostname),
 		Filters:          []*listenerv3.Filter{b.connectionManager(table)},
 		TransportSocket:  downstreamTLS(l.ListenerFacts, clientCAName(gatewayName(l.gateway), int32(l.Spec.Port)), "h2", "http/1.1"),

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -35,7 +36,7 @@ const clusterDomain = "cluster.local"
 //   - Both timeouts bound the call with all its tries: clients know no time limit of a try.
 //   - Retries are made of calls that are UNAVAILABLE, whatever their rule says.
 func MeshListeners(m *graph.MeshHostFacts) ([]*listenerv3.Listener, []ClusterKey, *EmptyCluster) {
-	to := &meshClusters{clusterSet{}, m.Key.String() + "/unresolved", false}
+	to := &meshClusters{clusterSet{}, m.Key.String() + meshUnresolved, originOf(m.Key.Key), false}
 	vh := &routev3.VirtualHost{Name: m.Key.String(), Domains: []string{"*"}} // the listener's name has chosen already
 	for _, c := range candidates(m.Routes, "") {
 		vh.Routes = append(vh.Routes, meshRoutes(c, to)...)
@@ -45,7 +46,8 @@ func MeshListeners(m *graph.MeshHostFacts) ([]*listenerv3.Listener, []ClusterKey
 		if !m.TLS {
 			itself = func() string { return to.use(ClusterKey{BackendKey: m.Key}) }
 		}
-		vh.Routes = []*routev3.Route{meshRoute("service/"+m.Key.String(), &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}, itself())}
+		everything := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}
+		vh.Routes = []*routev3.Route{meshRoute("service/"+m.Key.String(), everything, nil, itself())} // the listener says whose it is
 	}
 	manager := packed(&hcmv3.HttpConnectionManager{
 		StatPrefix: m.Key.String(),
@@ -56,9 +58,10 @@ func MeshListeners(m *graph.MeshHostFacts) ([]*listenerv3.Listener, []ClusterKey
 		}},
 		HttpFilters: []*hcmv3.HttpFilter{routerFilter(&routerv3.Router{})},
 	})
+	metadata := to.origin.metadata()
 	var listeners []*listenerv3.Listener
 	for _, name := range meshNames(m.Key) {
-		listeners = append(listeners, &listenerv3.Listener{Name: name, ApiListener: &listenerv3.ApiListener{ApiListener: manager}})
+		listeners = append(listeners, &listenerv3.Listener{Name: name, Metadata: metadata, ApiListener: &listenerv3.ApiListener{ApiListener: manager}})
 	}
 	return listeners, to.sorted(), to.empty()
 }
@@ -74,7 +77,8 @@ type EmptyCluster struct {
 type meshClusters struct {
 	clusterSet
 	unresolved string
-	fails      bool // something uses it
+	origin     Origin // of the host
+	fails      bool   // something uses it
 }
 
 // fail returns the name of the cluster of invalid backends.
@@ -94,6 +98,7 @@ func (c *meshClusters) empty() *EmptyCluster {
 			ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
 			EdsClusterConfig:     &clusterv3.Cluster_EdsClusterConfig{EdsConfig: adsSource(), ServiceName: c.unresolved},
 			LbPolicy:             clusterv3.Cluster_ROUND_ROBIN,
+			Metadata:             c.origin.metadata(),
 		},
 		&endpointv3.ClusterLoadAssignment{ClusterName: c.unresolved},
 	}
@@ -128,18 +133,18 @@ func meshRoutes(c candidate, to *meshClusters) []*routev3.Route {
 			continue // see gatewayRoutes
 		}
 		if c.facts.Failing != nil || c.facts.NeedsProxy != nil || len(s.valid) == 0 {
-			out = append(out, meshRoute(c.name, m, to.fail()))
+			out = append(out, meshRoute(c.name, m, c.metadata, to.fail()))
 			continue
 		}
-		out = append(out, &routev3.Route{Name: c.name, Match: m, Action: &routev3.Route_Route{Route: meshAction(c.rule, s, to)}})
+		out = append(out, &routev3.Route{Name: c.name, Match: m, Metadata: c.metadata, Action: &routev3.Route_Route{Route: meshAction(c.rule, s, to)}})
 	}
 	return out
 }
 
 // meshRoute forwards to a cluster. Those that fail calls do, too: gRPC's implementations in Java and JavaScript refuse a whole
 // resource for a direct response.
-func meshRoute(name string, m *routev3.RouteMatch, cluster string) *routev3.Route {
-	return &routev3.Route{Name: name, Match: m, Action: &routev3.Route_Route{
+func meshRoute(name string, m *routev3.RouteMatch, metadata *corev3.Metadata, cluster string) *routev3.Route {
+	return &routev3.Route{Name: name, Match: m, Metadata: metadata, Action: &routev3.Route_Route{
 		Route: &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}},
 	}}
 }

@@ -96,19 +96,26 @@ func listenerName(scope graph.Key, port int32) string {
 	return fmt.Sprintf("%s:%d", scopeName(scope), port)
 }
 
+const (
+	backendSecretSuffix = "client-certificate"
+	clientCASuffix      = "client-ca"
+	// meshUnresolved follows the BackendKey in the name of a cluster without endpoints, and in that of its endpoints.
+	meshUnresolved = "/unresolved"
+)
+
 // secretName names the SDS secret of a Kubernetes Secret.
 func secretName(secret types.NamespacedName) string { return secret.String() }
 
 // backendSecretName names the SDS secret with the certificate that an XBackend is shown. It cannot be a secretName's: those
 // contain no colon.
 func backendSecretName(backend graph.BackendKey) string {
-	return backend.String() + "/client-certificate"
+	return backend.String() + "/" + backendSecretSuffix
 }
 
 // clientCAName names the SDS secret with which the clients of a Gateway's port are validated. It cannot be a secretName's:
 // those contain no colon.
 func clientCAName(gateway types.NamespacedName, port int32) string {
-	return fmt.Sprintf("%s:%d/client-ca", gateway, port)
+	return fmt.Sprintf("%s:%d/%s", gateway, port, clientCASuffix)
 }
 
 // isHTTPS says whether the virtual hosts of a table are served over TLS; see graph.TableKey.

@@ -26,11 +26,14 @@ func TestRouteConfiguration(t *testing.T) {
 			encoded = append(encoded, data)
 		}
 		got := &routev3.RouteConfiguration{}
-		if err := proto.Unmarshal(RouteConfiguration(graph.TableKey{Scope: gateway, Port: 80}, encoded), got); err != nil {
+		if err := proto.Unmarshal(spliced(graph.TableKey{Scope: gateway, Port: 80}, encoded), got); err != nil {
 			t.Fatal(err)
 		}
 		validate(t, got)
-		want := &routev3.RouteConfiguration{Name: "ns/gw:80", VirtualHosts: hosts, IgnorePortInHostMatching: true}
+		want := &routev3.RouteConfiguration{
+			Name: "ns/gw:80", VirtualHosts: hosts, IgnorePortInHostMatching: true,
+			Metadata: Origin{Kind: graph.KindGateway, Namespace: "ns", Name: "gw", Port: 80}.metadata(),
+		}
 		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}

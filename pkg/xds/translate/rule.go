@@ -2,7 +2,9 @@ package translate
 
 import (
 	"fmt"
+	"strconv"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
@@ -11,7 +13,8 @@ import (
 // rule is a rule of an HTTPRoute or of a GRPCRoute in one form: the two differ in how they match and in what a gRPC
 // client has to be told, not in what is done with a request.
 type rule struct {
-	name     string // the start of its Envoy routes' names
+	name     string           // the start of its Envoy routes' names
+	metadata *corev3.Metadata // of its Envoy routes, which share it
 	grpc     bool
 	facts    *graph.RuleFacts
 	matches  []match // at least one
@@ -41,10 +44,10 @@ func rulesOf(route *graph.RouteFacts) []*rule {
 		}
 		r := &rule{facts: facts}
 		if route.HTTP != nil {
-			r.name = ruleName("httproute", route, i)
+			r.named("httproute", route, i)
 			r.fillHTTP(&route.HTTP.Spec.Rules[i])
 		} else {
-			r.name = ruleName("grpcroute", route, i)
+			r.named("grpcroute", route, i)
 			r.fillGRPC(&route.GRPC.Spec.Rules[i])
 		}
 		out = append(out, r)
@@ -52,13 +55,16 @@ func rulesOf(route *graph.RouteFacts) []*rule {
 	return out
 }
 
-// ruleName returns "kind/namespace/name/rule/rule", where the last is the rule's name, or its index if it has none.
-func ruleName(kind string, route *graph.RouteFacts, index int) string {
-	name := route.Rules[index].Name
-	if name == "" {
-		name = fmt.Sprint(index)
+// named has a rule say which one it is: its name is "kind/namespace/name/rule/rule", where the last is what the route calls it,
+// or its index if it doesn't.
+func (r *rule) named(kind string, route *graph.RouteFacts, index int) {
+	origin := originOf(route.Key)
+	origin.Rule = route.Rules[index].Name
+	if origin.Rule == "" {
+		origin.Rule = strconv.Itoa(index)
 	}
-	return fmt.Sprintf("%s/%s/%s/rule/%s", kind, route.Key.Namespace, route.Key.Name, name)
+	r.name = fmt.Sprintf("%s/%s/%s/rule/%s", kind, route.Key.Namespace, route.Key.Name, origin.Rule)
+	r.metadata = origin.metadata()
 }
 
 func (r *rule) fillHTTP(spec *gwv1.HTTPRouteRule) {

@@ -109,7 +109,7 @@ func NewSidecarHost(m *graph.MeshHostFacts) *SidecarHost {
 	name := meshRoutesName(m)
 	return &SidecarHost{
 		Listener: sidecarListener(m, name),
-		Routes:   &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{host}},
+		Routes:   &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{host}, Metadata: originOf(m.Key.Key).metadata()},
 		Clusters: clusters,
 	}
 }
@@ -117,6 +117,7 @@ func NewSidecarHost(m *graph.MeshHostFacts) *SidecarHost {
 func sidecarListener(m *graph.MeshHostFacts, routes string) *listenerv3.Listener {
 	l := &listenerv3.Listener{
 		Name:       m.Key.String(),
+		Metadata:   originOf(m.Key.Key).metadata(),
 		BindToPort: wrapperspb.Bool(false),
 		// A route without a port is for all those of the Service, among them that of TLS: what can't be read goes on.
 		ListenerFilters: []*listenerv3.ListenerFilter{tlsInspector()},

@@ -20,6 +20,7 @@ func (b *listenerBuilder) tls(l servedListener) []*listenerv3.FilterChain {
 	for _, stream := range b.streams[l.Key] {
 		chain := &listenerv3.FilterChain{
 			Name:             graph.TableName(b.scope.Key, l.Key) + "/" + stream.Key.Domain,
+			Metadata:         listenerOrigin(l.Key).metadata(),
 			FilterChainMatch: tlsMatch(serverName(stream.Key.Domain)),
 			Filters:          b.tcpProxy(l, stream, by),
 		}
@@ -43,7 +44,9 @@ func serverName(domain string) string {
 // tcp returns the filter chain of a TCP listener.
 func (b *listenerBuilder) tcp(l servedListener) *listenerv3.FilterChain {
 	by := connector{stream: true, clientCertificate: l.gateway.ClientCertificateSecret()}
-	return &listenerv3.FilterChain{Name: graph.TableName(b.scope.Key, l.Key), Filters: b.tcpProxy(l, b.stream(l), by)}
+	return &listenerv3.FilterChain{
+		Name: graph.TableName(b.scope.Key, l.Key), Metadata: listenerOrigin(l.Key).metadata(), Filters: b.tcpProxy(l, b.stream(l), by),
+	}
 }
 
 // stream returns the one stream of a listener that doesn't tell them apart.

@@ -14,7 +14,7 @@ import (
 // seen for a minute (Envoy's default).
 func (b *listenerBuilder) udp(l servedListener) *listenerv3.Listener {
 	port := int32(l.Spec.Port)
-	out := b.listener(listenerName(b.scope.Key, port)+"/udp", port)
+	out := b.listener(listenerName(b.scope.Key, port)+"/udp", port, listenerOrigin(l.Key))
 	out.GetAddress().GetSocketAddress().Protocol = corev3.SocketAddress_UDP
 	for _, a := range out.AdditionalAddresses {
 		a.GetAddress().GetSocketAddress().Protocol = corev3.SocketAddress_UDP

@@ -56,7 +56,7 @@ func gatewayRoutes(c candidate, vh *graph.VirtualHostFacts, clusters clusterSet)
 
 // route returns the Envoy route of a part of the requests of a match; nil if there can't be such requests.
 func (p part) route(c candidate, path pathMatch, change pathChange, vh *graph.VirtualHostFacts, clusters clusterSet) *routev3.Route {
-	route := &routev3.Route{Name: c.name, Match: p.match(c.match.envoy(path))}
+	route := &routev3.Route{Name: c.name, Match: p.match(c.match.envoy(path)), Metadata: c.metadata}
 	if route.Match.ValidateAll() != nil {
 		return nil // an empty expression for the path, which is never empty
 	}
@@ -65,7 +65,7 @@ func (p part) route(c candidate, path pathMatch, change pathChange, vh *graph.Vi
 	if route.ValidateAll() != nil {
 		// A header, host or path would get a line break or NUL, which the schema doesn't refuse everywhere. The filter
 		// cannot be executed and must not be skipped.
-		route = &routev3.Route{Name: c.name, Match: route.Match, Action: directResponse(c.rule)}
+		route = &routev3.Route{Name: c.name, Match: route.Match, Metadata: c.metadata, Action: directResponse(c.rule)}
 		clear(uses)
 	}
 	maps.Copy(clusters, uses)

@@ -7,10 +7,10 @@ import (
 
 // executed are the fields that this package executes, and typed_per_filter_config, which it hands out.
 var executed = strict.Fields{
-	"envoy.config.route.v3.RouteConfiguration": "name virtual_hosts ignore_port_in_host_matching most_specific_header_mutations_wins " +
+	"envoy.config.route.v3.RouteConfiguration": "name metadata virtual_hosts ignore_port_in_host_matching most_specific_header_mutations_wins " +
 		"max_direct_response_body_size_bytes " + mutationFields + " typed_per_filter_config",
 	"envoy.config.route.v3.VirtualHost": "name domains routes " + mutationFields + " typed_per_filter_config",
-	"envoy.config.route.v3.Route":       "name match route redirect direct_response " + mutationFields + " typed_per_filter_config",
+	"envoy.config.route.v3.Route":       "name metadata match route redirect direct_response " + mutationFields + " typed_per_filter_config",
 
 	"envoy.config.route.v3.RouteMatch": "prefix path safe_regex path_separated_prefix case_sensitive headers query_parameters " +
 		"grpc runtime_fraction",

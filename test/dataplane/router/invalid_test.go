@@ -69,7 +69,7 @@ func TestInvalid(t *testing.T) {
 
 		{"not executed: a field of the table", `{validate_clusters: true}`, `validate_clusters: not executed`},
 		{"not executed: a field of a virtual host", `{virtual_hosts: [{name: v, domains: [a], require_tls: ALL}]}`, `virtual_hosts[0].require_tls: not executed`},
-		{"not executed: a field of a route", route(`match: {prefix: /}, route: {cluster: c}, metadata: {}`), `virtual_hosts[0].routes[0].metadata: not executed`},
+		{"not executed: a field of a route", route(`match: {prefix: /}, route: {cluster: c}, decorator: {operation: a}`), `virtual_hosts[0].routes[0].decorator: not executed`},
 		{"not executed: a field of a match", match(`{prefix: /, tls_context: {}}`), `routes[0].match.tls_context: not executed`},
 		{"not executed: a deprecated header match", match(`{prefix: /, headers: [{name: a, exact_match: b}]}`), `match.headers[0].exact_match: not executed`},
 		{"not executed: a deprecated header mutation", route(`match: {prefix: /}, route: {cluster: c}, request_headers_to_add: [{header: {key: a, value: b}, append: true}]`), `request_headers_to_add[0].append: not executed`},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -21,6 +22,9 @@ func (f Fields) message(m protoreflect.Message, path string) error {
 	descriptor := m.Descriptor()
 	if descriptor.FullName().Parent() == "google.protobuf" {
 		return nil // durations, wrappers, Any
+	}
+	if metadata, ok := m.Interface().(*corev3.Metadata); ok {
+		return notes(metadata, path)
 	}
 	if len(m.GetUnknown()) > 0 {
 		return fmt.Errorf("%s: has a field that this version of Envoy's API doesn't know", at(path, descriptor))
@@ -65,4 +69,18 @@ func at(path string, descriptor protoreflect.MessageDescriptor) string {
 		return string(descriptor.Name())
 	}
 	return path
+}
+
+// notes returns an error if metadata are more than notes for who reads the configuration: what is below names of Envoy's own
+// extensions is for these to execute, and only they have metadata of a type.
+func notes(m *corev3.Metadata, path string) (err error) {
+	for name := range m.GetFilterMetadata() {
+		if strings.HasPrefix(name, "envoy.") {
+			err = errors.Join(err, fmt.Errorf("%s.filter_metadata[%q]: not executed", path, name))
+		}
+	}
+	for name := range m.GetTypedFilterMetadata() {
+		err = errors.Join(err, fmt.Errorf("%s.typed_filter_metadata[%q]: not executed", path, name))
+	}
+	return err
 }

@@ -10,20 +10,26 @@ import (
 
 var executed = Fields{
 	"envoy.config.route.v3.VirtualHost": "name domains routes typed_per_filter_config",
-	"envoy.config.route.v3.Route":       "match redirect",
+	"envoy.config.route.v3.Route":       "metadata match redirect",
 	"envoy.config.route.v3.RouteMatch":  "prefix",
 }
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ message, want string }{
-		"all executed":      {`{"name": "a", "domains": ["*"], "routes": [{"match": {"prefix": "/"}}]}`, ""},
-		"a field":           {`{"name": "a", "cors": {}}`, "cors: not executed"},
-		"a zero value":      {`{"name": "a", "includeRequestAttemptCount": false}`, ""},
-		"in a list":         {`{"routes": [{"match": {"prefix": "/"}}, {"name": "b"}]}`, "routes[1].name: not executed"},
-		"in a message":      {`{"routes": [{"match": {"path": "/"}}]}`, "routes[0].match.path: not executed"},
-		"a message without": {`{"routes": [{"redirect": {"hostRedirect": "a"}}]}`, "routes[0].redirect.host_redirect: not executed"},
-		"an Any":            {`{"typedPerFilterConfig": {"a": {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "1s"}}}`, ""},
+		"all executed":       {`{"name": "a", "domains": ["*"], "routes": [{"match": {"prefix": "/"}}]}`, ""},
+		"a field":            {`{"name": "a", "cors": {}}`, "cors: not executed"},
+		"a zero value":       {`{"name": "a", "includeRequestAttemptCount": false}`, ""},
+		"in a list":          {`{"routes": [{"match": {"prefix": "/"}}, {"name": "b"}]}`, "routes[1].name: not executed"},
+		"in a message":       {`{"routes": [{"match": {"path": "/"}}]}`, "routes[0].match.path: not executed"},
+		"a message without":  {`{"routes": [{"redirect": {"hostRedirect": "a"}}]}`, "routes[0].redirect.host_redirect: not executed"},
+		"notes":              {`{"routes": [{"metadata": {"filterMetadata": {"example.com": {"a": "b"}}}}]}`, ""},
+		"metadata for Envoy": {`{"routes": [{"metadata": {"filterMetadata": {"envoy.lb": {"a": "b"}}}}]}`, `routes[0].metadata.filter_metadata["envoy.lb"]: not executed`},
+		"metadata of a type": {
+			`{"routes": [{"metadata": {"typedFilterMetadata": {"example.com": {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "1s"}}}}]}`,
+			`routes[0].metadata.typed_filter_metadata["example.com"]: not executed`,
+		},
+		"an Any": {`{"typedPerFilterConfig": {"a": {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "1s"}}}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

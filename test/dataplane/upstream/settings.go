@@ -23,7 +23,7 @@ import (
 // executed are the fields that are read. What is in per_connection_buffer_limit_bytes is for Go's HTTP and the copying of streams
 // to keep, which buffer no more than they have to.
 var executed = strict.Fields{
-	"envoy.config.cluster.v3.Cluster": "name type cluster_type eds_cluster_config connect_timeout lb_policy load_assignment " +
+	"envoy.config.cluster.v3.Cluster": "name metadata type cluster_type eds_cluster_config connect_timeout lb_policy load_assignment " +
 		"per_connection_buffer_limit_bytes circuit_breakers transport_socket typed_extension_protocol_options",
 	"envoy.config.cluster.v3.Cluster.EdsClusterConfig":               "eds_config service_name",
 	"envoy.config.cluster.v3.Cluster.CustomClusterType":              "name typed_config",
