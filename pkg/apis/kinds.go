@@ -101,13 +101,19 @@ var GatewayKinds = []Kind{
 	{version[gatewayxv1alpha1.XMesh, gatewayxv1alpha1.XMeshList](GatewayXV1alpha1, "XMesh")},
 }
 
-// OwnKinds are the kinds of this project's own API group.
+// OwnKinds are the kinds of this project's own API group that people write.
 var OwnKinds = []Kind{
 	{version[fleetv1alpha1.EnvoyFleet, fleetv1alpha1.EnvoyFleetList](FleetV1alpha1, "EnvoyFleet")},
 }
 
+// ObservedKinds are the kinds of this project's own API group in which the server says what it sees. Clients only read them,
+// and what moves or counts people's objects passes them over.
+var ObservedKinds = []Kind{
+	{version[fleetv1alpha1.EnvoyNode, fleetv1alpha1.EnvoyNodeList](FleetV1alpha1, "EnvoyNode")},
+}
+
 // DefinedKinds are the kinds that CustomResourceDefinitions define (package crd): those of the Gateway API and our own.
-var DefinedKinds = slices.Concat(GatewayKinds, OwnKinds)
+var DefinedKinds = slices.Concat(GatewayKinds, OwnKinds, ObservedKinds)
 
 // CoreKinds are the kinds that a Gateway needs and that a cluster would have.
 var CoreKinds = []Kind{

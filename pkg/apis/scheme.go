@@ -106,9 +106,10 @@ func register(s *runtime.Scheme, gv schema.GroupVersion, kind string, v Version)
 }
 
 // addSchemaDefaults makes every version default by its CustomResourceDefinition. These are looked up when they are
-// needed first: a command that only reads manifests or talks to a server never parses them.
+// needed first: a command that only reads manifests or talks to a server never parses them. What clients don't write needs no
+// defaults.
 func addSchemaDefaults(s *runtime.Scheme) {
-	for _, kind := range DefinedKinds {
+	for _, kind := range slices.Concat(GatewayKinds, OwnKinds) {
 		for _, v := range kind {
 			s.AddTypeDefaultingFunc(v.New(), func(obj any) { crd.Lookup(v.GroupVersionKind).Default(obj.(runtime.Object)) })
 		}

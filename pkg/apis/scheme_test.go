@@ -116,7 +116,7 @@ func TestOwnKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := sets.New[string]()
-	for _, kind := range apis.OwnKinds {
+	for _, kind := range slices.Concat(apis.OwnKinds, apis.ObservedKinds) {
 		for _, v := range kind {
 			want.Insert(v.Kind, v.Kind+"List")
 			if obj, err := scheme.New(v.GroupVersionKind); err != nil || reflect.TypeOf(obj) != reflect.TypeOf(v.New()) {

@@ -55,6 +55,7 @@ func NewConfig(version version.Info) *Config {
 func (c *Config) buildHandlerChain(api http.Handler, generic *genericapiserver.Config) http.Handler {
 	registerMetrics()
 	served := newVersions(c.Kinds)
+	api = withoutWrites(api, c.Kinds)
 	api = withRetiredFields(api, served, generic.MaxRequestBodyBytes)
 	api = withDeprecation(api, served)
 	api = withIdentity(api, served, generic.Authorization.Authorizer, generic.MaxRequestBodyBytes)
@@ -91,6 +92,7 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil, fmt.Errorf("making the generic API server: %w", err)
 	}
 	s := &Server{GenericAPIServer: generic, Stores: map[schema.GroupKind]*registry.Store{}}
+	serveFewerSeries(generic, c.generic.EnableProfiling)
 	if err := s.installGroups(c.Kinds, c.generic.RESTOptionsGetter, c.Model); err != nil {
 		return nil, err
 	}

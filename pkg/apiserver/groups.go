@@ -94,6 +94,10 @@ func (s *Server) newStore(kind *registry.Kind, options generic.RESTOptionsGetter
 // addEndpoints serves a store in one version: its resource and, if it has one, its status subresource.
 func addEndpoints(endpoints map[string]rest.Storage, store *registry.Store, v *registry.Version) {
 	endpoint := store.In(v)
+	if store.Kind.ReadOnly {
+		endpoints[v.Resource] = registry.NewReadOnlyEndpoint(endpoint)
+		return
+	}
 	endpoints[v.Resource] = endpoint
 	if store.Kind.GroupKind() == namespaceKind {
 		endpoints[v.Resource] = &registry.NamespaceStore{Store: store}

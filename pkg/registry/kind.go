@@ -20,6 +20,8 @@ type Kind struct {
 	New, NewList func() runtime.Object
 	// Modelled says that the Model holds objects of this kind.
 	Modelled bool
+	// ReadOnly says that clients only read objects of this kind. The server writes them with Put and Remove.
+	ReadOnly bool
 	// Generation says that metadata.generation counts the changes of what is desired.
 	Generation bool
 	// Prepare, if set, completes an object before it is validated; old is nil on create.

@@ -25,8 +25,15 @@ var modelled = sets.New(
 // says of which.
 func GatewayKinds(channel crd.Channel) []*Kind { return definedKinds(apis.GatewayKinds, channel) }
 
-// OwnKinds are the kinds of this project's own group, which are the same in all channels.
-func OwnKinds() []*Kind { return definedKinds(apis.OwnKinds, crd.ExperimentalChannel) }
+// OwnKinds are the kinds of this project's own group, which are the same in all channels: those that people write, and those
+// that they only read.
+func OwnKinds() []*Kind {
+	observed := definedKinds(apis.ObservedKinds, crd.ExperimentalChannel)
+	for _, k := range observed {
+		k.ReadOnly, k.Generation = true, false
+	}
+	return append(definedKinds(apis.OwnKinds, crd.ExperimentalChannel), observed...)
+}
 
 // definedKinds are kinds that have CustomResourceDefinitions.
 func definedKinds(kinds []apis.Kind, channel crd.Channel) []*Kind {

@@ -29,7 +29,7 @@ func rulesOf(v, hub apis.Version, channel crd.Channel) Rules {
 
 // sameShape says that the spec of an object has the same fields in both versions.
 func sameShape(v, hub apis.Version) bool {
-	return specType(v).ConvertibleTo(specType(hub))
+	return v.GroupVersionKind == hub.GroupVersionKind || specType(v).ConvertibleTo(specType(hub))
 }
 
 func specType(v apis.Version) reflect.Type {

@@ -93,6 +93,8 @@ func (o ExportOptions) filter(c *catalog) func(schema.GroupKind) bool {
 	}
 	return func(gk schema.GroupKind) bool {
 		switch {
+		case gk == nodeKind:
+			return false
 		case gk.Group == gatewayGroup || gk.Group == gatewayXGroup || gk.Group == ownGroup:
 			return true
 		case gk == secretKind && !o.Secrets:

@@ -19,6 +19,9 @@ const (
 // ownGroup is that of gateway-apiserver's own kinds, which nobody else serves.
 const ownGroup = "gateway-apiserver.dev"
 
+// nodeKind is what a server says of the nodes that are connected to it, which nobody else can write.
+var nodeKind = schema.GroupKind{Group: ownGroup, Kind: "EnvoyNode"}
+
 // aggregationGroup is served by servers that pass requests on to other servers, of which gateway-apiserver may be one.
 const aggregationGroup = "apiregistration.k8s.io"
 

@@ -57,6 +57,10 @@ func TestChoose(t *testing.T) {
 			catalog: newCatalog(apiServices, gatewayGroup+"/v1/Gateway/gateways/gtw", gatewayGroup+"/v1/GatewayClass/gatewayclasses/gc", ownGroup+"/v1alpha1/EnvoyFleet/envoyfleets/fleet"),
 			want:    []string{"v1alpha1 EnvoyFleet", "v1 GatewayClass", "v1 Gateway"},
 		},
+		"nothing that the server says of nodes": {
+			catalog: newCatalog(ownGroup+"/v1alpha1/EnvoyNode/envoynodes/enode", ownGroup+"/v1alpha1/EnvoyFleet/envoyfleets/fleet"),
+			want:    []string{"v1alpha1 EnvoyFleet"},
+		},
 		"without Secrets": {
 			catalog: newCatalog("/v1/Namespace/namespaces", "/v1/Secret/secrets"),
 			want:    []string{"v1 Namespace"},

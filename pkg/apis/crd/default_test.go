@@ -3,6 +3,7 @@ package crd_test
 import (
 	"math/rand"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -43,7 +44,7 @@ func TestDefaultFuzz(t *testing.T) {
 // eachObject runs a test for every kind and version, with objects of its own type and with those of the hub's, if it is
 // a conversion of that.
 func eachObject(t *testing.T, run func(t *testing.T, s *crd.Schema, newObject func() runtime.Object)) {
-	for _, kind := range apis.DefinedKinds {
+	for _, kind := range slices.Concat(apis.GatewayKinds, apis.OwnKinds) {
 		for _, v := range kind {
 			t.Run(v.String(), func(t *testing.T) {
 				t.Parallel()

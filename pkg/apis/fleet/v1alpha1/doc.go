@@ -1,5 +1,6 @@
-// Package v1alpha1 declares EnvoyFleet, the one kind of this project's own: what the Gateway API leaves to
-// implementations about the Envoys that serve a Gateway. GatewayClasses and Gateways refer to it by parametersRef.
+// Package v1alpha1 declares this project's own kinds, which are about what the Gateway API leaves to implementations: the
+// Envoys that serve Gateways. EnvoyFleet says how they are found, reached and observed; GatewayClasses and Gateways refer to
+// it by parametersRef. EnvoyNode says what is true of one of them; only the server writes it.
 //
 // +k8s:deepcopy-gen=package
 // +k8s:openapi-gen=true

@@ -20,14 +20,19 @@ import (
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
 		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.AccessLog":                              schema_pkg_apis_fleet_v1alpha1_AccessLog(ref),
+		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.AcknowledgedResources":                  schema_pkg_apis_fleet_v1alpha1_AcknowledgedResources(ref),
 		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.Addresses":                              schema_pkg_apis_fleet_v1alpha1_Addresses(ref),
 		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyFleet":                             schema_pkg_apis_fleet_v1alpha1_EnvoyFleet(ref),
 		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyFleetList":                         schema_pkg_apis_fleet_v1alpha1_EnvoyFleetList(ref),
 		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyFleetSpec":                         schema_pkg_apis_fleet_v1alpha1_EnvoyFleetSpec(ref),
 		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyFleetStatus":                       schema_pkg_apis_fleet_v1alpha1_EnvoyFleetStatus(ref),
+		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyNode":                              schema_pkg_apis_fleet_v1alpha1_EnvoyNode(ref),
+		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyNodeList":                          schema_pkg_apis_fleet_v1alpha1_EnvoyNodeList(ref),
+		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyNodeStatus":                        schema_pkg_apis_fleet_v1alpha1_EnvoyNodeStatus(ref),
 		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.NodeSelector":                           schema_pkg_apis_fleet_v1alpha1_NodeSelector(ref),
 		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.OpenTelemetry":                          schema_pkg_apis_fleet_v1alpha1_OpenTelemetry(ref),
 		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.Provisioning":                           schema_pkg_apis_fleet_v1alpha1_Provisioning(ref),
+		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.RejectedResource":                       schema_pkg_apis_fleet_v1alpha1_RejectedResource(ref),
 		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.Tracing":                                schema_pkg_apis_fleet_v1alpha1_Tracing(ref),
 		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/gateway/v1alpha2.BackendLBPolicy":                      schema_pkg_apis_gateway_v1alpha2_BackendLBPolicy(ref),
 		"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/gateway/v1alpha2.BackendLBPolicyList":                  schema_pkg_apis_gateway_v1alpha2_BackendLBPolicyList(ref),
@@ -181,6 +186,36 @@ func schema_pkg_apis_fleet_v1alpha1_AccessLog(ref common.ReferenceCallback) comm
 						},
 					},
 				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_fleet_v1alpha1_AcknowledgedResources(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AcknowledgedResources are the resources of one type that a node has.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"type": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Type is the type of the resources, such as listeners.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Version is that of what the node has acknowledged. Nodes with the same resources have the same version.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"type", "version"},
 			},
 		},
 	}
@@ -449,6 +484,235 @@ func schema_pkg_apis_fleet_v1alpha1_EnvoyFleetStatus(ref common.ReferenceCallbac
 	}
 }
 
+func schema_pkg_apis_fleet_v1alpha1_EnvoyNode(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EnvoyNode is an Envoy, or another xDS client, that is connected to the server. There is one for each node id and each configuration that a node of that id gets, as long as it is connected. Field selectors can name status.nodeID, status.scope, status.gateway and status.fleet.\n\nThe server writes it, and nobody else can. In a large fleet it may be some seconds old, or longer while much changes: what the whole fleet of a Gateway has is said at once by the Gateway's condition gateway-apiserver.dev/Delivered.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is what the server knows of the node.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyNodeStatus"),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyNodeStatus", metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_fleet_v1alpha1_EnvoyNodeList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EnvoyNodeList is a list of EnvoyNodes.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Type: []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref("github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyNode"),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.EnvoyNode", metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_fleet_v1alpha1_EnvoyNodeStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EnvoyNodeStatus is what the server knows of a node.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"nodeID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "NodeID is the node's id, as its bootstrap configuration says it (node.id). What cannot be printed of it is escaped, and the rest of a long one is left out.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"cluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Cluster is the node's cluster, as its bootstrap configuration says it (node.cluster).",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"identity": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Identity is who the node has proven to be, by a certificate or a token. It is empty where nodes are not asked.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"scope": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Scope is whose configuration the node gets: gateway/NAMESPACE/NAME for a Gateway, fleet/NAMESPACE/NAME for an EnvoyFleet that merges its Gateways, sidecar/NAMESPACE for a sidecar of the mesh, mesh/NAMESPACE or mesh for proxyless clients.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"gateway": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Gateway is the Gateway that the node serves, as NAMESPACE/NAME, if it serves one that isn't merged with others.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"fleet": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Fleet is the EnvoyFleet whose merged Gateways the node serves, as NAMESPACE/NAME.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Version is the version of the node, as it says it: of Envoy, such as 1.36.2, or of another client with its name.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"protocol": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Protocol is the variant of xDS that the node speaks: delta, or sotw for the state of the world.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"replica": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Replica is the replica of the server to which the node is connected.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"connectedSince": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ConnectedSince is when the node connected.",
+							Ref:         ref(metav1.MicroTime{}.OpenAPIModelName()),
+						},
+					},
+					"current": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Current says that the node has acknowledged all that it should have, and rejected none of it.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"acknowledged": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Acknowledged is what the node has acknowledged last, by type of resource.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref("github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.AcknowledgedResources"),
+									},
+								},
+							},
+						},
+					},
+					"rejections": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Rejections is how many resources the node has rejected, as they are now.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"rejected": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Rejected are the first of these.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref("github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.RejectedResource"),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.AcknowledgedResources", "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1.RejectedResource", metav1.MicroTime{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_fleet_v1alpha1_NodeSelector(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -568,6 +832,51 @@ func schema_pkg_apis_fleet_v1alpha1_Provisioning(ref common.ReferenceCallback) c
 		},
 		Dependencies: []string{
 			v1.ResourceRequirements{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_fleet_v1alpha1_RejectedResource(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RejectedResource is a resource that a node has rejected.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"type": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Type is the type of the resource, such as listeners.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name is the resource's.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Version is that of the resource.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Message is why the node has rejected it, in its own words. The rest of a long one is left out.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"type", "name", "version"},
+			},
+		},
 	}
 }
 

@@ -1,0 +1,425 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+
+	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/server"
+)
+
+const (
+	// writesPerSecond and burst are how many writes of EnvoyNodes a replica affords.
+	writesPerSecond, burst = 100, 200
+	// workers is how many of them are under way at a time: etcd commits concurrent writes together.
+	workers = 4
+	// sweepEvery is how often it is looked for EnvoyNodes that nobody has removed, besides when a replica goes.
+	sweepEvery = time.Minute
+)
+
+// node is what there is one EnvoyNode for.
+type node struct{ id, scope string }
+
+// entry is what is known of a node that is, or was a moment ago, connected to this replica.
+type entry struct {
+	info server.NodeInfo
+	// gone is when it was disconnected. Zero if it is connected.
+	gone time.Time
+	// pending is since when the node is not current. Zero if it is.
+	pending time.Time
+	// object is the name of its EnvoyNode, which says written. Empty and nil if it has none yet.
+	object  string
+	written *fleetv1alpha1.EnvoyNodeStatus
+	// routine is when it was last written anew.
+	routine time.Time
+}
+
+// item is something to look at: the EnvoyNode of a node of this replica, or the one with a name that a replica seems to have left
+// behind.
+type item struct {
+	node
+	object, replica string
+}
+
+// roster keeps the EnvoyNodes.
+type roster struct {
+	pace
+	config Config
+	queue  workqueue.TypedDelayingInterface[item]
+	budget *rate.Limiter
+	sweeps chan struct{} // has an entry when it is to be looked for what replicas have left behind
+
+	mu      sync.Mutex
+	nodes   map[node]*entry
+	present map[string]struct{} // the replicas; nil if they aren't known yet
+	failing bool                // the last write has failed
+}
+
+func newRoster(pace pace, config Config) *roster {
+	return &roster{
+		pace: pace, config: config,
+		queue:  workqueue.NewTypedDelayingQueue[item](),
+		budget: rate.NewLimiter(writesPerSecond, burst),
+		sweeps: make(chan struct{}, 1),
+		nodes:  map[node]*entry{},
+	}
+}
+
+// run keeps the EnvoyNodes until ctx ends. Those of this replica stay then: their nodes come to other replicas, or back to this one.
+func (r *roster) run(ctx context.Context) {
+	defer r.forget()
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer r.queue.ShutDown()
+	if r.config.Nodes != nil {
+		defer r.config.Nodes.Follow(r.changed)()
+	}
+	for range workers {
+		running.Go(func() { r.work(ctx) })
+	}
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-r.sweeps:
+		}
+		next := sweepEvery
+		if err := r.sweep(ctx); err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Looking for EnvoyNodes of replicas that are gone; will try again")
+			next = retryAfter
+		}
+		ticker.Reset(next)
+	}
+}
+
+// forget takes this replica's nodes out of the metrics.
+func (r *roster) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for n, e := range r.nodes {
+		if e.gone.IsZero() {
+			count(e.info, -1)
+		}
+		delete(r.nodes, n)
+	}
+}
+
+// changed takes in what a server says of a node. What is news to people is written at once. What a node has acknowledged changes
+// all the time: it is written a moment later, when all of it is there, and not that often.
+func (r *roster) changed(info server.NodeInfo, gone bool) {
+	n := node{info.ID, info.Scope}
+	r.queue.AddAfter(item{node: n}, r.note(n, info, gone, time.Now()))
+}
+
+// note returns after what time the EnvoyNode is to be written.
+func (r *roster) note(n node, info server.NodeInfo, gone bool, now time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, known := r.nodes[n]
+	if !known {
+		e = &entry{gone: now}
+		r.nodes[n] = e
+	}
+	before, wasGone := e.info, !e.gone.IsZero()
+	if !wasGone {
+		count(before, -1)
+	}
+	if gone {
+		e.gone = now
+		return r.linger
+	}
+	e.info, e.gone = info, time.Time{}
+	count(info, 1)
+	if wasGone {
+		e.pending = time.Time{}
+	}
+	switch {
+	case !info.Current && e.pending.IsZero():
+		e.pending = now
+	case info.Current && !e.pending.IsZero():
+		deliveries.Observe(now.Sub(e.pending).Seconds())
+		e.pending = time.Time{}
+	}
+	if wasGone || !alike(before, info) {
+		return 0
+	}
+	return max(r.interval, e.routine.Add(5*r.interval).Sub(now))
+}
+
+// replicas takes in which replicas are present.
+func (r *roster) replicas(present map[string]struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lost := r.present == nil
+	for replica := range r.present {
+		if _, ok := present[replica]; !ok {
+			lost = true
+		}
+	}
+	r.present = present
+	if lost {
+		select {
+		case r.sweeps <- struct{}{}:
+		default: // it is to be done already
+		}
+	}
+}
+
+func (r *roster) isPresent(replica string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.present[replica]
+	return ok
+}
+
+// rewrite has all EnvoyNodes of this replica written anew.
+func (r *roster) rewrite() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for n, e := range r.nodes {
+		e.written = nil
+		r.queue.Add(item{node: n})
+	}
+}
+
+// sweep looks for EnvoyNodes whose replica is gone, or is this one, which has no such node. Nodes get a while to connect again:
+// then another replica takes the EnvoyNode over.
+func (r *roster) sweep(ctx context.Context) error {
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	list, err := r.config.Objects.ListAll(asking, metav1.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		return err
+	}
+	stored, ok := list.(*fleetv1alpha1.EnvoyNodeList)
+	if !ok {
+		return fmt.Errorf("%T is no list of EnvoyNodes", list)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.present == nil {
+		return nil
+	}
+	for i := range stored.Items {
+		o := &stored.Items[i]
+		replica := o.Status.Replica
+		if _, present := r.present[replica]; replica == r.config.Replica && !r.has(o) || replica != r.config.Replica && !present {
+			r.queue.AddAfter(item{object: o.Name, replica: replica}, r.linger)
+		}
+	}
+	return nil
+}
+
+// work looks at one thing after the other.
+func (r *roster) work(ctx context.Context) {
+	for {
+		i, shutdown := r.queue.Get()
+		if shutdown {
+			return
+		}
+		again, err := r.process(ctx, i)
+		r.report(ctx, err)
+		if err != nil {
+			again = retryAfter
+		}
+		r.queue.Done(i)
+		if again > 0 {
+			r.queue.AddAfter(i, again)
+		}
+	}
+}
+
+// report logs the first of several failures.
+func (r *roster) report(ctx context.Context, err error) {
+	r.mu.Lock()
+	first := err != nil && !r.failing
+	r.failing = err != nil
+	r.mu.Unlock()
+	if first && ctx.Err() == nil {
+		klog.FromContext(ctx).Error(err, "Writing EnvoyNodes; will try again")
+	}
+}
+
+var (
+	errTaken = errors.New("the name is that of another node's EnvoyNode")
+	errNewer = errors.New("the node has connected to another replica since")
+	errKept  = errors.New("the EnvoyNode is not out of date")
+)
+
+// process brings an EnvoyNode up to date. It returns after which time to look at it again, if that is not 0.
+func (r *roster) process(ctx context.Context, i item) (again time.Duration, err error) {
+	if i.object != "" {
+		return 0, r.clear(ctx, i)
+	}
+	r.mu.Lock()
+	e, known := r.nodes[i.node]
+	if !known {
+		r.mu.Unlock()
+		return 0, nil
+	}
+	now, seen := time.Now(), *e
+	r.mu.Unlock()
+	if !seen.gone.IsZero() {
+		if wait := seen.gone.Add(r.linger).Sub(now); wait > 0 {
+			return wait, nil
+		}
+		return 0, r.remove(ctx, i.node, seen)
+	}
+	status := statusOf(r.config.Replica, seen.info)
+	if seen.written != nil && equality.Semantic.DeepEqual(status, *seen.written) {
+		return 0, nil
+	}
+	return r.write(ctx, i.node, seen, status)
+}
+
+// write writes the EnvoyNode of a node that is connected to this replica.
+func (r *roster) write(ctx context.Context, n node, seen entry, status fleetv1alpha1.EnvoyNodeStatus) (again time.Duration, err error) {
+	candidates := names(n)
+	if seen.object != "" {
+		candidates = []string{seen.object}
+	}
+	for _, name := range candidates {
+		err = r.afford(ctx, func(ctx context.Context) error {
+			return r.config.Objects.Put(ctx, types.NamespacedName{Name: name}, func(obj runtime.Object) error { return r.update(obj, &status) })
+		})
+		switch {
+		case errors.Is(err, errTaken):
+			continue
+		case errors.Is(err, errNewer):
+			return 3 * r.linger, nil // if that one goes, this one counts
+		case err != nil:
+			return 0, fmt.Errorf("writing EnvoyNode %s: %w", name, err)
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if e, ok := r.nodes[n]; ok {
+			e.object, e.written = name, &status
+			if seen.written != nil {
+				e.routine = time.Now()
+			}
+		}
+		return 0, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e, ok := r.nodes[n]; ok {
+		e.object = "" // another one next time
+	}
+	return r.linger, nil
+}
+
+// update gives an EnvoyNode, which may be a new one, the status that this replica knows, unless the one that it has is another
+// node's, or newer.
+func (r *roster) update(obj runtime.Object, status *fleetv1alpha1.EnvoyNodeStatus) error {
+	o, ok := obj.(*fleetv1alpha1.EnvoyNode)
+	if !ok {
+		return fmt.Errorf("%T is no EnvoyNode", obj)
+	}
+	has := &o.Status
+	switch {
+	case has.Replica == "": // a new one
+	case has.NodeID != status.NodeID || has.Scope != status.Scope:
+		return errTaken
+	case has.Replica != status.Replica && has.ConnectedSince.After(status.ConnectedSince.Time) && r.isPresent(has.Replica):
+		return errNewer
+	}
+	status.DeepCopyInto(has)
+	return nil
+}
+
+// remove removes the EnvoyNode of a node that was connected to this replica, unless another one has taken it over.
+func (r *roster) remove(ctx context.Context, n node, seen entry) error {
+	if seen.object != "" {
+		err := r.afford(ctx, func(ctx context.Context) error {
+			return r.config.Objects.Remove(ctx, types.NamespacedName{Name: seen.object}, func(obj runtime.Object) error {
+				if o, ok := obj.(*fleetv1alpha1.EnvoyNode); !ok || o.Status.Replica != r.config.Replica {
+					return errKept
+				}
+				return nil
+			})
+		})
+		if err != nil && !errors.Is(err, errKept) {
+			return fmt.Errorf("removing EnvoyNode %s: %w", seen.object, err)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.nodes[n]
+	switch {
+	case !ok:
+	case e.gone.IsZero(): // it is back
+		e.object, e.written = "", nil
+		r.queue.Add(item{node: n})
+	default:
+		delete(r.nodes, n)
+	}
+	return nil
+}
+
+// clear removes an EnvoyNode that a replica has left behind.
+func (r *roster) clear(ctx context.Context, i item) error {
+	if i.replica != r.config.Replica {
+		// What has been heard of the replica may be older than the EnvoyNode.
+		asking, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		there := r.config
+		there.Replica = i.replica
+		response, err := r.config.Client.Get(asking, there.presence(), clientv3.WithCountOnly())
+		if err != nil {
+			return fmt.Errorf("looking for replica %s: %w", i.replica, err)
+		}
+		if response.Count > 0 {
+			return nil
+		}
+	}
+	err := r.afford(ctx, func(ctx context.Context) error {
+		return r.config.Objects.Remove(ctx, types.NamespacedName{Name: i.object}, func(obj runtime.Object) error {
+			if o, ok := obj.(*fleetv1alpha1.EnvoyNode); !ok || o.Status.Replica != i.replica || r.owns(o) {
+				return errKept
+			}
+			return nil
+		})
+	})
+	if err != nil && !errors.Is(err, errKept) {
+		return fmt.Errorf("removing EnvoyNode %s: %w", i.object, err)
+	}
+	return nil
+}
+
+// owns says whether an EnvoyNode is that of a node of this replica.
+func (r *roster) owns(o *fleetv1alpha1.EnvoyNode) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.has(o)
+}
+
+// has is owns with r.mu held.
+func (r *roster) has(o *fleetv1alpha1.EnvoyNode) bool {
+	_, ok := r.nodes[node{o.Status.NodeID, o.Status.Scope}]
+	return ok && o.Status.Replica == r.config.Replica
+}
+
+// afford does a write when the budget allows it.
+func (r *roster) afford(ctx context.Context, write func(context.Context) error) error {
+	if err := r.budget.Wait(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	return write(ctx)
+}
