@@ -21,6 +21,8 @@ type command struct {
 	// done is closed after it was done and, unless the gate is closed, what it changed is published.
 	done   chan struct{}
 	timing timing
+	// settle is told of the statuses that the publication of what changed has made stale; nil for who doesn't wait for it.
+	settle func(stale []graph.Key)
 }
 
 // timing is what a closed gate means to a command.
@@ -98,11 +100,12 @@ func (e *Engine) perform(c command) {
 func (e *Engine) conclude(done []command) (next []command) {
 	publish := e.loaded && !e.gate.closed()
 	if publish {
-		e.publish()
+		stale := e.publish()
 		if !e.HasSynced() {
 			close(e.synced)
 		}
 		done = append(done, e.gate.unpublished...)
+		e.settlePublished(done, stale)
 		next, e.gate.held, e.gate.unpublished = e.gate.held, nil, nil
 	}
 	for _, c := range done {
@@ -114,6 +117,26 @@ func (e *Engine) conclude(done []command) (next []command) {
 	}
 	e.checkConditions()
 	return next
+}
+
+// settlePublished has statuses written that a publication has made stale: by this replica if one of the commands is a commit of
+// its own, and then all those commits wait for it, and otherwise by the leader.
+func (e *Engine) settlePublished(done []command, stale []graph.Key) {
+	if len(stale) == 0 {
+		return
+	}
+	own := false
+	for _, c := range done {
+		if c.settle != nil {
+			own = true
+			c.settle(stale)
+		}
+	}
+	if own {
+		e.enqueue(stale)
+	} else {
+		e.found(stale)
+	}
 }
 
 // do has the engine's goroutine run f, and waits for that.

@@ -10,7 +10,13 @@
 // them that may (reference.go). An object that is still to be read doesn't count as missing: nothing is published, and no
 // status written, until it is there or a bound has passed (command.go).
 //
-// Each replica settles what its own writes have made stale, and the leader what else there is (settle.go). The leader also has
-// that made in the cluster which Gateways are to have there (infrastructure.go). What comes of it comes back by the Services of
-// the cluster, and what is in the way by the status of the Gateway, so that all replicas know the same.
+// What nodes say of what they were given comes back from elsewhere, after a detour through etcd, so that all replicas hear the same.
+// Nobody waits for the engine to read it (inbox.go). What nodes reject takes away from Programmed for as long as it is published
+// (verdict.go), and how many have acknowledged what is published is in a condition of Gateways (delivery.go).
+//
+// Each replica settles what its own writes have made stale, and the leader what else there is (settle.go). Those who wait for
+// the same status share its writes (batch.go).
+//
+// The leader also has that made in the cluster which Gateways are to have there (infrastructure.go). What comes of it comes back
+// by the Services of the cluster, and what is in the way by the status of the Gateway, so that all replicas know the same.
 package engine

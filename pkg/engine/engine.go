@@ -70,6 +70,7 @@ type Engine struct {
 	// synced is closed once every feed has delivered its first list and all of it is published, stopped when Run ends.
 	synced, stopped chan struct{}
 	queue           workqueue.TypedRateLimitingInterface[graph.Key]
+	inbox           *inbox
 
 	// What follows belongs to the goroutine of Run.
 	graph     *graph.Graph
@@ -85,8 +86,12 @@ type Engine struct {
 	conditions []*condition                 // that Syncs wait for
 	waiting    map[graph.Key][]chan<- error // who waits for a status to be written
 	unsettled  map[graph.Key]int            // how often a status was enqueued since it was last up to date
+	batches    map[graph.Key]*batch         // of statuses that are being written, or were a moment ago
 	leader     bool
 	left       map[graph.Key]struct{} // statuses that are stale, and for the leader to write
+	// verdicts are what nodes have rejected, and deliveries how far they have come, both by scope of the cache.
+	verdicts   map[string]*verdicts
+	deliveries map[string]*delivery
 	// provisioning is nil unless this replica is the leader, and Gateways get objects in a cluster.
 	provisioning *provisioning
 }
@@ -100,6 +105,7 @@ func New(xds *cache.Cache, logger klog.Logger) *Engine {
 		synced:     make(chan struct{}),
 		stopped:    make(chan struct{}),
 		queue:      workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[graph.Key](retryMin, retryMax)),
+		inbox:      newInbox(),
 		graph:      graph.New(),
 		feeds:      map[graph.Kind]*feed{},
 		publisher:  newPublisher(xds),
@@ -107,7 +113,10 @@ func New(xds *cache.Cache, logger klog.Logger) *Engine {
 		references: map[graph.Key]*reference{},
 		waiting:    map[graph.Key][]chan<- error{},
 		unsettled:  map[graph.Key]int{},
+		batches:    map[graph.Key]*batch{},
 		left:       map[graph.Key]struct{}{},
+		verdicts:   map[string]*verdicts{},
+		deliveries: map[string]*delivery{},
 	}
 }
 
@@ -136,6 +145,7 @@ func (e *Engine) Run(ctx context.Context, in Inputs) {
 	}
 	for kind, source := range in.Sources {
 		f := newFeed(e, kind)
+		f.backoff = soon()
 		e.feeds[kind] = f
 		if named, ok := source.(NamedSource); ok {
 			e.named[kind] = named
@@ -148,12 +158,15 @@ func (e *Engine) Run(ctx context.Context, in Inputs) {
 	defer close(e.stopped)
 	defer e.queue.ShutDown()
 
-	// One case does all the work: every access to the graph is a command, be it an object from a feed, one that was
-	// just committed, a preview, the preparation of a status or a bound that has passed. The other case ends the engine.
+	// One case does nearly all the work: every access to the graph is a command, be it an object from a feed, one that was
+	// just committed, a preview, the preparation of a status or a bound that has passed. News of what nodes say is read in
+	// between, and the last case ends the engine.
 	for {
 		select {
 		case c := <-e.commands:
 			e.perform(c)
+		case <-e.inbox.arrived:
+			e.readMail()
 		case <-ctx.Done():
 			return
 		}
@@ -166,16 +179,17 @@ func mustHold(kind graph.Kind) {
 	}
 }
 
-// publish brings the Envoy configuration up to date, if anything is dirty.
-func (e *Engine) publish() {
+// publish brings the Envoy configuration up to date, if anything is dirty, and returns the statuses that this makes stale.
+func (e *Engine) publish() []graph.Key {
 	d := e.dirty
 	e.dirty = graph.Dirty{}
 	if len(d.Scopes)+len(d.VirtualHosts)+len(d.MeshHosts)+len(d.Backends)+len(d.Fleets) == 0 && !d.Sidecars {
-		return
+		return nil
 	}
 	start := time.Now()
-	e.publisher.publish(e.graph, d)
+	scopes := e.publisher.publish(e.graph, d)
 	publicationSeconds.Observe(time.Since(start).Seconds())
+	return e.published(scopes)
 }
 
 // Nodes says which scope a node of xDS gets.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
@@ -27,6 +29,8 @@ type feed struct {
 	engine *Engine
 	kind   graph.Kind
 	timing timing // of its events
+	// backoff is how soon a list or watch that failed is tried again; nil for client-go's, which begins with a second.
+	backoff *wait.Backoff
 
 	// What follows belongs to the engine's goroutine.
 	onList  func() // called after each list
@@ -39,6 +43,12 @@ type feed struct {
 	applied map[types.NamespacedName]uint64
 }
 
+// soon tries again after 20 ms, and less and less often until it is every 30 s. The stores of this process aren't ready when they
+// are first asked, which takes the longer the more objects there are, and a second more is a second without xDS.
+func soon() *wait.Backoff {
+	return &wait.Backoff{Duration: 20 * time.Millisecond, Factor: 1.2, Jitter: 0.1, Steps: 41, Cap: 30 * time.Second}
+}
+
 func newFeed(e *Engine, kind graph.Kind) *feed {
 	return &feed{engine: e, kind: kind, timing: fromWatch, onList: e.listed, applied: map[types.NamespacedName]uint64{}}
 }
@@ -47,7 +57,7 @@ func newFeed(e *Engine, kind graph.Kind) *feed {
 func (f *feed) run(ctx context.Context, source Source) {
 	lw := &cache.ListWatch{ListWithContextFunc: source.ListAll, WatchFuncWithContext: source.WatchAll}
 	r := cache.NewReflectorWithOptions(lw, nil, reflectorStore{ctx, f}, cache.ReflectorOptions{
-		Logger: &f.engine.logger, Name: "engine", TypeDescription: string(f.kind),
+		Logger: &f.engine.logger, Name: "engine", TypeDescription: string(f.kind), Backoff: f.backoff,
 	})
 	r.RunWithContext(ctx)
 }

@@ -83,8 +83,8 @@ type kindStatus struct {
 	restore func(facts any, written, stored runtime.Object)
 	// warnings is what facts have to say to whoever writes the object.
 	warnings func(facts any) []string
-	// same compares the statuses of two objects.
-	same func(a, b runtime.Object) bool
+	// rendered says whether the status of obj says already what render would make of it.
+	rendered func(facts any, obj runtime.Object) bool
 	// copy gives to the status of from.
 	copy func(to, from runtime.Object)
 }
@@ -143,8 +143,11 @@ func withStatus[O object, F, S any](
 			*w = restore(f, *w, *at(stored.(O)))
 		},
 		warnings: func(facts any) []string { return warnings(facts.(*F)) },
-		same:     func(a, b runtime.Object) bool { return equality.Semantic.DeepEqual(*at(a.(O)), *at(b.(O))) },
-		copy:     func(to, from runtime.Object) { *at(to.(O)) = *at(from.(O)) },
+		rendered: func(facts any, obj runtime.Object) bool {
+			o := obj.(O)
+			return equality.Semantic.DeepEqual(*at(o), render(facts.(*F), *at(o), o.GetGeneration(), metav1.Now()))
+		},
+		copy: func(to, from runtime.Object) { *at(to.(O)) = *at(from.(O)) },
 	}}
 }
 

@@ -7,6 +7,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 )
 
 // Render implements registry.Model.
@@ -34,14 +36,25 @@ func (e *Engine) Warnings(obj runtime.Object) []string {
 // ask returns the facts that would hold if obj were written now, and what to do with them; nil facts after the engine has
 // stopped, and both nil for kinds without a status of ours, which don't bother its goroutine.
 func (e *Engine) ask(obj runtime.Object) (of *kindStatus, facts any) {
-	_, row := kindOf(obj)
+	name, row := kindOf(obj)
 	if row.status == nil {
 		return nil, nil
 	}
-	if e.inspect(context.Background(), func() { facts = row.status.preview(e.graph, obj) }) != nil {
+	if e.inspect(context.Background(), func() { facts = e.preview(row.status, name, obj) }) != nil {
 		return row.status, nil
 	}
 	return row.status, facts
+}
+
+// preview returns the facts that would hold if obj were written now. What nodes say is about its spec as it is stored.
+func (e *Engine) preview(of *kindStatus, kind graph.Kind, obj runtime.Object) any {
+	facts := of.preview(e.graph, obj)
+	next := obj.(metav1.Object)
+	stored := e.graph.Object(graph.Key{Kind: kind, Namespace: next.GetNamespace(), Name: next.GetName()})
+	if stored == nil || stored.GetGeneration() != next.GetGeneration() {
+		return facts
+	}
+	return e.withVerdicts(facts)
 }
 
 // Committed implements registry.Model.
@@ -58,7 +71,14 @@ func (e *Engine) commit(obj runtime.Object, deleted bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), settleBound)
 	defer cancel()
 	var settled []<-chan error
-	err := e.do(ctx, untilPublished, func() {
+	wait := func(stale []graph.Key) {
+		for _, key := range stale {
+			done := make(chan error, 1)
+			e.waiting[key] = append(e.waiting[key], done)
+			settled = append(settled, done)
+		}
+	}
+	c := command{timing: untilPublished, done: make(chan struct{}), settle: wait, do: func() {
 		f := e.feedOf(obj)
 		if f == nil {
 			return
@@ -68,13 +88,13 @@ func (e *Engine) commit(obj runtime.Object, deleted bool) {
 			// The watch was first, and what it found stale is among what is not settled yet, here or by the leader.
 			stale = slices.AppendSeq(slices.Collect(maps.Keys(e.unsettled)), maps.Keys(e.left))
 		}
-		for _, key := range stale {
-			done := make(chan error, 1)
-			e.waiting[key] = append(e.waiting[key], done)
-			settled = append(settled, done)
-		}
+		wait(stale)
 		e.enqueue(stale)
-	})
+	}}
+	err := e.send(ctx, c)
+	if err == nil {
+		err = e.await(ctx, c.done)
+	}
 	// After an error the command may still be at it, and settled must not be read.
 	for i := 0; err == nil && i < len(settled); i++ {
 		select {

@@ -1,9 +1,10 @@
 package engine
 
 import (
-	"slices"
+	"strings"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	resource "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
 	"k8s.io/apimachinery/pkg/types"
@@ -35,6 +36,19 @@ func scopeName(key graph.Key) string {
 	return GatewayScope(key.NamespacedName())
 }
 
+// scopeKey is the reverse of scopeName; false for the scopes of the mesh.
+func scopeKey(name string) (graph.Key, bool) {
+	of, object, _ := strings.Cut(name, "/")
+	namespace, name, found := strings.Cut(object, "/")
+	for _, kind := range []graph.Kind{graph.KindGateway, graph.KindEnvoyFleet} {
+		key := graph.Key{Kind: kind, Namespace: namespace, Name: name}
+		if found && scopeName(key) == of+"/"+object {
+			return key, true
+		}
+	}
+	return graph.Key{}, false
+}
+
 // publisher keeps what is published and brings it up to date with what is dirty in the graph. What several scopes need
 // (clusters, endpoints) is encoded once.
 type publisher struct {
@@ -63,8 +77,8 @@ type scope struct {
 	named map[cache.Name]bool
 	// streamed are the clusters that those listeners forward to themselves.
 	streamed []translate.ClusterKey
-	// tables are the route tables, with their virtual hosts encoded.
-	tables map[graph.TableKey]*table
+	// tables are the route tables, and changed those of them that have to be published anew, or withdrawn.
+	tables, changed map[graph.TableKey]*table
 	// needs counts what needs a cluster: virtual hosts, the listeners together, or hosts of the mesh.
 	needs map[translate.ClusterKey]int
 	// clusters are those that have to be published anew, or withdrawn.
@@ -73,17 +87,6 @@ type scope struct {
 	shared map[graph.BackendKey][]cache.Name
 	// mesh is what there is for each host of the mesh.
 	mesh map[graph.BackendKey]meshHost
-}
-
-type table struct {
-	domains []string // sorted: the order in the RouteConfiguration
-	hosts   map[string]virtualHost
-	dirty   bool
-}
-
-type virtualHost struct {
-	encoded  []byte
-	clusters []translate.ClusterKey
 }
 
 func newPublisher(xds *cache.Cache) *publisher {
@@ -109,8 +112,9 @@ func newPublisher(xds *cache.Cache) *publisher {
 }
 
 // publish translates what is dirty and publishes the difference to what was published before. Nodes that are to have another
-// scope leave the one that they have after the other one is published, and before theirs is withdrawn.
-func (p *publisher) publish(g *graph.Graph, dirty graph.Dirty) {
+// scope leave the one that they have after the other one is published, and before theirs is withdrawn. It returns the names of
+// the scopes that it has looked at.
+func (p *publisher) publish(g *graph.Graph, dirty graph.Dirty) []string {
 	touched := map[*scope]bool{}
 	for key := range dirty.Scopes {
 		touched[p.listeners(g, key)] = true
@@ -156,6 +160,11 @@ func (p *publisher) publish(g *graph.Graph, dirty graph.Dirty) {
 		}
 		delete(p.scopes, s.name)
 	}
+	names := make([]string, 0, len(touched))
+	for s := range touched {
+		names = append(names, s.name)
+	}
+	return names
 }
 
 // flush publishes a scope even if there is nothing in it, so that its nodes are told so and don't wait.
@@ -198,6 +207,7 @@ func (p *publisher) scope(name string) *scope {
 			name:     name,
 			named:    map[cache.Name]bool{},
 			tables:   map[graph.TableKey]*table{},
+			changed:  map[graph.TableKey]*table{},
 			needs:    map[translate.ClusterKey]int{},
 			clusters: map[translate.ClusterKey]bool{},
 			shared:   map[graph.BackendKey][]cache.Name{},
@@ -256,50 +266,34 @@ func (s *scope) set(published map[cache.Name]bool, r *cache.Resource) {
 func (p *publisher) virtualHost(g *graph.Graph, s *scope, key graph.VirtualHostKey) {
 	t := s.tables[key.Table]
 	if t == nil {
-		t = &table{hosts: map[string]virtualHost{}}
+		t = newTable(key.Table)
 		s.tables[key.Table] = t
 	}
-	t.dirty = true
-	old, existed := t.hosts[key.Domain]
-	at, _ := slices.BinarySearch(t.domains, key.Domain)
-	facts := g.VirtualHost(key)
-	if facts == nil {
-		if existed {
-			delete(t.hosts, key.Domain)
-			t.domains = slices.Delete(t.domains, at, at+1)
-		}
-		p.release(s, old.clusters)
-		return
+	s.changed[key.Table] = t
+	var encoded []byte
+	var clusters []translate.ClusterKey
+	if facts := g.VirtualHost(key); facts != nil {
+		var host *routev3.VirtualHost
+		host, clusters = translate.VirtualHost(facts)
+		encoded = marshal(host)
 	}
-	host, clusters := translate.VirtualHost(facts)
-	t.hosts[key.Domain] = virtualHost{encoded: marshal(host), clusters: clusters}
-	if !existed {
-		t.domains = slices.Insert(t.domains, at, key.Domain)
-	}
+	before := t.set(key.Domain, encoded, clusters)
 	p.need(g, s, clusters)
-	p.release(s, old.clusters)
+	p.release(s, before)
 }
 
 // assemble adds to the update of s the RouteConfigurations of the tables whose virtual hosts changed, and the clusters
 // that are needed, or not any more.
 func (p *publisher) assemble(s *scope) {
-	for key, t := range s.tables {
-		if !t.dirty {
+	for key, t := range s.changed {
+		if r := t.assemble(key); r != nil {
+			s.update.Set = append(s.update.Set, r)
 			continue
 		}
-		t.dirty = false
-		name := translate.RouteConfigurationName(key)
-		if len(t.domains) == 0 {
-			delete(s.tables, key)
-			s.update.Delete = append(s.update.Delete, cache.Name{TypeURL: resource.RouteType, Name: name})
-			continue
-		}
-		hosts := make([][]byte, len(t.domains))
-		for i, domain := range t.domains {
-			hosts[i] = t.hosts[domain].encoded
-		}
-		s.update.Set = append(s.update.Set, cache.NewResource(resource.RouteType, name, translate.RouteConfiguration(key, hosts)))
+		delete(s.tables, key)
+		s.update.Delete = append(s.update.Delete, cache.Name{TypeURL: resource.RouteType, Name: translate.RouteConfigurationName(key)})
 	}
+	clear(s.changed)
 	for key := range s.clusters {
 		if s.needs[key] > 0 {
 			s.update.Set = append(s.update.Set, p.clusters[key])

@@ -243,7 +243,7 @@ func layerOfMesh(g *graph.Graph, base, consumer string) []*cache.Resource {
 
 func everythingOfScope(g *graph.Graph, scope *graph.ScopeFacts) []*cache.Resource {
 	var all []*cache.Resource
-	used, tables := map[translate.ClusterKey]bool{}, map[graph.TableKey][][]byte{}
+	used, tables := map[translate.ClusterKey]bool{}, map[graph.TableKey]*table{}
 	listeners, streamed := translate.Listeners(scope)
 	for _, key := range streamed {
 		used[key] = true
@@ -256,13 +256,16 @@ func everythingOfScope(g *graph.Graph, scope *graph.ScopeFacts) []*cache.Resourc
 	}
 	for _, key := range g.VirtualHosts(scope.Key) { // sorted by domain
 		host, clusters := translate.VirtualHost(g.VirtualHost(key))
-		tables[key.Table] = append(tables[key.Table], marshal(host))
+		if tables[key.Table] == nil {
+			tables[key.Table] = newTable(key.Table)
+		}
+		tables[key.Table].set(key.Domain, marshal(host), clusters)
 		for _, key := range clusters {
 			used[key] = true
 		}
 	}
-	for key, hosts := range tables {
-		all = append(all, cache.NewResource(resource.RouteType, translate.RouteConfigurationName(key), translate.RouteConfiguration(key, hosts)))
+	for key, table := range tables {
+		all = append(all, table.assemble(key))
 	}
 	return append(all, backends(g, used)...)
 }
@@ -398,12 +401,7 @@ func (refs references) add(m proto.Message) {
 
 // pending says that something of s waits for the next publication.
 func pending(s *scope) bool {
-	for _, table := range s.tables {
-		if table.dirty {
-			return true
-		}
-	}
-	return len(s.update.Set)+len(s.update.Delete)+len(s.clusters) > 0
+	return len(s.changed)+len(s.update.Set)+len(s.update.Delete)+len(s.clusters) > 0
 }
 
 // books returns what a publisher keeps in mind, a line each, but for the resources themselves.
@@ -419,7 +417,10 @@ func books(p *publisher) []string {
 			note("%s: %v", s.name, name)
 		}
 		for key, table := range s.tables {
-			note("%s: table %v of %v, %d hosts", s.name, key, table.domains, len(table.hosts))
+			note("%s: table %v of %v", s.name, key, slices.Sorted(maps.Keys(table.clusters)))
+			for _, c := range table.chunks {
+				note("%s: table %v has a chunk of %v", s.name, key, c.domains)
+			}
 		}
 		for key, n := range s.needs {
 			note("%s: needs %s %d times", s.name, key, n)

@@ -39,7 +39,8 @@ type rig struct {
 	engine *Engine
 	xds    *cache.Cache
 	logs   ktesting.Underlier
-	stop   func()
+	inputs Inputs
+	stop   func() // once it has been started
 }
 
 // inRig runs a test of an engine that was started on what prepare stores. In the bubble of the test, time passes only when
@@ -60,9 +61,16 @@ func inRig(t *testing.T, prepare func(*memory), test func(*rig)) {
 
 // startRig starts an engine on what is stored in m.
 func startRig(t *testing.T, m *memory, progress Progress) *rig {
+	r := newRig(t, m, progress)
+	r.start()
+	return r
+}
+
+// newRig makes an engine for what is stored in m.
+func newRig(t *testing.T, m *memory, progress Progress) *rig {
 	logger := ktesting.NewLogger(ktesting.NopTL{}, ktesting.NewConfig(ktesting.BufferLogs(true), ktesting.Verbosity(0)))
 	xds := cache.New()
-	r := &rig{m, t, New(xds, logger), xds, logger.GetSink().(ktesting.Underlier), nil}
+	r := &rig{memory: m, t: t, engine: New(xds, logger), xds: xds, logs: logger.GetSink().(ktesting.Underlier)}
 	in := Inputs{
 		Sources: map[graph.Kind]Source{},
 		Writers: map[graph.Kind]StatusWriter{},
@@ -81,17 +89,21 @@ func startRig(t *testing.T, m *memory, progress Progress) *rig {
 	for _, kind := range statusKinds {
 		in.Writers[kind] = m.kind(kind)
 	}
-	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), logger))
+	r.inputs = in
+	return r
+}
+
+func (r *rig) start() {
+	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), r.engine.logger))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		r.engine.Run(ctx, in)
+		r.engine.Run(ctx, r.inputs)
 	}()
 	r.stop = sync.OnceFunc(func() {
 		cancel()
 		<-done
 	})
-	return r
 }
 
 var certificate = sync.OnceValue(func() map[string][]byte {

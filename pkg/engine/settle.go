@@ -26,6 +26,7 @@ func (e *Engine) SetLeader(leader bool) {
 		e.setProvisioning(leader)
 		if leader {
 			e.enqueue(slices.Collect(maps.Keys(e.left)))
+			e.showAll()
 		}
 	})
 }
@@ -65,7 +66,7 @@ func (e *Engine) enqueue(keys []graph.Key) {
 	for _, key := range keys {
 		delete(e.left, key)
 		e.unsettled[key]++
-		e.queue.Add(key)
+		e.admit(key)
 	}
 }
 
@@ -81,12 +82,13 @@ func (e *Engine) staleStatus(key graph.Key) runtime.Object {
 	if facts == nil {
 		return nil
 	}
+	facts = e.withVerdicts(facts)
 	obj := e.graph.Object(key).(runtime.Object)
+	if of.rendered(facts, obj) {
+		return nil // which is the rule, and copying objects takes longer than this
+	}
 	due := obj.DeepCopyObject()
 	of.render(facts, due)
-	if of.same(obj, due) {
-		return nil
-	}
 	return due
 }
 
@@ -104,20 +106,24 @@ func (e *Engine) settleStatuses(ctx context.Context) {
 		if e.do(ctx, atOnce, func() {
 			waiting, enqueued = e.waiting[key], e.unsettled[key]
 			delete(e.waiting, key)
+			e.beginWrite(key, len(waiting))
 		}) != nil {
 			return // the engine ends
 		}
 		err := e.settle(ctx, key)
+		if e.do(ctx, atOnce, func() {
+			e.endWrite(key)
+			if err == nil && e.unsettled[key] == enqueued {
+				delete(e.unsettled, key)
+			}
+		}) != nil {
+			return
+		}
 		for _, w := range waiting {
 			w <- err
 		}
 		if err == nil {
 			e.queue.Forget(key)
-			err = e.do(ctx, atOnce, func() {
-				if e.unsettled[key] == enqueued {
-					delete(e.unsettled, key)
-				}
-			})
 		}
 		if err != nil && ctx.Err() == nil {
 			e.logger.Error(err, "Writing a status; will try again", "kind", key.Kind, "namespace", key.Namespace, "name", key.Name)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph/graphtest"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 )
 
 // statusKinds are the kinds that have a status of ours.
@@ -24,8 +26,8 @@ var statusKinds = []graph.Kind{graph.KindGatewayClass, graph.KindGateway, graph.
 	graph.KindBackendTLSPolicy, graph.KindBackendTrafficPolicy, graph.KindBackend, graph.KindMesh,
 }
 
-// TestStatus holds over random histories that statuses are a function of the objects that there are, and that all of
-// them are settled by writing those that a change is said to have made stale.
+// TestStatus holds over random histories that statuses are a function of the objects that there are and of what nodes reject, and
+// that all of them are settled by writing those that a change is said to have made stale.
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	for seed := range histories() {
@@ -47,9 +49,15 @@ func FuzzStatus(f *testing.F) {
 func testStatus(t *testing.T, data []byte) {
 	history := graphtest.New(data)
 	e := loadedEngine(t)
+	var rejections []Rejection
 	for change := range history.Changes() {
-		stale := e.changed(change.Do(e.graph))
-		settle(t, e, history, stale)
+		settle(t, e, history, append(e.changed(change.Do(e.graph)), e.publish()...))
+		if history.Choose(8) == 0 {
+			rejections = rejectSomething(e, history, rejections)
+			e.setRejections(slices.Clone(rejections))
+			settle(t, e, history, slices.Collect(maps.Keys(e.left)))
+			clear(e.left)
+		}
 		for _, kind := range statusKinds {
 			for _, key := range graphtest.KeysOf(kind) {
 				if due := e.staleStatus(key); due != nil {
@@ -61,8 +69,10 @@ func testStatus(t *testing.T, data []byte) {
 
 	fresh := loadedEngine(t)
 	for _, obj := range history.Objects {
-		fresh.graph.Apply(obj)
+		fresh.changed(fresh.graph.Apply(obj))
 	}
+	fresh.setRejections(rejections)
+	fresh.publish()
 	ignored := cmpopts.IgnoreFields(metav1.Condition{}, "LastTransitionTime")
 	for _, kind := range statusKinds {
 		for _, key := range graphtest.KeysOf(kind) {
@@ -73,10 +83,31 @@ func testStatus(t *testing.T, data []byte) {
 	}
 }
 
+// rejectSomething adds the rejection of something that is published to those that there are, of which it forgets the oldest.
+func rejectSomething(e *Engine, history *graphtest.History, rejections []Rejection) []Rejection {
+	scopes := scopes()
+	scope := scopes[history.Choose(len(scopes))]
+	published := e.publisher.xds.Resources(scope)
+	if len(published) == 0 {
+		return rejections
+	}
+	r := published[history.Choose(len(published))]
+	if e.publisher.xds.Resource(scope, cache.Name{TypeURL: r.TypeURL(), Name: r.Name()}) == nil {
+		return rejections // it is seen there, and published in another scope
+	}
+	rejections = append(rejections, Rejection{Scope: scope, TypeURL: r.TypeURL(), Name: r.Name(), Version: r.Version(), Message: "no", Nodes: 1 + history.Choose(2)})
+	return rejections[max(0, len(rejections)-4):]
+}
+
 // settle writes stale statuses. Status is read by nobody, so that writing one must not make another one stale.
 func settle(t *testing.T, e *Engine, history *graphtest.History, stale []graph.Key) {
 	t.Helper()
+	seen := map[graph.Key]bool{}
 	for _, key := range stale {
+		if seen[key] {
+			continue // by more than one way
+		}
+		seen[key] = true
 		due := e.staleStatus(key)
 		if due == nil {
 			t.Fatalf("the status of %s is not stale", key)
@@ -124,7 +155,7 @@ func TestUnsettled(t *testing.T) {
 
 // loadedEngine is an engine that doesn't run, and has nothing to wait for.
 func loadedEngine(t *testing.T) *Engine {
-	e := New(cache.New(), klog.Background())
+	e := New(cache.New(nodes.Bases()...), klog.Background())
 	t.Cleanup(e.queue.ShutDown)
 	e.loaded = true
 	e.inputs.Writers = map[graph.Kind]StatusWriter{}

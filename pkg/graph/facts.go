@@ -65,6 +65,10 @@ type GatewayFacts struct {
 	Addresses []string
 	// Infrastructure is what is true of the objects in the cluster that the Gateway is to have; nil if it is to have none.
 	Infrastructure *InfrastructureFacts
+	// Rejected says that nodes have rejected listeners or secrets of the Gateway.
+	Rejected *RejectionFacts
+	// Delivery is nil if nothing new is to be said of it.
+	Delivery *DeliveryFacts
 	// Warnings name fields that have no effect, and why.
 	Warnings []string
 }
@@ -95,6 +99,8 @@ type ListenerFacts struct {
 	Certificates []CertificateFacts
 	// ClientValidation is what an HTTPS listener asks of its clients' certificates; nil if it asks for none.
 	ClientValidation *ClientValidationFacts
+	// Rejected says that nodes have rejected the listener.
+	Rejected *RejectionFacts
 }
 
 // CertificateFacts is a resolved reference to a Secret of type kubernetes.io/tls whose key and certificate match.
@@ -162,6 +168,8 @@ type ParentFacts struct {
 	Unresolved *Problem
 	// NeedsProxy is that of the first of MeshRules that has one, if the parent is a Service that accepts the route.
 	NeedsProxy *Problem
+	// Rejected says that nodes of the parent have rejected what was made of the route, or of a backend of it.
+	Rejected *RejectionFacts
 }
 
 // Consumer says that the parent is a Service of another namespace than the route's.

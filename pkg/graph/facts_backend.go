@@ -3,6 +3,7 @@ package graph
 import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 )
@@ -33,6 +34,8 @@ type XBackendFacts struct {
 	Object *gwxv1alpha1.XBackend
 	// Ancestors are the Gateways of ours that use it by a route, sorted.
 	Ancestors []gwv1.ParentReference
+	// Rejected says for which of Ancestors nodes have rejected what was made of it; nil if none have.
+	Rejected map[types.NamespacedName]*RejectionFacts
 	// Unaccepted: Invalid, NoValidCACertificate, InvalidClientCertificateRef, RefNotPermitted. Nothing connects to it then.
 	Unaccepted *Problem
 	// Unresolved: InvalidKind, InvalidCACertificateRef, InvalidClientCertificateRef, RefNotPermitted.

@@ -26,6 +26,8 @@ type ListenerSetFacts struct {
 	SomeListenersInvalid *Problem
 	// Unprogrammed: NotAllowed, ListenersNotValid, ParentNotProgrammed.
 	Unprogrammed *Problem
+	// Rejected says that nodes have rejected listeners or secrets of the ListenerSet.
+	Rejected *RejectionFacts
 	// Warnings name fields that have no effect, and why.
 	Warnings []string
 }

@@ -1,6 +1,9 @@
 package graph
 
-import gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+import (
+	"k8s.io/apimachinery/pkg/types"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
 
 // ClientValidationFacts is what an HTTPS listener asks of the certificates of its clients (GEP-91).
 type ClientValidationFacts struct {
@@ -13,6 +16,8 @@ type ClientValidationFacts struct {
 // BackendTLSFacts is how connections to a port of a Service are secured, as a valid BackendTLSPolicy wants it (GEP-1897), or
 // those to an XBackend.
 type BackendTLSFacts struct {
+	// Policy is the BackendTLSPolicy; without a name for an XBackend, which says it itself.
+	Policy types.NamespacedName
 	// Hostname is the server name that is asked for (SNI).
 	Hostname string
 	// SubjectAltNames are the names of which the backend's certificate must have one. Without any, it must have Hostname.

@@ -3,6 +3,7 @@ package graph
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 )
@@ -19,6 +20,8 @@ type SessionFacts struct {
 
 // RetryBudgetFacts is the limit of retries towards a Service or an XBackend (GEP-3388).
 type RetryBudgetFacts struct {
+	// Policy is the XBackendTrafficPolicy.
+	Policy types.NamespacedName
 	// Percent of the requests to the backend that may be retries, 0 to 100.
 	Percent int
 	// Interval is how long a request counts after it began.

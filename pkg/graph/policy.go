@@ -14,6 +14,8 @@ type PolicyAncestorFacts struct {
 	Ref gwv1.ParentReference
 	// Unaccepted: TargetNotFound, Conflicted, Invalid; of a BackendTLSPolicy also NoValidCACertificate.
 	Unaccepted *Problem
+	// Rejected says that nodes of the ancestor have rejected what was made of the policy.
+	Rejected *RejectionFacts
 }
 
 // policyTarget returns what a targetRef of a policy in a namespace selects, if it is of one of the kinds that the policy can be

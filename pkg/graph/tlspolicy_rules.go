@@ -20,7 +20,11 @@ type tlsValidation struct {
 }
 
 func (g *Graph) validatePolicy(policy *gwv1.BackendTLSPolicy) tlsValidation {
-	return g.validateTLS(&policy.Spec.Validation, policy.Namespace, "spec.validation")
+	v := g.validateTLS(&policy.Spec.Validation, policy.Namespace, "spec.validation")
+	if v.tls != nil {
+		v.tls.Policy = namespacedName(policy)
+	}
+	return v
 }
 
 // validateTLS reads a validation, which is a field of an object in a namespace.

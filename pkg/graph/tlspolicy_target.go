@@ -78,12 +78,14 @@ func (g *Graph) evalTLSPolicy(node *tlsPolicyNode) *BackendTLSPolicyFacts {
 		own := targetAsAncestor(policy, ref)
 		listed := func(a PolicyAncestorFacts) bool { return reflect.DeepEqual(a.Ref, own) }
 		if len(users) == 0 && !slices.ContainsFunc(unused, listed) {
-			unused = append(unused, PolicyAncestorFacts{own, problem})
+			unused = append(unused, PolicyAncestorFacts{Ref: own, Unaccepted: problem})
 		}
 		f.Warnings = append(f.Warnings, g.targetWarnings(policy, i)...)
 	}
 	for _, gateway := range slices.SortedFunc(maps.Keys(gateways), compareNames) {
-		f.Ancestors = append(f.Ancestors, PolicyAncestorFacts{ancestor(gwv1.GroupName, gwv1.Kind(KindGateway), gateway), gateways[gateway]})
+		f.Ancestors = append(f.Ancestors, PolicyAncestorFacts{
+			Ref: ancestor(gwv1.GroupName, gwv1.Kind(KindGateway), gateway), Unaccepted: gateways[gateway],
+		})
 	}
 	f.Ancestors = append(f.Ancestors, unused...)
 	f.Warnings = append(f.Warnings, optionWarnings(policy)...)

@@ -77,6 +77,9 @@ func readTrafficPolicy(policy *gwxv1alpha1.XBackendTrafficPolicy) *trafficPolicy
 	if problem := firstProblem(invalidSession, invalidBudget); problem != nil {
 		return &trafficPolicyNode{object: policy, invalid: newProblem(gwv1.PolicyReasonInvalid, "%s", problem.Message)}
 	}
+	if p.budget != nil {
+		p.budget.Policy = namespacedName(policy)
+	}
 	return &trafficPolicyNode{object: policy, asks: p}
 }
 

@@ -54,7 +54,7 @@ func trafficAncestors(targets []TrafficTargetFacts) []PolicyAncestorFacts {
 		for _, ref := range targets[i].Ancestors {
 			j := slices.IndexFunc(ancestors, func(a PolicyAncestorFacts) bool { return reflect.DeepEqual(a.Ref, ref) })
 			if j < 0 {
-				ancestors = append(ancestors, PolicyAncestorFacts{ref, targets[i].Unaccepted})
+				ancestors = append(ancestors, PolicyAncestorFacts{Ref: ref, Unaccepted: targets[i].Unaccepted})
 			} else if targets[i].Unaccepted == nil {
 				ancestors[j].Unaccepted = nil
 			}

@@ -168,10 +168,10 @@ func TestTrafficPolicyEffects(t *testing.T) {
 		{name: "session of any name", spec: "sessionPersistence: {absoluteTimeout: 1h}", session: &SessionFacts{},
 			warnings: []string{"spec.sessionPersistence.absoluteTimeout has no effect"}},
 		{name: "budget", spec: "retryConstraint: {budget: {percent: 0, interval: 1m}, minRetryRate: {count: 3, interval: 1s}}",
-			budget:   &RetryBudgetFacts{Percent: 0, Interval: time.Minute, MinConcurrency: 3},
+			budget:   &RetryBudgetFacts{Policy: name("default/p"), Percent: 0, Interval: time.Minute, MinConcurrency: 3},
 			warnings: []string{"spec.retryConstraint.minRetryRate", "spec.retryConstraint"}},
 		{name: "budget by default", spec: "retryConstraint: {budget: {}, minRetryRate: {}}",
-			budget:   &RetryBudgetFacts{Percent: 20, Interval: 10 * time.Second, MinConcurrency: 10},
+			budget:   &RetryBudgetFacts{Policy: name("default/p"), Percent: 20, Interval: 10 * time.Second, MinConcurrency: 10},
 			warnings: []string{"spec.retryConstraint.minRetryRate", "spec.retryConstraint"}},
 		{name: "an invalid part", spec: "sessionPersistence: {sessionName: s}, retryConstraint: {minRetryRate: {count: -1}}"},
 	}

@@ -42,7 +42,7 @@ func negative[T ~string](conditionType T, p *graph.Problem) verdict {
 // whatever the facts are. The conditions of routes and policies are in entries of our own.
 var (
 	classConditionTypes    = typesOf(classVerdicts(&graph.GatewayClassFacts{}))
-	gatewayConditionTypes  = typesOf(gatewayVerdicts(&graph.GatewayFacts{}))
+	gatewayConditionTypes  = append(typesOf(gatewayVerdicts(&graph.GatewayFacts{})), ConditionDelivered)
 	listenerConditionTypes = typesOf(listenerVerdicts(&graph.ListenerFacts{}))
 
 	listenerSetConditionTypes = typesOf(listenerSetVerdicts(&graph.ListenerSetFacts{}))

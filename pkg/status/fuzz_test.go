@@ -47,7 +47,11 @@ func (g generator) checkGateway(t *testing.T) {
 	old := gwv1.GatewayStatus{Conditions: g.conditions(gatewayTypes)}
 	facts := &graph.GatewayFacts{
 		Object: &gwv1.Gateway{}, Managed: true, Unaccepted: g.problem(), SomeListenersInvalid: g.problem(), Unprogrammed: g.problem(), Unresolved: g.problem(),
-		InsecureFrontend: g.problem(),
+		InsecureFrontend: g.problem(), Rejected: g.rejection(), Delivery: g.delivery(),
+	}
+	types := gatewayTypes
+	if facts.Delivery == nil { // then the condition stays as it is
+		types = slices.DeleteFunc(slices.Clone(types), func(name string) bool { return name == status.ConditionDelivered })
 	}
 	if g.IntN(2) == 0 {
 		facts.Object.Spec.DefaultScope = gwv1.GatewayDefaultScopeAll
@@ -65,7 +69,7 @@ func (g generator) checkGateway(t *testing.T) {
 	input := *old.DeepCopy()
 	got := status.Gateway(facts, old, 5, now)
 	same(t, "old", old, input)
-	checkConditions(t, gatewayTypes, got.Conditions, old.Conditions)
+	checkConditions(t, types, got.Conditions, old.Conditions)
 	rendered := status.Gateway(facts, gwv1.GatewayStatus{}, 5, now)
 	checkTypes(t, rendered.Conditions)
 	for _, l := range rendered.Listeners {
@@ -86,13 +90,13 @@ func (g generator) checkGateway(t *testing.T) {
 func (g generator) listener(name gwv1.SectionName) *graph.ListenerFacts {
 	return &graph.ListenerFacts{
 		Spec: &gwv1.Listener{Name: name}, Conflict: g.problem(), Unaccepted: g.problem(), Unresolved: g.problem(),
-		Unprogrammed: g.problem(), Overlapping: g.problem(),
+		Unprogrammed: g.problem(), Overlapping: g.problem(), Rejected: g.rejection(),
 	}
 }
 
 func (g generator) checkListenerSet(t *testing.T) {
 	old := gwv1.ListenerSetStatus{Conditions: g.conditions(setTypes)}
-	facts := &graph.ListenerSetFacts{Managed: true, Unaccepted: g.problem(), SomeListenersInvalid: g.problem(), Unprogrammed: g.problem()}
+	facts := &graph.ListenerSetFacts{Managed: true, Unaccepted: g.problem(), SomeListenersInvalid: g.problem(), Unprogrammed: g.problem(), Rejected: g.rejection()}
 	for i := range 4 {
 		name := gwv1.SectionName(fmt.Sprint("l", i))
 		if g.IntN(2) == 0 {
@@ -127,7 +131,9 @@ func (g generator) checkRoute(t *testing.T) {
 	facts := &graph.RouteFacts{PartiallyInvalid: g.problem()}
 	for _, r := range refs {
 		if g.IntN(2) == 0 {
-			facts.Parents = append(facts.Parents, graph.ParentFacts{Ref: r, Managed: g.IntN(4) > 0, Unaccepted: g.problem(), Unresolved: g.problem()})
+			facts.Parents = append(facts.Parents, graph.ParentFacts{
+				Ref: r, Managed: g.IntN(4) > 0, Unaccepted: g.problem(), Unresolved: g.problem(), Rejected: g.rejection(),
+			})
 		}
 	}
 	g.Shuffle(len(facts.Parents), func(i, j int) { facts.Parents[i], facts.Parents[j] = facts.Parents[j], facts.Parents[i] })
@@ -166,7 +172,7 @@ func (g generator) checkTLSPolicy(t *testing.T) {
 	facts := &graph.BackendTLSPolicyFacts{Unresolved: g.problem()}
 	for _, r := range refs {
 		if g.IntN(2) == 0 {
-			facts.Ancestors = append(facts.Ancestors, graph.PolicyAncestorFacts{Ref: r, Unaccepted: g.problem()})
+			facts.Ancestors = append(facts.Ancestors, graph.PolicyAncestorFacts{Ref: r, Unaccepted: g.problem(), Rejected: g.rejection()})
 		}
 	}
 	var old gwv1.PolicyStatus
@@ -272,11 +278,11 @@ func same(t *testing.T, what string, got, want any) {
 // The types of conditions that are ours.
 var (
 	classTypes    = []string{"Accepted", "SupportedVersion"}
-	gatewayTypes  = []string{"Accepted", "Programmed", "ResolvedRefs", "InsecureFrontendValidationMode", "DefaultGateway", "gateway-apiserver.dev/ProvisioningFailed"}
+	gatewayTypes  = []string{"Accepted", "Programmed", "ResolvedRefs", "InsecureFrontendValidationMode", "DefaultGateway", "gateway-apiserver.dev/Delivered", "gateway-apiserver.dev/ProvisioningFailed"}
 	setTypes      = []string{"Accepted", "Programmed"}
 	listenerTypes = []string{"Accepted", "Programmed", "ResolvedRefs", "Conflicted", "OverlappingTLSConfig"}
-	routeTypes    = []string{"Accepted", "ResolvedRefs", "PartiallyInvalid"}
-	policyTypes   = []string{"Accepted", "ResolvedRefs"}
+	routeTypes    = []string{"Accepted", "ResolvedRefs", "PartiallyInvalid", "gateway-apiserver.dev/Programmed"}
+	policyTypes   = []string{"Accepted", "ResolvedRefs", "gateway-apiserver.dev/Programmed"}
 )
 
 type generator struct{ *rand.Rand }
@@ -289,9 +295,26 @@ func (g generator) problem() *graph.Problem {
 	return problem(fmt.Sprint("Reason", g.IntN(2)), fmt.Sprint("message ", g.IntN(2)))
 }
 
+// rejection returns what nodes have rejected or, as often, nothing.
+func (g generator) rejection() *graph.RejectionFacts {
+	if g.IntN(2) == 0 {
+		return nil
+	}
+	return &graph.RejectionFacts{Nodes: g.IntN(3), Of: g.IntN(3), Message: fmt.Sprint("message ", g.IntN(2))}
+}
+
+// delivery returns facts that leave no condition as it is, or nil, which does.
+func (g generator) delivery() *graph.DeliveryFacts {
+	if g.IntN(2) == 0 {
+		return nil
+	}
+	nodes := 1 + g.IntN(3)
+	return &graph.DeliveryFacts{Nodes: nodes, Current: g.IntN(nodes + 1), Rejecting: g.IntN(2), Late: true}
+}
+
 // conditions returns up to 8 conditions of the given types and others, each type once, in any order.
 func (g generator) conditions(ours []string) []metav1.Condition {
-	types := append([]string{"Ready", "gateway-apiserver.dev/Delivered"}, ours...)
+	types := append([]string{"Ready", "gateway-apiserver.dev/Other"}, ours...)
 	for i := range 8 {
 		types = append(types, fmt.Sprint("example.com/C", i))
 	}

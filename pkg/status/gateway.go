@@ -27,7 +27,7 @@ func Gateway(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, no
 		return old
 	}
 	status := *old.DeepCopy()
-	merge(&status.Conditions, generation, now, gatewayVerdicts(f)...)
+	merge(&status.Conditions, generation, now, append(gatewayVerdicts(f), delivered(f.Delivery, old.Conditions, generation)...)...)
 	status.Addresses = addresses(f.Addresses)
 	if f.Infrastructure != nil {
 		status.Addresses = infrastructureAddresses(f.Infrastructure)
@@ -106,10 +106,21 @@ func gatewayUnprogrammed(f *graph.GatewayFacts) *graph.Problem {
 	if f.Unprogrammed == nil && f.Unaccepted != nil {
 		return &graph.Problem{Reason: string(gwv1.GatewayReasonInvalid), Message: f.Unaccepted.Message}
 	}
-	if f.Unprogrammed == nil && f.Infrastructure != nil {
+	if f.Unprogrammed == nil && f.Infrastructure != nil && f.Infrastructure.Unprogrammed != nil {
 		return f.Infrastructure.Unprogrammed
 	}
+	if f.Unprogrammed == nil {
+		return rejected(f.Rejected)
+	}
 	return f.Unprogrammed
+}
+
+// listenerUnprogrammed says why there is no configuration for a listener, or none that nodes take.
+func listenerUnprogrammed(l *graph.ListenerFacts) *graph.Problem {
+	if l.Unprogrammed == nil {
+		return rejected(l.Rejected)
+	}
+	return l.Unprogrammed
 }
 
 // listenerVerdicts are the conditions of an entry of status.listeners. Conflicted and OverlappingTLSConfig are there
@@ -118,7 +129,7 @@ func gatewayUnprogrammed(f *graph.GatewayFacts) *graph.Problem {
 func listenerVerdicts(l *graph.ListenerFacts) []verdict {
 	return []verdict{
 		positive(gwv1.ListenerConditionAccepted, l.Unaccepted, gwv1.ListenerReasonAccepted, "The listener is valid"),
-		positive(gwv1.ListenerConditionProgrammed, l.Unprogrammed, gwv1.ListenerReasonProgrammed, messageProgrammed),
+		positive(gwv1.ListenerConditionProgrammed, listenerUnprogrammed(l), gwv1.ListenerReasonProgrammed, messageProgrammed),
 		positive(gwv1.ListenerConditionResolvedRefs, l.Unresolved, gwv1.ListenerReasonResolvedRefs, messageResolved),
 		negative(gwv1.ListenerConditionConflicted, l.Conflict),
 		negative(gwv1.ListenerConditionOverlappingTLSConfig, l.Overlapping),

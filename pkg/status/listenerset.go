@@ -64,9 +64,13 @@ func listenerSetVerdicts(f *graph.ListenerSetFacts) []verdict {
 	if f.SomeListenersInvalid != nil {
 		reason, message = f.SomeListenersInvalid.Reason, f.SomeListenersInvalid.Message
 	}
+	unprogrammed := f.Unprogrammed
+	if unprogrammed == nil {
+		unprogrammed = rejected(f.Rejected)
+	}
 	return []verdict{
 		positive(gwv1.ListenerSetConditionAccepted, f.Unaccepted, reason, message),
-		positive(gwv1.ListenerSetConditionProgrammed, f.Unprogrammed, gwv1.ListenerSetReasonProgrammed, messageProgrammed),
+		positive(gwv1.ListenerSetConditionProgrammed, unprogrammed, gwv1.ListenerSetReasonProgrammed, messageProgrammed),
 	}
 }
 

@@ -83,6 +83,7 @@ func parentVerdicts(f *graph.RouteFacts, p *graph.ParentFacts) []verdict {
 		positive(gwv1.RouteConditionAccepted, p.Unaccepted, gwv1.RouteReasonAccepted, attached),
 		positive(gwv1.RouteConditionResolvedRefs, p.Unresolved, gwv1.RouteReasonResolvedRefs, messageResolved),
 		negative(gwv1.RouteConditionPartiallyInvalid, partiallyInvalid),
+		unprogrammed(p.Rejected),
 	}
 }
 

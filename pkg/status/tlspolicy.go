@@ -17,6 +17,7 @@ func BackendTLSPolicy(f *graph.BackendTLSPolicyFacts, old gwv1.PolicyStatus, gen
 		return []verdict{
 			positive(gwv1.PolicyConditionAccepted, a.Unaccepted, gwv1.PolicyReasonAccepted, tlsInEffect(f, a)),
 			positive(gwv1.BackendTLSPolicyConditionResolvedRefs, f.Unresolved, gwv1.BackendTLSPolicyReasonResolvedRefs, messageResolved),
+			unprogrammed(a.Rejected),
 		}
 	}, old, generation, now)
 }

@@ -14,7 +14,10 @@ import (
 // Accepted for each of its ancestors, merged into old.
 func BackendTrafficPolicy(f *graph.BackendTrafficPolicyFacts, old gwv1.PolicyStatus, generation int64, now metav1.Time) gwv1.PolicyStatus {
 	return policy(f.Ancestors, func(a *graph.PolicyAncestorFacts) []verdict {
-		return []verdict{positive(gwv1.PolicyConditionAccepted, a.Unaccepted, gwv1.PolicyReasonAccepted, policyInEffect(f, a.Ref))}
+		return []verdict{
+			positive(gwv1.PolicyConditionAccepted, a.Unaccepted, gwv1.PolicyReasonAccepted, policyInEffect(f, a.Ref)),
+			unprogrammed(a.Rejected),
+		}
 	}, old, generation, now)
 }
 

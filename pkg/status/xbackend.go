@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
@@ -31,7 +32,8 @@ func XBackend(f *graph.XBackendFacts, old gwxv1alpha1.BackendStatus, generation 
 		entry := backendEntry(status.Ancestors, ref)
 		merge(&entry.Conditions, generation, now,
 			positive(gwv1.PolicyConditionAccepted, f.Unaccepted, gwv1.PolicyReasonAccepted, backendInEffect(f)),
-			positive(gwv1.BackendTLSPolicyConditionResolvedRefs, f.Unresolved, gwv1.BackendTLSPolicyReasonResolvedRefs, messageResolved))
+			positive(gwv1.BackendTLSPolicyConditionResolvedRefs, f.Unresolved, gwv1.BackendTLSPolicyReasonResolvedRefs, messageResolved),
+			unprogrammed(f.Rejected[types.NamespacedName{Namespace: string(*ref.Namespace), Name: string(ref.Name)}]))
 		ours = append(ours, entry)
 	}
 	status.Ancestors = replaceBackendEntries(status.Ancestors, ours)

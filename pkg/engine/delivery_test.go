@@ -1,0 +1,237 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/status"
+)
+
+// says has a replica say that of a number of nodes some are current with what is published now.
+func (r *rig) says(replica string, nodes, current, rejecting int) Delivery {
+	return Delivery{
+		Replica: replica, Scope: gwScope, Version: r.xds.Delivery(gwScope).Version, Nodes: nodes, Current: current, Rejecting: rejecting,
+	}
+}
+
+func (r *rig) hears(reports ...Delivery) {
+	r.engine.SetDeliveries(gwScope, reports)
+	synctest.Wait()
+}
+
+// delivered is the condition of the Gateway gw.
+func (r *rig) delivered() string {
+	r.t.Helper()
+	return r.gatewayCondition("gw", status.ConditionDelivered)
+}
+
+// passes lets time pass, and what is due then be done.
+func (r *rig) passes(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// gatewayWrites is how often gw was written.
+func (r *rig) gatewayWrites() (n int) {
+	for _, e := range r.history {
+		if e.key == gatewayKey("gw") {
+			n++
+		}
+	}
+	return n
+}
+
+const (
+	threeServe   = "True Delivered: 3 of 3 nodes serve generation 0"
+	notYet       = "False Pending: Nodes have still to acknowledge the latest configuration of generation 0"
+	oneOfThree   = "False Pending: 1 of 3 nodes have acknowledged the latest configuration of generation 0"
+	nobodyServes = "Unknown NoNodes: No node is connected"
+)
+
+// TestDelivered follows a Gateway from its first node to its last.
+func TestDelivered(t *testing.T) {
+	inRig(t, putGateway, func(r *rig) {
+		r.engine.SetLeader(true)
+		r.passes(time.Minute)
+		r.check("before there is a node", r.delivered(), "")
+		r.write(hostRoute("a"))
+		r.check("after a write then", r.delivered(), "")
+
+		r.hears(r.says("x", 2, 2, 0), r.says("y", 1, 1, 0))
+		r.check("when nodes have just connected", r.delivered(), "")
+		r.passes(deliveryPause)
+		r.check("a moment later", r.delivered(), threeServe)
+
+		r.write(hostRoute("b"))
+		r.check("when a write returns", r.delivered(), notYet)
+		writes := r.gatewayWrites()
+		r.write(hostRoute("c"))
+		r.check("writes of the Gateway for another one, for its attachedRoutes", r.gatewayWrites(), writes+1)
+		r.check("when that returns", r.delivered(), notYet)
+		r.passes(deliveryPause)
+		r.check("while nobody has it", r.delivered(), "False Pending: 0 of 3 nodes have acknowledged the latest configuration of generation 0")
+		r.hears(r.says("x", 2, 1, 0), r.says("y", 1, 0, 0))
+		r.passes(deliveryPause)
+		r.check("when one has it", r.delivered(), oneOfThree)
+		r.hears(r.says("x", 2, 2, 0), r.says("y", 1, 1, 0))
+		r.passes(deliveryPause)
+		r.check("when all have it", r.delivered(), threeServe)
+
+		r.hears(r.says("x", 2, 2, 0), r.says("y", 1, 0, 1))
+		r.passes(deliveryPause)
+		r.check("when one rejects it", r.delivered(), "False Rejected: 1 of 3 nodes rejected configuration of generation 0")
+		r.hears(r.says("x", 2, 2, 0), r.says("y", 1, 1, 0))
+		r.passes(deliveryPause)
+
+		r.hears()
+		r.passes(deliveryAbsence - time.Second)
+		r.check("without nodes, for a while", r.delivered(), threeServe)
+		r.passes(time.Second)
+		r.check("without nodes", r.delivered(), nobodyServes)
+		r.write(hostRoute("d"))
+		r.check("after a write then", r.delivered(), nobodyServes)
+	})
+}
+
+// TestDeliveredLate: a node that has just connected makes no difference, unless it takes long.
+func TestDeliveredLate(t *testing.T) {
+	inRig(t, putGateway, func(r *rig) {
+		r.engine.SetLeader(true)
+		r.hears(r.says("x", 3, 3, 0))
+		r.passes(deliveryPause)
+		r.hears(r.says("x", 4, 3, 0))
+		r.passes(deliveryLag - time.Second)
+		r.check("with a node that has just connected", r.delivered(), threeServe)
+		r.passes(time.Second)
+		r.check("when it is late", r.delivered(), "False Pending: 3 of 4 nodes have acknowledged the latest configuration of generation 0")
+	})
+}
+
+// TestDeliveredGeneration: a write of the Gateway that changes nothing for its nodes has its generation served when it returns.
+func TestDeliveredGeneration(t *testing.T) {
+	inRig(t, putGateway, func(r *rig) {
+		r.engine.SetLeader(true)
+		r.hears(r.says("x", 3, 3, 0))
+		r.passes(deliveryPause)
+		gw := r.read(gatewayKey("gw")).(*gwv1.Gateway)
+		gw.Generation = 2
+		gw.Spec.Listeners[0].AllowedRoutes = &gwv1.AllowedRoutes{Namespaces: &gwv1.RouteNamespaces{From: new(gwv1.NamespacesFromAll)}}
+		r.write(gw)
+		r.check("of what changes nothing for nodes", r.delivered(), "True Delivered: 3 of 3 nodes serve generation 2")
+		gw.Generation = 3
+		gw.Spec.Listeners[0].Port = 8080
+		r.write(gw)
+		r.check("of another port", r.delivered(), "False Pending: Nodes have still to acknowledge the latest configuration of generation 3")
+	})
+}
+
+// TestDeliveredRate: however much changes, the condition makes no more than one write a second.
+func TestDeliveredRate(t *testing.T) {
+	inRig(t, putGateway, func(r *rig) {
+		r.engine.SetLeader(true)
+		r.write(hostRoute("a"))
+		r.hears(r.says("x", 3, 3, 0))
+		r.passes(deliveryPause)
+		before := r.gatewayWrites()
+		const seconds = 60
+		for i := range seconds * 10 {
+			route := hostRoute("a")
+			route.Generation = int64(i)
+			route.Spec.Hostnames = append(route.Spec.Hostnames, gwv1.Hostname(fmt.Sprintf("v%d.example.com", i%7)))
+			if i%25 < 20 { // and then nothing for long enough
+				r.write(route)
+			}
+			r.hears(r.says("x", 3, 3, 0))
+			r.passes(100 * time.Millisecond)
+		}
+		if n := r.gatewayWrites() - before; n > seconds || n < 2 {
+			t.Errorf("%d writes in %d seconds", n, seconds)
+		}
+	})
+}
+
+// TestDeliveredAfterRestart: the condition stays what it is when everything restarts, until something else is published.
+func TestDeliveredAfterRestart(t *testing.T) {
+	inRig(t, putGateway, func(r *rig) {
+		r.engine.SetLeader(true)
+		r.hears(r.says("x", 3, 3, 0))
+		r.passes(deliveryPause)
+		r.stop()
+		writes := r.gatewayWrites()
+		next := startRig(t, r.memory, nil)
+		defer next.stop()
+		next.engine.SetLeader(true)
+		next.passes(deliveryAbsence - 2*time.Second)
+		next.hears(next.says("x", 1, 0, 0))
+		next.passes(time.Second)
+		next.hears(next.says("x", 3, 3, 0))
+		next.passes(time.Minute)
+		next.check("when the nodes are back", next.delivered(), threeServe)
+		next.check("writes", next.gatewayWrites(), writes)
+
+		next.stop()
+		third := startRig(t, r.memory, nil)
+		defer third.stop()
+		synctest.Wait()
+		third.write(hostRoute("a"))
+		third.check("after a write of which no node has said anything", third.delivered(), notYet)
+		third.engine.SetLeader(true)
+		third.passes(deliveryAbsence)
+		third.check("when none comes back", third.delivered(), nobodyServes)
+	})
+}
+
+// TestDeliveredOnReplicas: every replica says that its own writes are still to be delivered, and the leader the rest.
+func TestDeliveredOnReplicas(t *testing.T) {
+	inReplicas(t, func(a, b *rig) {
+		a.engine.SetLeader(true)
+		both := func(reports ...Delivery) {
+			a.hears(reports...)
+			b.hears(reports...)
+		}
+		synctest.Wait()
+		both(a.says("x", 3, 3, 0))
+		a.passes(deliveryPause)
+		a.check("when all have it", a.delivered(), threeServe)
+		writes := a.gatewayWrites()
+		b.write(hostRoute("r"))
+		a.check("when a write by another replica returns", a.delivered(), notYet)
+		a.check("writes, for attachedRoutes and this", a.gatewayWrites(), writes+1)
+		synctest.Wait()
+		both(a.says("x", 3, 3, 0))
+		a.passes(deliveryPause)
+		a.check("when all have that", a.delivered(), threeServe)
+		a.check("writes", a.gatewayWrites(), writes+2)
+
+		a.engine.SetLeader(false)
+		both(a.says("x", 4, 4, 0))
+		a.passes(time.Minute)
+		a.check("without a leader", a.delivered(), threeServe)
+		b.engine.SetLeader(true)
+		synctest.Wait()
+		a.check("with another leader", a.delivered(), "True Delivered: 4 of 4 nodes serve generation 0")
+	})
+}
+
+// TestDeliveredOfNobody: what is said of a scope without Gateways is forgotten when nothing is said of it any more.
+func TestDeliveredOfNobody(t *testing.T) {
+	inRig(t, putGateway, func(r *rig) {
+		r.engine.SetLeader(true)
+		const gone = "gateway/ns/gone"
+		r.engine.SetDeliveries(gone, []Delivery{{Replica: "x", Scope: gone, Nodes: 1}})
+		r.passes(time.Minute)
+		r.engine.SetDeliveries(gone, nil)
+		r.passes(time.Minute)
+		var kept map[string]*delivery
+		if err := r.engine.inspect(context.Background(), func() { kept = r.engine.deliveries }); err != nil {
+			t.Fatal(err)
+		}
+		r.check("scopes of which something is kept", len(kept), 0)
+		r.check("of a Gateway whose nodes nobody knows", r.delivered(), "")
+	})
+}

@@ -1,0 +1,23 @@
+package graph
+
+// What nodes say of what they were given is no business of the graph: these facts are nil in its answers, and filled in by
+// whoever hears the nodes before the facts are rendered.
+
+// RejectionFacts says that nodes have rejected configuration that was made of an object, or of a part of it.
+type RejectionFacts struct {
+	// Nodes is how many have, and Of how many are connected; 0 if that isn't known.
+	Nodes, Of int
+	// Message is what one of them said.
+	Message string
+}
+
+// DeliveryFacts is how far the nodes of a Gateway have come, of which there may be none.
+type DeliveryFacts struct {
+	// Nodes is how many are connected, Current how many of them have acknowledged all that is published for them, and Rejecting
+	// how many have rejected some of it.
+	Nodes, Current, Rejecting int
+	// Outdated says that something else has been published since the nodes were last heard of. Nothing is known of it but that.
+	Outdated bool
+	// Late says that there have been nodes that aren't current for longer than it takes one that has just connected.
+	Late bool
+}
