@@ -76,7 +76,10 @@ func (o Options) base() []Object {
 			ObjectMeta: o.meta(Name),
 			Spec: corev1.ServiceSpec{
 				Selector: selector(),
-				Ports:    []corev1.ServicePort{{Name: SecurePortName, Port: o.ServicePort, TargetPort: intstr.FromString(SecurePortName), Protocol: corev1.ProtocolTCP}},
+				Ports: []corev1.ServicePort{
+					{Name: SecurePortName, Port: o.ServicePort, TargetPort: intstr.FromString(SecurePortName), Protocol: corev1.ProtocolTCP},
+					{Name: xdsPortName, Port: XDSPort, TargetPort: intstr.FromString(xdsPortName), Protocol: corev1.ProtocolTCP},
+				},
 			},
 		},
 		&policyv1.PodDisruptionBudget{

@@ -379,8 +379,8 @@ func TestRestricted(t *testing.T) {
 				t.Errorf("volume %s is of the host", v.Name)
 			}
 		}
-		if without := slices.Contains(pod.Spec.Containers[0].Args, "--xds-listen="); without != o.HostNetwork {
-			t.Errorf("started without xDS: %t, but it must be so exactly if loopback is the node's (%t)", without, o.HostNetwork)
+		if !slices.Contains(container.Args, "--xds-listen=:18000") {
+			t.Errorf("xDS is on the loopback address, in plaintext: %v", container.Args)
 		}
 		for _, n := range of[*corev1.Namespace](objects) {
 			want := "restricted"
@@ -438,6 +438,8 @@ func TestValidate(t *testing.T) {
 		"--secure-port=65536":        func(o *install.Options) { o.SecurePort = 65536 },
 		"doesn't run as root":        func(o *install.Options) { o.SecurePort = 443 },
 		"--image=\"\"":               func(o *install.Options) { o.Image = "" },
+		"--secure-port=18000":        func(o *install.Options) { o.SecurePort = 18000 },
+		"--service-port=18000":       func(o *install.Options) { o.ServicePort = 18000 },
 		"--secure-port=2380":         func(o *install.Options) { o.SecurePort, o.Etcd.Members = 2380, 3 },
 		"--namespace=\"A\" is no":    func(o *install.Options) { o.Namespace = "A" },
 		"--secret-namespaces: \"*\"": func(o *install.Options) { o.SecretNamespaces = []string{"*"} },

@@ -90,6 +90,9 @@ func provisioningRules() []rbacv1.PolicyRule {
 		{APIGroups: []string{""}, Resources: []string{"configmaps", "serviceaccounts", "services"}, Verbs: verbs},
 		{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: verbs},
 		{APIGroups: []string{"policy"}, Resources: []string{"poddisruptionbudgets"}, Verbs: verbs},
+		// Each Gateway's Envoys get a role to read their configuration, and nobody may give what they don't have.
+		{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"roles", "rolebindings"}, Verbs: verbs},
+		{APIGroups: []string{gatewayv1.GroupName}, Resources: []string{"gateways/xds"}, Verbs: []string{"get"}},
 	}
 }
 

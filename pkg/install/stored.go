@@ -113,7 +113,7 @@ func count(ctx context.Context, client dynamic.Interface, resource schema.GroupV
 // isn't theirs.
 func stored(ctx context.Context, client dynamic.Interface) ([]string, error) {
 	var found []string
-	for _, kind := range apis.DefinedKinds {
+	for _, kind := range slices.Concat(apis.GatewayKinds, apis.OwnKinds) {
 		hub := kind.Hub()
 		resource := hub.GroupVersion().WithResource(crd.Lookup(hub.GroupVersionKind).Names().Plural)
 		n, err := count(ctx, client, resource)

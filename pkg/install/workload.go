@@ -14,7 +14,11 @@ import (
 // SecurePortName is the name of the port, of pods and of the Service.
 const SecurePortName = "https"
 
+// XDSPort is where Envoys reach the server, at its Service and at its pods.
+const XDSPort = 18000
+
 const (
+	xdsPortName  = "xds"
 	peerPortName = "peer"
 	peerPort     = 2380
 )
@@ -111,10 +115,8 @@ func (o Options) args() []string {
 		"--service=" + Name,
 		"--channel=" + string(o.Channel),
 		"--shutdown-delay-duration=" + shutdownDelay,
-	}
-	if o.HostNetwork {
-		// Loopback is the node's then: all that runs on it could read private keys over xDS, which is plaintext.
-		args = append(args, "--xds-listen=")
+		// With TLS, as on any address but loopback. That would be plaintext, and may be the node's.
+		fmt.Sprintf("--xds-listen=:%d", XDSPort),
 	}
 	if o.Provisioning {
 		args = append(args, "--provisioning")
@@ -144,7 +146,7 @@ func (o Options) pod() corev1.PodTemplateSpec {
 	spec := corev1.PodSpec{
 		ServiceAccountName: Name,
 		PriorityClassName:  criticalPriority,
-		// Longer than shutdownDelay and the longest request.
+		// Longer than shutdownDelay, and the longest request or the end of all xDS streams (--xds-drain) after that.
 		TerminationGracePeriodSeconds: new(int64(90)),
 		SecurityContext: &corev1.PodSecurityContext{
 			RunAsNonRoot:   new(true),
@@ -190,12 +192,15 @@ func (o Options) container() corev1.Container {
 		Command: []string{"/gateway-apiserver"},
 		Args:    o.args(),
 		Env:     []corev1.EnvVar{{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.name"}}}},
-		Ports:   []corev1.ContainerPort{{Name: SecurePortName, ContainerPort: o.SecurePort, Protocol: corev1.ProtocolTCP}},
+		Ports: []corev1.ContainerPort{
+			{Name: SecurePortName, ContainerPort: o.SecurePort, Protocol: corev1.ProtocolTCP},
+			{Name: xdsPortName, ContainerPort: XDSPort, Protocol: corev1.ProtocolTCP},
+		},
 		// Anybody may ask these. A server is not restarted for an etcd that is down, which would help neither. A member
 		// that joins again first loads what it has missed, which can take minutes.
 		StartupProbe:   probe("/livez?exclude=etcd", 5, 120),
 		LivenessProbe:  probe("/livez?exclude=etcd", 10, 6),
-		ReadinessProbe: probe("/readyz", 5, 3),
+		ReadinessProbe: probe("/readyz?exclude=etcd-writes", 5, 3),
 		Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
 			corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("256Mi"),
 		}},

@@ -2,7 +2,9 @@ package pki
 
 import (
 	"crypto"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -10,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"time"
 
 	"k8s.io/client-go/util/cert"
@@ -91,6 +94,16 @@ func (c *CA) Certificate() *x509.Certificate { return c.cert }
 // KeyPEM is the CA's private key.
 func (c *CA) KeyPEM() ([]byte, error) { return keyutil.MarshalPrivateKeyToPEM(c.key) }
 
+// Derive returns 32 bytes that only who has the CA's private key can know (HKDF with SHA-256, RFC 5869): a secret that all who share
+// the CA share too, another one for each purpose.
+func (c *CA) Derive(purpose string) ([]byte, error) {
+	key, err := x509.MarshalPKCS8PrivateKey(c.key)
+	if err != nil {
+		return nil, err
+	}
+	return hkdf.Key(sha256.New, key, nil, purpose, sha256.Size)
+}
+
 // IssueServer makes a certificate, with its key, for a server that is reached at the given names and addresses.
 func (c *CA) IssueServer(name string, dnsNames []string, ips []net.IP) (certPEM, keyPEM []byte, err error) {
 	return c.Issue(Request{
@@ -113,6 +126,7 @@ type Request struct {
 	Subject  pkix.Name
 	DNSNames []string
 	IPs      []net.IP
+	URIs     []*url.URL
 	Usages   []x509.ExtKeyUsage
 	// KeyPEM is the private key, if there is one already.
 	KeyPEM []byte
@@ -133,7 +147,7 @@ func (c *CA) Issue(r Request, now time.Time, life time.Duration) (certPEM, keyPE
 		notAfter = c.cert.NotAfter
 	}
 	issued, err := c.sign(&x509.Certificate{
-		Subject: r.Subject, DNSNames: r.DNSNames, IPAddresses: r.IPs,
+		Subject: r.Subject, DNSNames: r.DNSNames, IPAddresses: r.IPs, URIs: r.URIs,
 		NotBefore: now.Add(-clockSkew), NotAfter: notAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: r.Usages,
 	}, key.Public())

@@ -2,10 +2,13 @@ package pki_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -153,5 +156,70 @@ func TestParseCA(t *testing.T) {
 	}
 	if _, err := pki.ParseCA(certPEM, keyPEM); err == nil {
 		t.Error("a server's certificate was taken for a CA's")
+	}
+}
+
+// Who has the same CA has the same secrets.
+func TestDerive(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	derive := func(dir, purpose string) string {
+		t.Helper()
+		ca, err := pki.LoadOrMake(dir, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		secret, err := ca.Derive(purpose)
+		if err != nil || len(secret) != 32 {
+			t.Fatalf("%d bytes, %v", len(secret), err)
+		}
+		return string(secret)
+	}
+	first := derive(dir, "one")
+	if derive(dir, "one") != first {
+		t.Error("the same CA has another secret")
+	}
+	if derive(dir, "two") == first || derive(t.TempDir(), "one") == first {
+		t.Error("another purpose, or another CA, has the same secret")
+	}
+}
+
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	ca, err := pki.NewCA(pkix.Name{CommonName: "ca"}, time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := pki.Request{
+		Subject: pkix.Name{CommonName: "node"}, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		URIs: []*url.URL{{Scheme: "spiffe", Host: "example.com", Path: "/a"}},
+	}
+	dir := filepath.Join(t.TempDir(), "node")
+	first, err := ca.Keep(dir, request, time.Now(), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, pki.KeyFile)); err != nil || info.Mode() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	renewed, err := ca.Keep(dir, request, time.Now(), 2*time.Minute)
+	if err != nil || !renewed.NotAfter.After(first.NotAfter) || !first.PublicKey.(*ecdsa.PublicKey).Equal(renewed.PublicKey) {
+		t.Errorf("renewed until %v (%v), with the same key or not", renewed, err)
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, pki.CertFile), filepath.Join(dir, pki.KeyFile))
+	if err != nil || !pair.Leaf.Equal(renewed) {
+		t.Errorf("on disk is %v, %v", pair.Leaf, err)
+	}
+	other := request
+	other.URIs = []*url.URL{{Scheme: "spiffe", Host: "example.com", Path: "/b"}}
+	if _, err := ca.Keep(dir, other, time.Now(), time.Minute); !errors.Is(err, pki.ErrOther) {
+		t.Errorf("somebody else's key gets a certificate: %v", err)
+	}
+	// Without its key, it is made again, for whomever.
+	if err := os.Remove(filepath.Join(dir, pki.KeyFile)); err != nil {
+		t.Fatal(err)
+	}
+	if made, err := ca.Keep(dir, other, time.Now(), time.Minute); err != nil || made.PublicKey.(*ecdsa.PublicKey).Equal(renewed.PublicKey) {
+		t.Errorf("made again: %v", err)
 	}
 }

@@ -28,6 +28,12 @@ func LoadOrMake(dir, name string) (*CA, error) {
 			return nil, fmt.Errorf("making a certificate authority in %s: %w", dir, err)
 		}
 	}
+	return Load(dir)
+}
+
+// Load reads the CA that is kept in dir. The error wraps fs.ErrNotExist if there is none.
+func Load(dir string) (*CA, error) {
+	certPath, keyPath := filepath.Join(dir, caCertFile), filepath.Join(dir, caKeyFile)
 	certPEM, err := os.ReadFile(certPath)
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificate authority: %w", err)

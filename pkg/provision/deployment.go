@@ -14,6 +14,7 @@ import (
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/bootstrap"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/identity"
 )
 
 const (
@@ -22,6 +23,12 @@ const (
 	configHash = "gateway-apiserver.dev/config-hash"
 
 	configDir = "/etc/envoy"
+
+	// tokenDir has the token by which the Envoy shows the xDS server whose it is. The kubelet renews it.
+	tokenDir  = "/var/run/secrets/gateway-apiserver.dev/xds"
+	tokenFile = "token"
+	// tokenSeconds is how long a token is valid. The shorter, the sooner one is useless that somebody has read.
+	tokenSeconds = 3600
 
 	// user is nonroot in distroless images.
 	user = 65532
@@ -75,7 +82,11 @@ func (r renderer) pod() *corev1ac.PodSpecApplyConfiguration {
 			WithSysctls(corev1ac.Sysctl().WithName("net.ipv4.ip_unprivileged_port_start").WithValue("0"))).
 		WithTopologySpreadConstraints(spread(corev1.LabelHostname), spread(corev1.LabelTopologyZone)).
 		WithTerminationGracePeriodSeconds(graceSeconds).
-		WithVolumes(corev1ac.Volume().WithName("config").WithConfigMap(corev1ac.ConfigMapVolumeSource().WithName(r.Name))).
+		WithVolumes(
+			corev1ac.Volume().WithName("config").WithConfigMap(corev1ac.ConfigMapVolumeSource().WithName(r.Name)),
+			corev1ac.Volume().WithName("token").WithProjected(corev1ac.ProjectedVolumeSource().WithSources(corev1ac.VolumeProjection().
+				WithServiceAccountToken(corev1ac.ServiceAccountTokenProjection().
+					WithAudience(identity.Audience).WithExpirationSeconds(tokenSeconds).WithPath(tokenFile))))).
 		WithContainers(r.envoy())
 }
 
@@ -113,7 +124,9 @@ func (r renderer) envoy() *corev1ac.ContainerApplyConfiguration {
 		WithSecurityContext(corev1ac.SecurityContext().
 			WithAllowPrivilegeEscalation(false).WithReadOnlyRootFilesystem(true).WithRunAsNonRoot(true).
 			WithCapabilities(corev1ac.Capabilities().WithDrop("ALL"))).
-		WithVolumeMounts(corev1ac.VolumeMount().WithName("config").WithMountPath(configDir).WithReadOnly(true)).
+		WithVolumeMounts(
+			corev1ac.VolumeMount().WithName("config").WithMountPath(configDir).WithReadOnly(true),
+			corev1ac.VolumeMount().WithName("token").WithMountPath(tokenDir).WithReadOnly(true)).
 		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError)
 	for _, p := range r.Ports {
 		c.WithPorts(corev1ac.ContainerPort().WithContainerPort(p.Port).WithProtocol(p.Protocol))

@@ -1,5 +1,5 @@
 // Package provision runs Envoys in a cluster for the Gateways whose EnvoyFleet says so (GEP-1762): for each Gateway a
-// ServiceAccount, a ConfigMap with the bootstrap, a Deployment, a PodDisruptionBudget if there is more than one replica,
+// ServiceAccount with a Role, a ConfigMap with the bootstrap, a Deployment, a PodDisruptionBudget if there is more than one replica,
 // and a Service. [Objects] renders them and knows no cluster; [Provisioner] brings a cluster to that state by server-side
 // apply.
 //
@@ -13,8 +13,7 @@
 // Labels and annotations of a Gateway's infrastructure are also those of the Pods, so that changing them replaces the Pods,
 // one by one.
 //
-// What doesn't work yet: the server offers xDS on the loopback interface of its own Pod only, because streams aren't
-// authenticated, and there is no Service with a port for it. So the Envoys run, and wait: they aren't Ready, since they
-// get no configuration. The bootstrap names the server's Service, and verifies the server by the CA that it is given; what is
-// missing is the port, that the server gives its CA, and a certificate by which an Envoy shows whose it is.
+// An Envoy shows the xDS server a token of its ServiceAccount, by which it may read the configuration of its Gateway (a Role says
+// so) and of no other. It verifies the server by a CA in the ConfigMap. When that changes, the Pods are replaced, and have the new
+// one before the server shows a certificate of it, if the old one is trusted long enough.
 package provision

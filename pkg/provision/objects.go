@@ -7,10 +7,12 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
+	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
@@ -23,7 +25,7 @@ const managedBy = "gateway-apiserver"
 // XDS is where Envoys get their configuration.
 type XDS struct {
 	bootstrap.Address
-	// CA are the certificates by which the server is verified, in PEM. Without any, connections are plaintext.
+	// CA are the certificates by which the server is verified, in PEM.
 	CA []byte
 }
 
@@ -43,6 +45,8 @@ func Objects(wanted *graph.Infrastructure, xds XDS) ([]Object, error) {
 	}
 	objects := []Object{
 		{ServiceAccounts, r.serviceAccount()},
+		{Roles, r.role()},
+		{RoleBindings, r.roleBinding()},
 		{ConfigMaps, config},
 		{Deployments, r.deployment(config)},
 	}
@@ -95,6 +99,21 @@ func (r renderer) serviceAccount() *corev1ac.ServiceAccountApplyConfiguration {
 		WithAutomountServiceAccountToken(false) // an Envoy has nothing to say to kube-apiserver
 }
 
+// role lets the xDS server give the configuration of the Gateway, and nothing else, to who shows a token of the ServiceAccount.
+func (r renderer) role() *rbacv1ac.RoleApplyConfiguration {
+	return rbacv1ac.Role(r.Name, r.Gateway.Namespace).
+		WithLabels(r.labels()).WithAnnotations(r.Annotations).WithOwnerReferences(r.owner()).
+		WithRules(rbacv1ac.PolicyRule().
+			WithAPIGroups(gwv1.GroupName).WithResources("gateways/xds").WithResourceNames(r.Gateway.Name).WithVerbs("get"))
+}
+
+func (r renderer) roleBinding() *rbacv1ac.RoleBindingApplyConfiguration {
+	return rbacv1ac.RoleBinding(r.Name, r.Gateway.Namespace).
+		WithLabels(r.labels()).WithAnnotations(r.Annotations).WithOwnerReferences(r.owner()).
+		WithRoleRef(rbacv1ac.RoleRef().WithAPIGroup(rbacv1.GroupName).WithKind("Role").WithName(r.Name)).
+		WithSubjects(rbacv1ac.Subject().WithKind(rbacv1.ServiceAccountKind).WithName(r.Name).WithNamespace(r.Gateway.Namespace))
+}
+
 // Keys of the ConfigMap, which are files for the Envoy.
 const (
 	bootstrapKey = "envoy.yaml"
@@ -109,11 +128,7 @@ func (r renderer) configMap() (*corev1ac.ConfigMapApplyConfiguration, error) {
 		Admin:     bootstrap.Address{Host: "127.0.0.1", Port: r.adminPort()},
 		Readiness: &bootstrap.Address{Host: cmp.Or(r.BindAddress, "::"), Port: r.readinessPort()},
 	}
-	data := map[string]string{}
-	if len(r.xds.CA) > 0 {
-		options.TLS = &bootstrap.TLS{CA: configDir + "/" + caKey}
-		data[caKey] = string(r.xds.CA)
-	}
+	options.TLS = &bootstrap.TLS{CA: configDir + "/" + caKey, Token: tokenDir + "/" + tokenFile}
 	config, err := bootstrap.New(options)
 	if err != nil {
 		return nil, err
@@ -122,10 +137,9 @@ func (r renderer) configMap() (*corev1ac.ConfigMapApplyConfiguration, error) {
 	if err != nil {
 		return nil, err
 	}
-	data[bootstrapKey] = string(file)
 	return corev1ac.ConfigMap(r.Name, r.Gateway.Namespace).
 		WithLabels(r.labels()).WithAnnotations(r.Annotations).WithOwnerReferences(r.owner()).
-		WithData(data), nil
+		WithData(map[string]string{bootstrapKey: string(file), caKey: string(r.xds.CA)}), nil
 }
 
 // adminPort and readinessPort are of the Envoy itself: the first ones from 19000 that no listener of the Gateway has.

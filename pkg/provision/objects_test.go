@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -20,6 +21,7 @@ import (
 	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/bootstrap"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/identity"
 )
 
 func wanted(change ...func(*graph.Infrastructure)) *graph.Infrastructure {
@@ -48,6 +50,8 @@ type rendered struct {
 	service    corev1.Service
 	budget     policyv1.PodDisruptionBudget
 	account    corev1.ServiceAccount
+	role       rbacv1.Role
+	binding    rbacv1.RoleBinding
 }
 
 func render(t *testing.T, i *graph.Infrastructure, xds XDS) *rendered {
@@ -59,6 +63,7 @@ func render(t *testing.T, i *graph.Infrastructure, xds XDS) *rendered {
 	r := &rendered{metas: map[string]metav1.Object{}}
 	into := map[Resource]metav1.Object{
 		ServiceAccounts: &r.account, ConfigMaps: &r.config, Deployments: &r.deployment, PodDisruptionBudgets: &r.budget, Services: &r.service,
+		Roles: &r.role, RoleBindings: &r.binding,
 	}
 	for _, object := range objects {
 		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object.Apply)
@@ -83,7 +88,7 @@ var server = XDS{Address: bootstrap.Address{Host: "gateway-apiserver.system.svc"
 func TestObjects(t *testing.T) {
 	t.Parallel()
 	r := render(t, wanted(), server)
-	if diff := cmp.Diff([]string{"ServiceAccount", "ConfigMap", "Deployment", "PodDisruptionBudget", "Service"}, r.kinds); diff != "" {
+	if diff := cmp.Diff([]string{"ServiceAccount", "Role", "RoleBinding", "ConfigMap", "Deployment", "PodDisruptionBudget", "Service"}, r.kinds); diff != "" {
 		t.Error(diff)
 	}
 	wantLabels := map[string]string{
@@ -149,7 +154,7 @@ func TestPodIsRestricted(t *testing.T) {
 		t.Errorf("container: %+v", container)
 	}
 	for _, volume := range pod.Volumes {
-		if volume.ConfigMap == nil {
+		if volume.ConfigMap == nil && volume.Projected == nil {
 			t.Errorf("volume %+v", volume)
 		}
 	}
@@ -284,16 +289,44 @@ func TestConfigHash(t *testing.T) {
 	}
 }
 
-func TestCA(t *testing.T) {
+// The Envoy shows a token, to a server that it knows by its CA. It finds both where the bootstrap says.
+func TestTrust(t *testing.T) {
 	t.Parallel()
 	trusting := server
 	trusting.CA = []byte("the CA")
-	data := render(t, wanted(), trusting).config.Data
-	if data["ca.crt"] != "the CA" || !strings.Contains(data["envoy.yaml"], "/etc/envoy/ca.crt") {
-		t.Errorf("config %v", slices.Sorted(maps.Keys(data)))
+	r := render(t, wanted(), trusting)
+	if r.config.Data["ca.crt"] != "the CA" {
+		t.Errorf("config %v", slices.Sorted(maps.Keys(r.config.Data)))
 	}
-	if data := render(t, wanted(), server).config.Data; len(data) != 1 || strings.Contains(data["envoy.yaml"], "transport_socket") {
-		t.Errorf("without a CA: %v", data)
+	var files []string
+	pod := r.deployment.Spec.Template.Spec
+	for _, mount := range pod.Containers[0].VolumeMounts {
+		i := slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
+		if projected := pod.Volumes[i].Projected; projected != nil {
+			token := projected.Sources[0].ServiceAccountToken
+			if token.Audience != identity.Audience || *token.ExpirationSeconds > 3600 {
+				t.Errorf("token %+v", token)
+			}
+			files = append(files, mount.MountPath+"/"+token.Path)
+		} else {
+			files = append(files, mount.MountPath+"/ca.crt")
+		}
+	}
+	for _, file := range files {
+		if !strings.Contains(r.config.Data["envoy.yaml"], "filename: "+file+"\n") {
+			t.Errorf("the Envoy doesn't read %s:\n%s", file, r.config.Data["envoy.yaml"])
+		}
+	}
+	if len(files) != 2 {
+		t.Errorf("files %v", files)
+	}
+	wantRules := []rbacv1.PolicyRule{{Verbs: []string{"get"}, APIGroups: []string{"gateway.networking.k8s.io"}, Resources: []string{"gateways/xds"}, ResourceNames: []string{"web"}}}
+	if diff := cmp.Diff(wantRules, r.role.Rules); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+	wantSubjects := []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "default", Name: pod.ServiceAccountName}}
+	if diff := cmp.Diff(wantSubjects, r.binding.Subjects); diff != "" || r.binding.RoleRef.Name != r.role.Name || r.binding.RoleRef.Kind != "Role" {
+		t.Errorf("it binds %+v to (-want +got):\n%s", r.binding.RoleRef, diff)
 	}
 }
 

@@ -12,26 +12,38 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/bootstrap"
 )
 
 // fieldManager owns the fields of what is applied.
 const fieldManager = "gateway-apiserver"
 
-// Provisioner gives Gateways what they are to have in a cluster. One replica at a time should do that.
-type Provisioner struct {
-	objects  dynamic.Interface
-	metadata metadata.Interface
-	xds      XDS
+// Authority has the certificates by which Envoys verify the xDS server, in PEM, and tells when they are others. It is a
+// dynamiccertificates.CAContentProvider, or less.
+type Authority interface {
+	CurrentCABundleContent() []byte
+	AddListener(dynamiccertificates.Listener)
 }
 
-// New returns a provisioner for the cluster that config describes, whose Envoys get their configuration from xds.
-func New(config *rest.Config, xds XDS) (*Provisioner, error) {
+// Provisioner gives Gateways what they are to have in a cluster. One replica at a time should do that.
+type Provisioner struct {
+	objects   dynamic.Interface
+	metadata  metadata.Interface
+	server    bootstrap.Address
+	authority Authority
+	changes   changes // of the authority
+}
+
+// New returns a provisioner for the cluster that config describes, whose Envoys get their configuration from the xDS server at an
+// address, which they verify by an authority.
+func New(config *rest.Config, server bootstrap.Address, authority Authority) (*Provisioner, error) {
 	config = rest.CopyConfig(config)
 	config.QPS = -1 // kube-apiserver protects itself
 	objects, err := dynamic.NewForConfig(config)
@@ -42,7 +54,9 @@ func New(config *rest.Config, xds XDS) (*Provisioner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Provisioner{objects, meta, xds}, nil
+	p := &Provisioner{objects, meta, server, authority, make(changes, 1)}
+	authority.AddListener(p.changes)
+	return p, nil
 }
 
 // Ensure brings what a Gateway has to what is wanted; nil if it is to have nothing. A problem is what kube-apiserver
@@ -52,7 +66,7 @@ func (p *Provisioner) Ensure(ctx context.Context, gateway types.NamespacedName, 
 	keep := map[key]bool{}
 	var uid types.UID
 	if wanted != nil {
-		objects, err := Objects(wanted, p.xds)
+		objects, err := Objects(wanted, XDS{Address: p.server, CA: p.authority.CurrentCABundleContent()})
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -21,6 +22,8 @@ type Resource struct {
 // The kinds of objects that Gateways get.
 var (
 	ServiceAccounts      = Resource{corev1.SchemeGroupVersion.WithResource("serviceaccounts"), "ServiceAccount"}
+	Roles                = Resource{rbacv1.SchemeGroupVersion.WithResource("roles"), "Role"}
+	RoleBindings         = Resource{rbacv1.SchemeGroupVersion.WithResource("rolebindings"), "RoleBinding"}
 	ConfigMaps           = Resource{corev1.SchemeGroupVersion.WithResource("configmaps"), "ConfigMap"}
 	Deployments          = Resource{appsv1.SchemeGroupVersion.WithResource("deployments"), "Deployment"}
 	PodDisruptionBudgets = Resource{policyv1.SchemeGroupVersion.WithResource("poddisruptionbudgets"), "PodDisruptionBudget"}
@@ -29,7 +32,7 @@ var (
 
 // Resources are the kinds of objects that Gateways get.
 func Resources() []Resource {
-	return []Resource{ServiceAccounts, ConfigMaps, Deployments, PodDisruptionBudgets, Services}
+	return []Resource{ServiceAccounts, Roles, RoleBindings, ConfigMaps, Deployments, PodDisruptionBudgets, Services}
 }
 
 // Verbs are what the server does with Resources, as in a PolicyRule.

@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"sync"
@@ -15,10 +16,13 @@ import (
 )
 
 // Watch calls changed with each Gateway that has objects, and again whenever one of them has become another than it was, or
-// is gone, until ctx ends. Calls come at the same time.
+// is gone, and with all of them when the certificates of the xDS server's authority have changed, until ctx ends. Calls come at
+// the same time.
 func (p *Provisioner) Watch(ctx context.Context, changed func(gateway types.NamespacedName)) {
 	var informers sync.WaitGroup
 	defer informers.Wait()
+	accounts := make(chan cache.Store, 1)
+	informers.Go(func() { p.watchAuthority(ctx, accounts, changed) })
 	for _, resource := range Resources() {
 		informer := metadatainformer.NewFilteredMetadataInformer(p.metadata, resource.GroupVersionResource, metav1.NamespaceAll, 0, cache.Indexers{},
 			func(o *metav1.ListOptions) { o.LabelSelector = graph.ManagedByLabel + "=" + managedBy }).Informer()
@@ -41,7 +45,44 @@ func (p *Provisioner) Watch(ctx context.Context, changed func(gateway types.Name
 			},
 			DeleteFunc: notify,
 		})
+		if resource == ServiceAccounts { // of which each Gateway has one
+			accounts <- informer.GetStore()
+		}
 		informers.Go(func() { informer.RunWithContext(ctx) })
+	}
+}
+
+// changes is a listener that can be waited for.
+type changes chan struct{}
+
+// Enqueue says that something has changed.
+func (c changes) Enqueue() {
+	select {
+	case c <- struct{}{}:
+	default: // whoever waits is about to look
+	}
+}
+
+// watchAuthority calls changed with each Gateway that one of the objects belongs to whenever the authority has changed.
+func (p *Provisioner) watchAuthority(ctx context.Context, objects <-chan cache.Store, changed func(gateway types.NamespacedName)) {
+	store := <-objects
+	last := p.authority.CurrentCABundleContent()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.changes: // of the authority, or of what else its provider has
+		}
+		now := p.authority.CurrentCABundleContent()
+		if bytes.Equal(last, now) {
+			continue
+		}
+		last = now
+		for _, object := range store.List() {
+			if gateway := belongsTo(object.(metav1.Object)); gateway.Name != "" {
+				changed(gateway)
+			}
+		}
 	}
 }
 

@@ -1,10 +1,12 @@
 package selfsigned
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +15,8 @@ import (
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/pki"
 )
 
 const (
@@ -34,6 +38,8 @@ type Certificates struct {
 
 	mu              sync.Mutex
 	certPEM, keyPEM []byte // of the leaf
+	bundle          []byte // what is to be trusted
+	ca              *pki.CA
 	listeners       []dynamiccertificates.Listener
 }
 
@@ -162,6 +168,31 @@ func (c *Certificates) adopt(ctx context.Context, a *authority) {
 		expires.WithLabelValues("serving_ca").Set(float64(ca.NotAfter.Unix()))
 	}
 	c.authority = a
+	c.mu.Lock()
+	changed := !bytes.Equal(c.bundle, a.bundle)
+	c.bundle, c.ca = a.bundle, a.ca
+	c.mu.Unlock()
+	if changed {
+		c.notify()
+	}
+}
+
+// notify tells the listeners.
+func (c *Certificates) notify() {
+	c.mu.Lock()
+	listeners := slices.Clone(c.listeners)
+	c.mu.Unlock()
+	for _, l := range listeners {
+		l.Enqueue()
+	}
+}
+
+// CurrentCABundleContent returns the CAs by which clients verify the certificate, as PEM, those of certificates that other replicas
+// serve included.
+func (c *Certificates) CurrentCABundleContent() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bundle
 }
 
 // Name identifies the certificate in logs.
@@ -174,7 +205,14 @@ func (c *Certificates) CurrentCertKeyContent() (certPEM, keyPEM []byte) {
 	return c.certPEM, c.keyPEM
 }
 
-// AddListener adds one who is told when the certificate changes.
+// Derive returns 32 bytes that only those know who share the CA that signs now, another secret for each purpose.
+func (c *Certificates) Derive(purpose string) ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ca.Derive(purpose)
+}
+
+// AddListener adds one who is told when the certificate or the CAs change.
 func (c *Certificates) AddListener(listener dynamiccertificates.Listener) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,7 +6,6 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"k8s.io/client-go/util/cert"
@@ -114,11 +113,8 @@ func (c *Certificates) renew(ctx context.Context, now time.Time) error {
 	c.leaf = leaf
 	c.mu.Lock()
 	c.certPEM, c.keyPEM = certPEM, keyPEM
-	listeners := slices.Clone(c.listeners)
 	c.mu.Unlock()
-	for _, l := range listeners {
-		l.Enqueue()
-	}
+	c.notify()
 	return nil
 }
 

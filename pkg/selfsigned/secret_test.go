@@ -177,6 +177,18 @@ func TestReplicas(t *testing.T) {
 	client := secrets(t, config)
 	all := startAll(t, config)
 	name := selfsigned.DefaultSecret
+	shared, err := all[0].certificates.Derive("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range all {
+		if secret, err := r.certificates.Derive("test"); err != nil || !bytes.Equal(secret, shared) {
+			t.Errorf("replica %d has another secret than the first (%v)", i, err)
+		}
+		if _, err := ask(r, all[0].certificates.CurrentCABundleContent()); err != nil {
+			t.Errorf("by what the first replica trusts, replica %d is: %v", i, err)
+		}
+	}
 
 	var bundle, signs []byte // what the Secret said the last time
 	// arrives waits until all replicas serve certificates of another CA than the old one, and asks them all the time.

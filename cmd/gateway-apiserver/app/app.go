@@ -33,6 +33,6 @@ the object's true status, and feeds Envoy fleets from a built-in xDS server.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(newStandaloneCommand(), newServeCommand(), newInstallCommand(), newUninstallCommand(), newDoctorCommand(), newTakeoverCommand(), newHandbackCommand(), newBootstrapCommand(), newXDSCommand(), newExportCommand(), newImportCommand(), newBackupCommand(), newRestoreCommand(), newVersionCommand())
+	cmd.AddCommand(newStandaloneCommand(), newServeCommand(), newInstallCommand(), newUninstallCommand(), newDoctorCommand(), newTakeoverCommand(), newHandbackCommand(), newBootstrapCommand(), newXDSCommand(), newXDSCertCommand(), newFleetCommand(), newExportCommand(), newImportCommand(), newBackupCommand(), newRestoreCommand(), newVersionCommand())
 	return cmd
 }

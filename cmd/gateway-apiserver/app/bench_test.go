@@ -12,18 +12,11 @@ import (
 	"testing"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	resource "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/protobuf/types/known/structpb"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
@@ -41,7 +34,6 @@ var (
 // benchServer is a standalone server in this process.
 type benchServer struct {
 	dynamic.Interface
-	xds  string
 	stop func()
 }
 
@@ -67,8 +59,7 @@ func startBench(b *testing.B, dir string, withoutStatus bool) *benchServer {
 		b.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	xds := listen()
-	s, err := newStandalone(ctx, standaloneConfig{dir: data, apiListen: listen(), xdsListen: xds, channel: crd.ExperimentalChannel, withoutStatus: withoutStatus})
+	s, err := newStandalone(ctx, standaloneConfig{dir: data, apiListen: listen(), xdsListen: listen(), channel: crd.ExperimentalChannel, withoutStatus: withoutStatus})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -95,7 +86,7 @@ func startBench(b *testing.B, dir string, withoutStatus bool) *benchServer {
 		}
 		data.close()
 	}
-	return &benchServer{Interface: client, xds: xds.Addr().String(), stop: stop}
+	return &benchServer{Interface: client, stop: stop}
 }
 
 func (s *benchServer) create(ctx context.Context, b *testing.B, gvr schema.GroupVersionResource, manifest string) {
@@ -217,122 +208,6 @@ func (s *benchServer) changeTimeout(b *testing.B, route string, i int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-}
-
-// BenchmarkConcurrentCreate creates 1,000 routes of one Gateway by 16 clients. When the last create returns,
-// attachedRoutes is right; the writes of the Gateway's status are shared.
-func BenchmarkConcurrentCreate(b *testing.B) {
-	const n = 1000
-	for b.Loop() {
-		s := startBench(b, b.TempDir(), false)
-		s.base(b)
-		gatewayWrites := s.watchGateways(b)
-		start := time.Now()
-		s.routes(b, n, n)
-		b.ReportMetric(n/time.Since(start).Seconds(), "routes/s")
-		gw, err := s.Resource(gateways).Namespace("default").Get(context.Background(), "gw-0", metav1.GetOptions{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		listeners, _, _ := unstructured.NestedSlice(gw.Object, "status", "listeners")
-		if attached := listeners[0].(map[string]any)["attachedRoutes"]; attached != int64(n) {
-			b.Fatalf("attachedRoutes is %v", attached)
-		}
-		b.ReportMetric(float64(gatewayWrites(gw.GetResourceVersion())), "gateway-writes")
-		s.stop()
-	}
-	b.ReportMetric(0, "ns/op")
-}
-
-// watchGateways returns a function that counts the changes of Gateways up to a resource version.
-func (s *benchServer) watchGateways(b *testing.B) func(last string) int {
-	w, err := s.Resource(gateways).Namespace("default").Watch(context.Background(), metav1.ListOptions{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return func(last string) (changes int) {
-		defer w.Stop()
-		for e := range w.ResultChan() {
-			if e.Type == watch.Modified {
-				changes++
-			}
-			if e.Object.(*unstructured.Unstructured).GetResourceVersion() == last {
-				break
-			}
-		}
-		return changes
-	}
-}
-
-// BenchmarkPropagation measures the time from the return of a write to the arrival of the changed RouteConfiguration at
-// a delta client, for numbers of routes, spread over Gateways (100 each) or all on one.
-func BenchmarkPropagation(b *testing.B) {
-	for _, n := range []int{100, 1000, 10000} {
-		for name, perGateway := range map[string]int{"spread": 100, "one": n} {
-			b.Run(fmt.Sprintf("gateways=%s/routes=%d", name, n), func(b *testing.B) {
-				s := startBench(b, b.TempDir(), false)
-				defer s.stop()
-				s.base(b)
-				s.routes(b, n, perGateway)
-				updates := s.subscribe(b, "default/gw-0")
-				var took []time.Duration
-				for i := 0; b.Loop(); i++ {
-					s.changeTimeout(b, "r-7", i)
-					returned := time.Now()
-					received := <-updates
-					took = append(took, max(received.Sub(returned), 0))
-				}
-				b.ReportMetric(0, "ns/op")
-				b.ReportMetric(quantile(took, 0.5), "p50-ms")
-				b.ReportMetric(quantile(took, 0.99), "p99-ms")
-			})
-		}
-	}
-}
-
-// subscribe connects a delta client that acknowledges everything, and returns when each RouteConfiguration after the
-// first one arrived.
-func (s *benchServer) subscribe(b *testing.B, gateway string) <-chan time.Time {
-	b.Helper()
-	conn, err := grpc.NewClient(s.xds, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<30)))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { conn.Close() })
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(context.Background())
-	if err != nil {
-		b.Fatal(err)
-	}
-	metadata, err := structpb.NewStruct(map[string]any{"gateway-apiserver.dev/gateway": gateway})
-	if err != nil {
-		b.Fatal(err)
-	}
-	node := &corev3.Node{Id: "bench", Metadata: metadata}
-	for _, typeURL := range []string{resource.ClusterType, resource.ListenerType} {
-		if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node, TypeUrl: typeURL}); err != nil {
-			b.Fatal(err)
-		}
-	}
-	if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resource.RouteType, ResourceNamesSubscribe: []string{gateway + ":80"}}); err != nil {
-		b.Fatal(err)
-	}
-	arrived := make(chan time.Time, 16)
-	go func() {
-		defer close(arrived)
-		for {
-			r, err := stream.Recv()
-			if err != nil {
-				return
-			}
-			now := time.Now()
-			if r.TypeUrl == resource.RouteType {
-				arrived <- now
-			}
-			_ = stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: r.TypeUrl, ResponseNonce: r.Nonce})
-		}
-	}()
-	<-arrived
-	return arrived
 }
 
 // BenchmarkStored measures what 10,000 stored routes cost: heap, and the time from start to ready.

@@ -45,11 +45,16 @@ type clusterServer struct {
 	core         *cluster.Sources
 	embedded     *etcd.Server             // nil if etcd is elsewhere
 	certificates *selfsigned.Certificates // nil if they are in files
+	xds          *xdsEndpoint             // nil if there is no xDS
 	provisioner  *provision.Provisioner   // nil if Gateways get no Envoys
 }
 
 func newClusterServer(ctx context.Context, config clusterConfig) (_ *clusterServer, err error) {
-	s := &clusterServer{clusterConfig: config, server: newServer(ctx, false)}
+	replica, err := replicaName()
+	if err != nil {
+		return nil, err
+	}
+	s := &clusterServer{clusterConfig: config, server: newServer(ctx, replica, false)}
 	go crd.Load()
 
 	api := apiserver.NewConfig(version.Get())
@@ -89,12 +94,23 @@ func newClusterServer(ctx context.Context, config clusterConfig) (_ *clusterServ
 	if s.core, err = cluster.NewSources(api.Generic.ClientConfig); err != nil {
 		return nil, err
 	}
-	if s.options.provisioning {
-		if s.provisioner, err = provision.New(api.Generic.ClientConfig, s.options.envoyServer()); err != nil {
+	if s.xdsListen != nil {
+		if s.xds, err = s.xdsEndpoint(ctx, api.Generic); err != nil {
 			return nil, err
 		}
 	}
-	return s, s.build(api, recommended.Etcd.StorageConfig)
+	if s.options.provisioning {
+		if s.provisioner, err = s.newProvisioner(ctx, api.Generic.ClientConfig); err != nil {
+			return nil, err
+		}
+	}
+	var key []byte // nil if the replicas have no secret in common
+	if s.certificates != nil {
+		if key, err = s.certificates.Derive(rejectionsKey); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.build(api, recommended.Etcd.StorageConfig, key)
 }
 
 // kubeConfig says how to reach kube-apiserver: as a kubeconfig says, or as every Pod is told.
@@ -146,11 +162,7 @@ func (s *clusterServer) run(ctx context.Context) error {
 	if s.embedded != nil {
 		go failWith(ctx, cancel, s.embedded)
 	}
-	replica, err := replicaName()
-	if err == nil {
-		err = snapshot.CheckComplete(ctx, s.etcd, s.prefix)
-	}
-	if err != nil {
+	if err := snapshot.CheckComplete(ctx, s.etcd, s.prefix); err != nil {
 		s.api.Destroy()
 		return err
 	}
@@ -175,13 +187,16 @@ func (s *clusterServer) run(ctx context.Context) error {
 	if s.certificates != nil {
 		go s.certificates.Run(ctx)
 	}
-	if err := s.serve(ctx, cancel, s.xdsListen, inputs, func(ctx context.Context) {
+	if err := s.serve(ctx, cancel, s.xds, inputs, func(ctx context.Context) {
 		var maintaining sync.WaitGroup
 		defer maintaining.Wait()
 		maintaining.Go(func() { s.maintain(ctx, s.embedded != nil) })
-		election.Run(ctx, s.etcd, election.Prefix(s.prefix), replica, func(ctx context.Context) {
+		election.Run(ctx, s.etcd, election.Prefix(s.prefix), s.replica, func(ctx context.Context) {
 			s.engine.SetLeader(true)
 			defer s.engine.SetLeader(false)
+			var leading sync.WaitGroup
+			defer leading.Wait()
+			leading.Go(func() { s.feedback.verdicts.Lead(ctx) })
 			s.migrate(ctx)
 			<-ctx.Done()
 		})

@@ -13,6 +13,12 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/durable"
 )
 
+// defaultDataDir is the data directory of a standalone server.
+const defaultDataDir = ".gateway-apiserver"
+
+// pkiDir is where in a data directory the CA is.
+const pkiDir = "pki"
+
 // markerFile tells a data directory of ours from any other directory, and its layout from those of other versions.
 const markerFile = "gateway-apiserver.json"
 

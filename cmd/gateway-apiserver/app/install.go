@@ -55,6 +55,9 @@ The server is registered last, by APIServices for all versions of the Gateway AP
 CustomResourceDefinitions, which may stay; but as they hide the objects that those hold, that is refused if there are any:
 "gateway-apiserver takeover" moves them. The GatewayClass ` + install.Name + ` follows when the server is available.
 
+xDS is at port 18000 of the Service, with TLS: an Envoy shows the token of a ServiceAccount for the audience gateway-apiserver.dev/xds, which
+may get gateways/xds (gateway.networking.k8s.io) of the name of its Gateway, or envoyfleets/xds (gateway-apiserver.dev).
+
 The server may read Secrets and ConfigMaps of all namespaces, and only reads those that Gateways and policies refer to.
 With --secret-namespaces, it may read those of these namespaces only. Kinds that an admission policy takes as parameters
 (spec.paramKind) are for whoever writes that policy to allow: bind a role that lists and watches them to the ServiceAccount.
@@ -92,10 +95,10 @@ The cluster's roles view, edit and admin are extended: view reads everything, ed
 	flags.StringVar(&o.Image, "image", o.Image, "image of the server")
 	flags.Var(&c.channel, "channel", channelUsage)
 	flags.StringSliceVar(&o.SecretNamespaces, "secret-namespaces", nil, "the only namespaces whose Secrets and ConfigMaps the server may read, separated by commas; by default all")
-	flags.BoolVar(&o.Provisioning, "provisioning", false, "have the server run Envoys for the Gateways whose EnvoyFleet has spec.provisioning: it may then write Deployments, Services, ServiceAccounts, ConfigMaps and PodDisruptionBudgets in all namespaces")
+	flags.BoolVar(&o.Provisioning, "provisioning", false, "have the server run Envoys for the Gateways whose EnvoyFleet has spec.provisioning: it may then write Deployments, Services, ServiceAccounts, Roles and RoleBindings, ConfigMaps and PodDisruptionBudgets in all namespaces")
 	flags.Int32Var(&o.ServicePort, "service-port", o.ServicePort, "port of the Service, where kube-apiserver reaches the server")
 	flags.Int32Var(&o.SecurePort, "secure-port", o.SecurePort, "port of the pods, for firewalls that let kube-apiserver reach only some")
-	flags.BoolVar(&o.HostNetwork, "host-network", false, "run the pods on the network of their nodes, where --secure-port must be free, for kube-apiservers that reach no pods; without xDS, which other processes of the node could read")
+	flags.BoolVar(&o.HostNetwork, "host-network", false, "run the pods on the network of their nodes, where --secure-port must be free, for kube-apiservers that reach no pods; port 18000, of xDS, must be free too")
 	flags.BoolVar(&o.Register, "register", true, "make the APIServices, and the GatewayClass; \"gateway-apiserver takeover\" makes them later")
 	flags.BoolVar(&c.hideObjects, "hide-objects", false, "make the APIServices although they hide objects that are stored by CustomResourceDefinitions")
 	flags.DurationVar(&c.timeout, "timeout", 5*time.Minute, "how long to wait for the server to be available, before the GatewayClass is made")

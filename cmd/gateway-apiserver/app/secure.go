@@ -1,9 +1,9 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"net"
-	"os"
 
 	"k8s.io/apiserver/pkg/authentication/request/anonymous"
 	authenticationunion "k8s.io/apiserver/pkg/authentication/request/union"
@@ -27,17 +27,14 @@ const kubeconfigFile = "admin.kubeconfig"
 // secure sets up TLS on the listener, with a certificate of our CA, and lets in those who have one for the group
 // system:masters. Health can be asked by anyone.
 func (s *standalone) secure(config *genericapiserver.RecommendedConfig) error {
-	ca, err := pki.LoadOrMake(s.dir.in("pki"), "gateway-apiserver")
+	ca, err := pki.LoadOrMake(s.dir.in(pkiDir), "gateway-apiserver")
 	if err != nil {
 		return err
 	}
-	certPEM, keyPEM, err := issueServing(ca, s.apiListen.Addr().(*net.TCPAddr))
-	if err != nil {
-		return err
-	}
+	s.ca = ca
 	options := genericoptions.NewSecureServingOptions().WithLoopback()
 	options.Listener = s.apiListen
-	if options.ServerCert.GeneratedCert, err = dynamiccertificates.NewStaticCertKeyContent("serving", certPEM, keyPEM); err != nil {
+	if options.ServerCert.GeneratedCert, err = newServing("serving", ca, s.apiListen); err != nil {
 		return err
 	}
 	if err := options.ApplyTo(&config.SecureServing, &config.LoopbackClientConfig); err != nil {
@@ -67,23 +64,17 @@ func (s *standalone) secure(config *genericapiserver.RecommendedConfig) error {
 	return s.writeKubeconfig(ca, s.apiListen.Addr().String())
 }
 
-// issueServing makes a certificate for the addresses at which a listener can be reached.
-func issueServing(ca *pki.CA, address *net.TCPAddr) (certPEM, keyPEM []byte, err error) {
-	names := []string{"localhost"}
-	if host, err := os.Hostname(); err == nil {
-		names = append(names, host)
+// xdsEndpoint is where xDS is served. With TLS, it shows a certificate of our CA, and its clients show what "xds-cert" issues.
+func (s *standalone) xdsEndpoint(ctx context.Context) (*xdsEndpoint, error) {
+	shown, err := newServing("xds-serving", s.ca, s.xdsListen)
+	if err != nil {
+		return nil, err
 	}
-	ips := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
-	if !address.IP.IsUnspecified() {
-		ips = append(ips, address.IP)
-	} else if all, err := net.InterfaceAddrs(); err == nil {
-		for _, a := range all {
-			if n, ok := a.(*net.IPNet); ok {
-				ips = append(ips, n.IP)
-			}
-		}
+	clients, err := dynamiccertificates.NewStaticCAContent("xds-client-ca", s.ca.PEM())
+	if err != nil {
+		return nil, err
 	}
-	return ca.IssueServer("gateway-apiserver-serving", names, ips)
+	return s.xds.endpoint(ctx, s.xdsListen, shown, clients)
 }
 
 func (s *standalone) writeKubeconfig(ca *pki.CA, address string) error {

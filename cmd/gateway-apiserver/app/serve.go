@@ -18,12 +18,15 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apis/crd"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/apiserver"
-	"github.com/gateway-apiserver/gateway-apiserver/pkg/provision"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/install"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/bootstrap"
 )
 
 // securePort is where the API is served in a cluster, by default. It is not privileged.
 const securePort = 6443
+
+// provisioningXDS is where xDS is served by default for Envoys of the cluster.
+var provisioningXDS = fmt.Sprintf(":%d", install.XDSPort)
 
 // serveOptions are the flags of the serve command: those of k8s.io/apiserver, and ours.
 type serveOptions struct {
@@ -34,7 +37,8 @@ type serveOptions struct {
 	embedded    *embeddedOptions
 
 	channel      choiceFlag
-	xdsListen    string
+	xds          xdsServing
+	xdsCA        string
 	lintXDS      bool
 	provisioning bool
 }
@@ -47,7 +51,7 @@ func newServeOptions() *serveOptions {
 		selfSigned:  newSelfSignedOptions(),
 		embedded:    newEmbeddedOptions(),
 		channel:     newChannelFlag(),
-		xdsListen:   defaultXDS.String(),
+		xds:         newXDSServing(),
 	}
 	o.run.ShutdownWatchTerminationGracePeriod = apiserver.WatchGrace
 	o.recommended.SecureServing.BindPort = securePort
@@ -73,6 +77,10 @@ kube-apiserver is asked about; it is also asked what they may do. Namespaces, Se
 cluster, and so are the Secrets and ConfigMaps that Gateways and policies refer to, which are read one by one. Any number
 of replicas can share an etcd.
 
+xDS clients that reach the server from elsewhere show the token of a ServiceAccount, for the audience gateway-apiserver.dev/xds. One
+that may get gateways/xds (gateway.networking.k8s.io) of a name reads the configuration of that Gateway, one that may get
+envoyfleets/xds (gateway-apiserver.dev) that of that EnvoyFleet, and each the mesh as its own namespace sees it.
+
 "gateway-apiserver install" makes all that this takes.`,
 		Example: `  # In a Pod of the cluster
   gateway-apiserver serve --etcd-servers=https://etcd:2379 --etcd-cafile=ca.crt --etcd-certfile=tls.crt --etcd-keyfile=tls.key --self-signed
@@ -81,6 +89,9 @@ of replicas can share an etcd.
   gateway-apiserver serve --kubeconfig=cluster.kubeconfig --etcd-servers=http://127.0.0.1:2379 --tls-cert-file=tls.crt --tls-private-key-file=tls.key`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.provisioning && !cmd.Flags().Changed("xds-listen") {
+				o.xds.listen = provisioningXDS
+			}
 			if err := o.complete(); err != nil {
 				return err
 			}
@@ -100,9 +111,13 @@ func (o *serveOptions) flags() *cliflag.NamedFlagSets {
 	sets := &cliflag.NamedFlagSets{}
 	ours := sets.FlagSet("gateway")
 	ours.Var(&o.channel, "channel", channelUsage)
-	ours.StringVar(&o.xdsListen, "xds-listen", o.xdsListen, "address of the xDS server, HOST:PORT; loopback only. Empty: none")
 	ours.BoolVar(&o.lintXDS, "lint-xds", false, lintXDSUsage)
 	ours.BoolVar(&o.provisioning, "provisioning", false, "run Envoys in the cluster for the Gateways whose EnvoyFleet has spec.provisioning")
+
+	xds := sets.FlagSet("xds")
+	o.xds.addFlags(xds, "address of the xDS server, HOST:PORT; plaintext on a loopback address, TLS on others. Empty: none. With --provisioning, "+
+		provisioningXDS+" by default", "by default that of the API")
+	xds.StringVar(&o.xdsCA, "xds-ca-file", "", "CAs, in PEM, read again when they change, by which Envoys of --provisioning verify the server; by default those of --self-signed")
 
 	r := o.recommended
 	r.CoreAPI.AddFlags(sets.FlagSet("cluster"))
@@ -149,36 +164,34 @@ func (o *serveOptions) complete() error {
 	case !o.selfSigned.enabled && (cert.CertFile == "" || cert.KeyFile == ""):
 		errs = append(errs, errors.New("a serving certificate is needed: give --self-signed, or --tls-cert-file and --tls-private-key-file"))
 	}
-	if o.xdsListen != "" {
-		if err := checkLoopback(o.xdsListen); err != nil {
-			errs = append(errs, err)
-		}
-	}
+	errs = append(errs, o.xds.validate()...)
 	if o.provisioning {
 		errs = append(errs, o.checkProvisioning()...)
 	}
 	return utilerrors.NewAggregate(errs)
 }
 
-// checkProvisioning checks that Envoys could find the server.
+// checkProvisioning checks that Envoys could find the server, and know it.
 func (o *serveOptions) checkProvisioning() []error {
 	var errs []error
 	if o.selfSigned.namespace == "" {
 		errs = append(errs, errors.New("--provisioning needs --namespace: that of the server's Service, by which Envoys find it"))
 	}
-	if o.xdsListen == "" {
+	switch {
+	case o.xds.listen == "":
 		errs = append(errs, errors.New("--provisioning needs --xds-listen: Envoys have no other way to get their configuration"))
+	case !o.xds.secured():
+		errs = append(errs, fmt.Errorf("--provisioning with --xds-listen %s: Envoys don't reach a loopback address; leave it out, or give %s", o.xds.listen, provisioningXDS))
+	}
+	if o.xdsCA == "" && (!o.selfSigned.enabled || o.xds.certFile != "") {
+		errs = append(errs, errors.New("--provisioning needs --xds-ca-file, or --self-signed without --xds-cert-file: Envoys have to know by which CA to verify the server"))
 	}
 	return errs
 }
 
-// envoyServer is where Envoys in the cluster will find the xDS server: at its port of the server's Service. There is no such
-// port as long as xDS is served on loopback only.
-func (o *serveOptions) envoyServer() provision.XDS {
-	return provision.XDS{Address: bootstrap.Address{
-		Host: fmt.Sprintf("%s.%s.svc", o.selfSigned.service, o.selfSigned.namespace),
-		Port: defaultXDS.port,
-	}}
+// envoyServer is where Envoys in the cluster find the xDS server: at its port of the server's Service.
+func (o *serveOptions) envoyServer() bootstrap.Address {
+	return bootstrap.Address{Host: fmt.Sprintf("%s.%s.svc", o.selfSigned.service, o.selfSigned.namespace), Port: install.XDSPort}
 }
 
 // completeEtcd checks which etcd is used.
@@ -205,9 +218,9 @@ func (o *serveOptions) completeEtcd() []error {
 // serve runs the server until ctx ends.
 func (o *serveOptions) serve(ctx context.Context) error {
 	var xds net.Listener
-	if o.xdsListen != "" {
+	if o.xds.listen != "" {
 		var err error
-		if xds, err = listen("--xds-listen", o.xdsListen); err != nil {
+		if xds, err = listen("--xds-listen", o.xds.listen); err != nil {
 			return err
 		}
 		defer xds.Close()

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
-	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,9 +24,6 @@ import (
 	xdsserver "github.com/gateway-apiserver/gateway-apiserver/pkg/xds/server"
 )
 
-// stopTimeout bounds how long xDS streams may take to end.
-const stopTimeout = 5 * time.Second
-
 // storagePrefix is below what objects are in etcd, unless --etcd-prefix says something else.
 const storagePrefix = "/gateway-apiserver.dev"
 
@@ -43,17 +38,21 @@ type server struct {
 	api    *apiserver.Server
 	etcd   *clientv3.Client // for what the stores don't do
 	prefix string           // below which objects are in etcd
+	// replica is the name of this server among those that share an etcd.
+	replica  string
+	feedback *feedback
 	// withoutStatus leaves statuses empty. Only benchmarks set it, to measure what statuses cost.
 	withoutStatus bool
 }
 
-func newServer(ctx context.Context, withoutStatus bool) server {
+func newServer(ctx context.Context, replica string, withoutStatus bool) server {
 	xds := cache.New(nodes.Bases()...)
-	return server{engine: engine.New(xds, klog.FromContext(ctx)), cache: xds, withoutStatus: withoutStatus}
+	return server{engine: engine.New(xds, klog.FromContext(ctx)), cache: xds, replica: replica, withoutStatus: withoutStatus}
 }
 
-// build makes the API, and the client for the etcd that it stores in. Whoever gets no error closes the client.
-func (s *server) build(config *apiserver.Config, storage storagebackend.Config) error {
+// build makes the API, and the client for the etcd that it stores in. Whoever gets no error closes the client. key is that of
+// newFeedback.
+func (s *server) build(config *apiserver.Config, storage storagebackend.Config, key []byte) error {
 	config.Model = s.engine
 	if s.withoutStatus {
 		config.Model = silent{s.engine}
@@ -62,6 +61,7 @@ func (s *server) build(config *apiserver.Config, storage storagebackend.Config) 
 	if err != nil {
 		return err
 	}
+	reportEtcd(&config.Generic.Config, client)
 	if s.api, err = config.Complete().New(); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("%w: is there an etcd at %s, and are --etcd-cafile, --etcd-certfile and --etcd-keyfile right?",
@@ -70,6 +70,10 @@ func (s *server) build(config *apiserver.Config, storage storagebackend.Config) 
 		return errors.Join(err, client.Close())
 	}
 	s.etcd, s.prefix = client, storage.Prefix
+	if s.feedback, err = s.newFeedback(key); err != nil {
+		s.api.Destroy()
+		return errors.Join(err, client.Close())
+	}
 	return nil
 }
 
@@ -80,9 +84,10 @@ func (silent) Render(runtime.Object)            {}
 func (silent) Warnings(runtime.Object) []string { return nil }
 
 // serve serves until ctx ends: the API at once, so that its health says what it waits for, and xDS when everything that is
-// stored has been loaded. From then on beside runs, which must return when its context ends. inputs are those of the engine
-// but for the stores. fail ends ctx. Without xdsListen there is no xDS.
-func (s *server) serve(ctx context.Context, fail context.CancelCauseFunc, xdsListen net.Listener, inputs engine.Inputs, beside func(context.Context)) error {
+// stored has been loaded, and what clients have rejected is parked. From then on beside runs, which must return when its context
+// ends. When ctx ends, the health says so first; then xDS clients are sent away, and what they say until then is still heard.
+// inputs are those of the engine but for the stores. fail ends ctx. Without xds there is none.
+func (s *server) serve(ctx context.Context, fail context.CancelCauseFunc, xds *xdsEndpoint, inputs engine.Inputs, beside func(context.Context)) error {
 	inputs.Writers = map[graph.Kind]engine.StatusWriter{}
 	for kind, store := range s.api.Stores {
 		if store.Kind.Modelled {
@@ -103,15 +108,18 @@ func (s *server) serve(ctx context.Context, fail context.CancelCauseFunc, xdsLis
 		stopEngine()
 		<-engineDone
 	}()
+	defer s.feedback.run(ctx)()
 	var running sync.WaitGroup
 	defer running.Wait()
 	if err := s.api.AddPostStartHook("beside", func(hook genericapiserver.PostStartHookContext) error {
 		running.Go(func() {
-			if s.engine.WaitForSync(hook) != nil {
+			if s.engine.WaitForSync(hook) != nil || s.feedback.verdicts.WaitForSync(hook) != nil {
 				return // told to stop
 			}
-			if xdsListen != nil {
-				defer s.serveXDS(hook, fail, xdsListen)()
+			if xds != nil {
+				defer s.serveXDS(hook, fail, xds)()
+			} else {
+				defer s.feedback.report(hook, nil)()
 			}
 			beside(hook)
 			<-hook.Done()
@@ -124,17 +132,22 @@ func (s *server) serve(ctx context.Context, fail context.CancelCauseFunc, xdsLis
 }
 
 // serveXDS serves xDS until stop is called.
-func (s *server) serveXDS(ctx context.Context, fail context.CancelCauseFunc, listener net.Listener) (stop func()) {
-	xds := xdsserver.New(s.cache, s.engine.Nodes(), klog.FromContext(ctx))
+func (s *server) serveXDS(ctx context.Context, fail context.CancelCauseFunc, endpoint *xdsEndpoint) (stop func()) {
+	xds := xdsserver.New(xdsserver.Config{
+		Cache: s.cache, Nodes: s.engine.Nodes(), Logger: klog.FromContext(ctx),
+		TLS: endpoint.tls, Authenticator: endpoint.clients, Limits: endpoint.flags.bounded(),
+	})
 	go func() {
-		if err := xds.Serve(listener); err != nil {
+		if err := xds.Serve(endpoint.listener); err != nil {
 			fail(fmt.Errorf("serving xDS: %w", err))
 		}
 	}()
+	withdraw := s.feedback.report(ctx, xds)
 	return func() {
-		stopping, done := context.WithTimeout(context.Background(), stopTimeout)
+		stopping, done := context.WithTimeout(context.Background(), endpoint.flags.stopTimeout())
 		defer done()
 		xds.Shutdown(stopping)
+		withdraw()
 	}
 }
 

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	logsapi "k8s.io/component-base/logs/api/v1"
 
@@ -20,7 +20,7 @@ import (
 type standaloneOptions struct {
 	dataDir   string
 	listen    string
-	xdsListen string
+	xds       xdsServing
 	lintXDS   bool
 	manifests []string
 	channel   choiceFlag
@@ -29,11 +29,11 @@ type standaloneOptions struct {
 
 func newStandaloneCommand() *cobra.Command {
 	o := &standaloneOptions{
-		dataDir:   ".gateway-apiserver",
-		listen:    "127.0.0.1:6443",
-		xdsListen: defaultXDS.String(),
-		channel:   newChannelFlag(),
-		logging:   logsapi.NewLoggingConfiguration(),
+		dataDir: defaultDataDir,
+		listen:  "127.0.0.1:6443",
+		xds:     newXDSServing(),
+		channel: newChannelFlag(),
+		logging: logsapi.NewLoggingConfiguration(),
 	}
 	cmd := &cobra.Command{
 		Use:   "standalone",
@@ -41,7 +41,10 @@ func newStandaloneCommand() *cobra.Command {
 		Long: `Run the API server, the xDS server and an embedded etcd in one process, without any cluster.
 
 Everything is kept in the data directory: the objects, a certificate authority that is made once, and a kubeconfig for
-the administrator (admin.kubeconfig). xDS is plaintext, and so only listens on loopback addresses.`,
+the administrator (admin.kubeconfig).
+
+On a loopback address, xDS is plaintext, and whoever can connect may read everything. On any other it speaks TLS, with a
+certificate of that authority, and each client has to show one for what it reads: "gateway-apiserver xds-cert" issues them.`,
 		Example: `  # Start, and apply what is in ./manifests now and whenever it changes
   gateway-apiserver standalone --manifests ./manifests
 
@@ -59,7 +62,7 @@ the administrator (admin.kubeconfig). xDS is plaintext, and so only listens on l
 	flags := cmd.Flags()
 	flags.StringVar(&o.dataDir, "data-dir", o.dataDir, "directory that keeps everything; made if it is missing")
 	flags.StringVar(&o.listen, "listen", o.listen, "address of the Kubernetes API, HOST:PORT; TLS with client certificates")
-	flags.StringVar(&o.xdsListen, "xds-listen", o.xdsListen, "address of the xDS server, HOST:PORT; loopback only")
+	o.xds.addFlags(flags, "address of the xDS server, HOST:PORT; plaintext on a loopback address, TLS on others", "by default one of the authority in the data directory")
 	flags.BoolVar(&o.lintXDS, "lint-xds", false, lintXDSUsage)
 	flags.StringArrayVar(&o.manifests, "manifests", nil, "directory of YAML files to apply at the start and whenever they change; may be repeated")
 	flags.Var(&o.channel, "channel", channelUsage)
@@ -73,10 +76,13 @@ func (o *standaloneOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer api.Close()
-	if err := checkLoopback(o.xdsListen); err != nil {
+	if o.xds.listen == "" {
+		return errors.New("--xds-listen: want HOST:PORT, for example 127.0.0.1:18000")
+	}
+	if err := utilerrors.NewAggregate(o.xds.validate()); err != nil {
 		return err
 	}
-	xds, err := listen("--xds-listen", o.xdsListen)
+	xds, err := listen("--xds-listen", o.xds.listen)
 	if err != nil {
 		return err
 	}
@@ -86,7 +92,7 @@ func (o *standaloneOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer dir.close()
-	s, err := newStandalone(ctx, standaloneConfig{dir: dir, apiListen: api, xdsListen: xds, lintXDS: o.lintXDS, manifests: o.manifests, channel: crd.Channel(o.channel.value)})
+	s, err := newStandalone(ctx, standaloneConfig{dir: dir, apiListen: api, xdsListen: xds, xds: o.xds, lintXDS: o.lintXDS, manifests: o.manifests, channel: crd.Channel(o.channel.value)})
 	if err == nil {
 		err = s.run(ctx, out)
 	}
@@ -108,22 +114,4 @@ func listen(flag, address string) (net.Listener, error) {
 		return nil, fmt.Errorf("%s %s: %w", flag, address, err)
 	}
 	return l, nil
-}
-
-// checkLoopback refuses to serve plaintext to other machines.
-func checkLoopback(address string) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("--xds-listen %s: want HOST:PORT: %w", address, err)
-	}
-	ips := []net.IP{net.ParseIP(host)} // nil for another name than localhost, and for no host, which is every address
-	if host == "localhost" {
-		if ips, err = net.LookupIP(host); err != nil {
-			return fmt.Errorf("--xds-listen %s: %w", address, err)
-		}
-	}
-	if slices.ContainsFunc(ips, func(ip net.IP) bool { return !ip.IsLoopback() }) {
-		return fmt.Errorf("--xds-listen %s: xDS is plaintext and carries private keys, so it only listens on a loopback address: use 127.0.0.1 or [::1]", address)
-	}
-	return nil
 }

@@ -26,14 +26,19 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/etcd"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/garbage"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/pki"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/registry"
 )
+
+// standaloneReplica is the name of the only replica that there is.
+const standaloneReplica = "standalone"
 
 // standaloneConfig is what a standalone server is made of.
 type standaloneConfig struct {
 	dir       *dataDir
 	apiListen net.Listener
 	xdsListen net.Listener
+	xds       xdsServing
 	lintXDS   bool
 	manifests []string // directories
 	channel   crd.Channel
@@ -48,10 +53,11 @@ type standalone struct {
 
 	embedded *etcd.Server
 	loopback *rest.Config
+	ca       *pki.CA
 }
 
 func newStandalone(ctx context.Context, config standaloneConfig) (_ *standalone, err error) {
-	s := &standalone{standaloneConfig: config, server: newServer(ctx, config.withoutStatus)}
+	s := &standalone{standaloneConfig: config, server: newServer(ctx, standaloneReplica, config.withoutStatus)}
 	if s.embedded, err = etcd.Start(ctx, s.dir.in("etcd")); err != nil {
 		return nil, err
 	}
@@ -80,7 +86,11 @@ func newStandalone(ctx context.Context, config standaloneConfig) (_ *standalone,
 	if err != nil {
 		return nil, err
 	}
-	if err := s.build(api, storage); err != nil {
+	key, err := s.ca.Derive(rejectionsKey)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.build(api, storage, key); err != nil {
 		return nil, err
 	}
 	if err := definitions.Install(s.api.GenericAPIServer, s.channel, made); err != nil {
@@ -127,10 +137,16 @@ func (s *standalone) run(ctx context.Context, out io.Writer) error {
 	s.engine.SetLeader(true) // there is no other
 
 	inputs := engine.Inputs{Sources: map[graph.Kind]engine.Source{}, LintXDS: s.lintXDS}
-	if err := s.serve(ctx, cancel, s.xdsListen, inputs, func(ctx context.Context) {
+	xds, err := s.xdsEndpoint(ctx)
+	if err != nil {
+		s.api.Destroy()
+		return err
+	}
+	if err := s.serve(ctx, cancel, xds, inputs, func(ctx context.Context) {
 		go garbage.Run(ctx, s.api.Stores)
 		go s.migrate(ctx)
 		go s.maintain(ctx, true)
+		go s.feedback.verdicts.Lead(ctx)
 		if err := s.welcome(ctx, out); err != nil && ctx.Err() == nil {
 			cancel(err)
 		}

@@ -47,10 +47,14 @@ func (s *standalone) welcome(ctx context.Context, out io.Writer) error {
 
 // sayReady tells the user the addresses and the next steps.
 func (s *standalone) sayReady(out io.Writer) {
-	xds := s.xdsListen.Addr().String()
-	server, xdsServer := "", ""
+	xds := reachable(s.xdsListen.Addr().String())
+	server, xdsServer, first := "", "", ""
 	if xds != defaultXDS.String() {
 		server, xdsServer = " --server "+xds, " --xds-server "+xds
+	}
+	if s.xds.secured() {
+		first = fmt.Sprintf("  %s xds-cert --gateway NAMESPACE/NAME --data-dir %s --out DIR\n", os.Args[0], s.dir.path)
+		server, xdsServer = server+" --cert-dir DIR", xdsServer+" --cert-dir DIR --out DIR"
 	}
 	fmt.Fprintf(out, `gateway-apiserver is ready: API on https://%[1]s, xDS on %[2]s.
 
@@ -58,9 +62,9 @@ Next, in another terminal:
   export KUBECONFIG=%[3]s
   kubectl get gateways,httproutes,grpcroutes --all-namespaces
 What the Envoys of a Gateway receive, and the file to start one with:
-  %[4]s xds --gateway NAMESPACE/NAME%[5]s
+%[7]s  %[4]s xds --gateway NAMESPACE/NAME%[5]s
   %[4]s bootstrap --gateway NAMESPACE/NAME%[6]s
-`, reachable(s.apiListen.Addr().String()), xds, s.dir.in(kubeconfigFile), os.Args[0], server, xdsServer)
+`, reachable(s.apiListen.Addr().String()), xds, s.dir.in(kubeconfigFile), os.Args[0], server, xdsServer, first)
 }
 
 // makeDefaults makes the Namespace default and our GatewayClass, unless they exist.

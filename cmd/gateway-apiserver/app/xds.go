@@ -13,10 +13,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"k8s.io/klog/v2"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/client"
 )
@@ -30,6 +30,7 @@ type xdsOptions struct {
 	proxyless namespaceFlag
 	node      nodeFlags
 	server    addressFlag
+	tls       nodeTLS
 	timeout   time.Duration
 	output    choiceFlag
 }
@@ -71,10 +72,16 @@ With --mesh, connect as a proxyless gRPC client of a Service does, and show what
   gateway-apiserver xds --sidecar shop
 
   # What a gRPC client in the namespace shop that dials xds:///color.faces:80 gets
-  gateway-apiserver xds --mesh color.faces:80 --proxyless shop`,
+  gateway-apiserver xds --mesh color.faces:80 --proxyless shop
+
+  # From a server with TLS, with what "xds-cert" has written
+  gateway-apiserver xds --gateway default/web --server xds.example.com:18000 --cert-dir /etc/envoy/pki`,
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.tls.check(); err != nil {
+				return err
+			}
 			query, subject, err := o.query()
 			if err != nil {
 				return err
@@ -97,6 +104,7 @@ With --mesh, connect as a proxyless gRPC client of a Service does, and show what
 	flags.StringSliceVar(&o.mesh, "mesh", nil, "show what a proxyless gRPC client of this `SERVICE.NAMESPACE:PORT` gets; may be repeated")
 	flags.Var(&o.proxyless, "proxyless", "the namespace of the client for --mesh")
 	flags.Var(&o.server, "server", "the xDS server")
+	o.tls.add(flags)
 	flags.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long to wait for the server's answers")
 	flags.VarP(&o.output, "output", "o", "the format")
 	return cmd
@@ -106,7 +114,11 @@ With --mesh, connect as a proxyless gRPC client of a Service does, and show what
 func fetch(ctx context.Context, o xdsOptions, query client.Query, subject string) (*client.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	conn, err := dial(ctx, o.server.String())
+	var files client.Credentials
+	if tls := o.tls.files(); tls != nil {
+		files = client.Credentials{CA: tls.CA, Cert: tls.Cert, Key: tls.Key, Token: tls.Token}
+	}
+	conn, err := dial(ctx, o.server.String(), files)
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +134,10 @@ func fetch(ctx context.Context, o xdsOptions, query client.Query, subject string
 		return nil, fmt.Errorf("server %s did not answer everything within --timeout %s; does --server name an xDS address? %w", o.server.String(), o.timeout, err)
 	case status.Code(err) == codes.InvalidArgument:
 		return nil, fmt.Errorf("server %s refuses this node: %s", o.server.String(), status.Convert(err).Message())
+	case status.Code(err) == codes.Unauthenticated || status.Code(err) == codes.PermissionDenied:
+		return nil, fmt.Errorf("server %s refuses this client: %s", o.server.String(), status.Convert(err).Message())
+	case status.Code(err) == codes.Unavailable && o.tls.files() == nil:
+		return nil, fmt.Errorf("the connection to %s broke; does --server name an xDS address? If it speaks TLS, give --cert-dir or --token-file: %s", o.server.String(), status.Convert(err).Message())
 	case status.Code(err) == codes.Unavailable:
 		return nil, fmt.Errorf("the connection to %s broke; does --server name an xDS address? %s", o.server.String(), status.Convert(err).Message())
 	case err != nil:
@@ -131,14 +147,20 @@ func fetch(ctx context.Context, o xdsOptions, query client.Query, subject string
 }
 
 // dial connects to an xDS server once: with grpc's own dialing, a server that isn't there would be retried and logged.
-func dial(ctx context.Context, address string) (*grpc.ClientConn, error) {
+func dial(ctx context.Context, address string, files client.Credentials) (*grpc.ClientConn, error) {
+	options, err := files.DialOptions()
+	if err != nil {
+		return nil, err
+	}
 	transport, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("no xDS server answers at %s: start one with \"gateway-apiserver standalone\", or name its address with --server: %w", address, err)
 	}
 	once := func(context.Context, string) (net.Conn, error) { return transport, nil }
-	conn, err := grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(once))
+	// gRPC warns of what is returned as an error, too: by klog, in which k8s.io/apiserver has it log.
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
+	conn, err := grpc.NewClient("passthrough:///"+address, append(options, grpc.WithContextDialer(once))...)
 	if err != nil {
 		transport.Close()
 		return nil, fmt.Errorf("--server %s: %w", address, err)

@@ -53,7 +53,7 @@ func serveXDS(t *testing.T) (address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := xdsserver.New(resources, &nodes.Directory{}, klog.Background())
+	server := xdsserver.New(xdsserver.Config{Cache: resources, Nodes: &nodes.Directory{}, Logger: klog.Background(), Limits: xdsserver.Limits{Drain: -1}})
 	go server.Serve(listener)
 	t.Cleanup(func() { server.Shutdown(context.Background()) })
 	return listener.Addr().String()

@@ -61,9 +61,13 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 	if err != nil {
 		return nil, err
 	}
-	server, err := newCluster(o.Server, o.TLS)
+	static := &bootstrapv3.Bootstrap_StaticResources{}
+	service, cluster, err := newService(o.Server, o.TLS)
 	if err != nil {
 		return nil, err
+	}
+	if cluster != nil {
+		static.Clusters = []*clusterv3.Cluster{cluster}
 	}
 	// Envoy rejects regular expressions that compile to more than 100 instructions, and with one of them the whole
 	// RouteConfiguration; the API allows much longer ones (RegexMatcher.GoogleRE2.max_program_size).
@@ -71,7 +75,6 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 	if err != nil {
 		return nil, err
 	}
-	static := &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{server}}
 	ads := &corev3.ConfigSource{
 		ResourceApiVersion:    corev3.ApiVersion_V3,
 		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
@@ -92,11 +95,9 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 		}}},
 		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
 			AdsConfig: &corev3.ApiConfigSource{
-				ApiType:             corev3.ApiConfigSource_DELTA_GRPC,
-				TransportApiVersion: corev3.ApiVersion_V3,
-				GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
-					EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: serverCluster},
-				}}},
+				ApiType:                   corev3.ApiConfigSource_DELTA_GRPC,
+				TransportApiVersion:       corev3.ApiVersion_V3,
+				GrpcServices:              []*corev3.GrpcService{service},
 				SetNodeOnFirstMessageOnly: true,
 			},
 			LdsConfig: ads,
@@ -140,9 +141,11 @@ func socketAddress(a Address) *corev3.Address {
 
 // YAML returns a bootstrap as a file for Envoy's --config-path, with the field names of the Envoy documentation. The same
 // bootstrap is always the same bytes.
-func YAML(b *bootstrapv3.Bootstrap) ([]byte, error) {
+func YAML(b *bootstrapv3.Bootstrap) ([]byte, error) { return encoded(b) }
+
+func encoded(m proto.Message) ([]byte, error) {
 	// The space in what protojson writes is random; of YAML, there is one form.
-	data, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
+	data, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a bootstrap: %w", err)
 	}

@@ -3,13 +3,17 @@ package bootstrap
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	credentialv3 "github.com/envoyproxy/go-control-plane/envoy/config/grpc_credential/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc/xds"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protopath"
@@ -142,6 +146,105 @@ func TestTLS(t *testing.T) {
 	}
 	if c := socket.GetCommonTlsContext().GetTlsCertificates(); len(c) > 0 {
 		t.Errorf("without a certificate, it shows %v", c)
+	}
+}
+
+// What SDS delivers from files is what Envoy takes without a restart. Whom the server has to be stays in the bootstrap.
+func TestSDS(t *testing.T) {
+	t.Parallel()
+	o := options()
+	o.TLS = &TLS{CA: "/pki/ca.crt", Cert: "/pki/tls.crt", Key: "/pki/tls.key", SDS: "/etc/envoy"}
+	var socket tlsv3.UpstreamTlsContext
+	if err := newBootstrap(t, o).GetStaticResources().GetClusters()[0].GetTransportSocket().GetTypedConfig().UnmarshalTo(&socket); err != nil {
+		t.Fatal(err)
+	}
+	common := socket.GetCommonTlsContext()
+	validation := common.GetCombinedValidationContext()
+	if san := validation.GetDefaultValidationContext().GetMatchTypedSubjectAltNames(); len(san) != 1 || san[0].GetMatcher().GetExact() != "xds.example.com" {
+		t.Errorf("the server is known by %v", san)
+	}
+	configs := append([]*tlsv3.SdsSecretConfig{validation.GetValidationContextSdsSecretConfig()}, common.GetTlsCertificateSdsSecretConfigs()...)
+	files, err := SDSFiles(*o.TLS)
+	if err != nil || len(files) != len(configs) || len(common.GetTlsCertificates()) > 0 {
+		t.Fatalf("files %v (%v) for %v", files, err, configs)
+	}
+	for _, config := range configs {
+		name, ok := strings.CutPrefix(config.GetSdsConfig().GetPathConfigSource().GetPath(), "/etc/envoy/")
+		data, err := yaml.YAMLToJSON(files[name])
+		if err != nil || !ok {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var response discoveryv3.DiscoveryResponse
+		if err := protojson.Unmarshal(data, &response); err != nil {
+			t.Fatal(err)
+		}
+		if err := validateAll(&response); err != nil {
+			t.Errorf("Envoy would refuse it: %v", err)
+		}
+		var secret tlsv3.Secret
+		if err := response.GetResources()[0].UnmarshalTo(&secret); err != nil || secret.GetName() != config.GetName() {
+			t.Errorf("%s has %v (%v)", name, &secret, err)
+		}
+		watched := secret.GetTlsCertificate().GetWatchedDirectory().GetPath() + secret.GetValidationContext().GetWatchedDirectory().GetPath()
+		if watched != "/pki" {
+			t.Errorf("%s: the directory %s is watched", name, watched)
+		}
+	}
+	o.TLS.Cert, o.TLS.Key = "", ""
+	if files, err := SDSFiles(*o.TLS); err != nil || len(files) != 1 {
+		t.Errorf("without a certificate: %v, %v", files, err)
+	}
+}
+
+// Only Google's gRPC client sends tokens, and it needs no cluster.
+func TestToken(t *testing.T) {
+	t.Parallel()
+	for host, target := range map[string]string{"xds.example.com": "xds.example.com:443", "2001:db8::1": "[2001:db8::1]:443"} {
+		o := options()
+		o.Server.Host, o.TLS = host, &TLS{CA: "/ca.crt", Token: "/token"}
+		b := newBootstrap(t, o)
+		service := b.GetDynamicResources().GetAdsConfig().GetGrpcServices()[0].GetGoogleGrpc()
+		if service.GetTargetUri() != target || len(b.GetStaticResources().GetClusters()) > 0 {
+			t.Errorf("it asks %v, with clusters %v", service, b.GetStaticResources().GetClusters())
+		}
+		var token credentialv3.FileBasedMetadataConfig
+		if err := service.GetCallCredentials()[0].GetFromPlugin().GetTypedConfig().UnmarshalTo(&token); err != nil {
+			t.Fatal(err)
+		}
+		if token.GetSecretData().GetFilename() != "/token" || token.GetHeaderPrefix() != "Bearer " ||
+			service.GetChannelCredentials().GetSslCredentials().GetRootCerts().GetFilename() != "/ca.crt" ||
+			service.GetCredentialsFactoryName() != service.GetCallCredentials()[0].GetFromPlugin().GetName() {
+			t.Errorf("credentials %v", service)
+		}
+	}
+}
+
+// A gRPC client is the judge of what is rendered for gRPC clients.
+func TestGRPC(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		tls  *TLS
+		want []string
+	}{
+		"plaintext":   {nil, []string{`"type": "insecure"`}},
+		"certificate": {&TLS{CA: "/ca.crt", Cert: "/tls.crt", Key: "/tls.key"}, []string{`"type": "tls"`, `"certificate_file": "/tls.crt"`, `"private_key_file": "/tls.key"`, `"ca_certificate_file": "/ca.crt"`}},
+		"token":       {&TLS{CA: "/ca.crt", Token: "/token"}, []string{`"type": "tls"`, `"ca_certificate_file": "/ca.crt"`, `"jwt_token_file": "/token"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			data, err := GRPC(GRPCOptions{Namespace: "shop", NodeID: "a", Server: Address{"::1", 18000}, TLS: tt.tls})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(string(data), want) {
+					t.Errorf("no %s in\n%s", want, data)
+				}
+			}
+			if _, err := xds.NewXDSResolverWithConfigForTesting(data); err != nil {
+				t.Errorf("%v in:\n%s", err, data)
+			}
+		})
 	}
 }
 
