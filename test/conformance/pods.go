@@ -25,12 +25,7 @@ func startNode(t *testing.T, kube *cluster.Cluster, o node.Options) {
 		"registry.k8s.io/gateway-api/echo-advanced": {Files: map[string]string{"/server": echo, "/client": echo}, Entrypoint: []string{"/server"}},
 		"registry.k8s.io/coredns/coredns":           node.Program(filepath.Join(kube.Bin, "coredns")),
 		sidecarImage:                                node.Program(program),
-		// No Envoy runs in the Pods that are provisioned: it would wait for its configuration. What runs there answers
-		// everything, so that they are ready.
-		"docker.io/envoyproxy/envoy": {
-			Files:      map[string]string{"/echo-basic": filepath.Join(kube.Bin, "echo-basic")},
-			Entrypoint: []string{"/usr/bin/env", "HTTP_PORT=19001", "/echo-basic"},
-		},
+		"docker.io/envoyproxy/envoy":                node.Program(program),
 	}
 	if _, err := node.Start(t.Context(), kube, o); err != nil {
 		t.Fatal(err)

@@ -5,6 +5,8 @@ package conformance
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,14 +73,30 @@ func startInCluster(t *testing.T) servers {
 	return servers{config: kube.Admin, options: client.Options{Scheme: newScheme(t)}, logs: planes.logsOf}
 }
 
-// startProvisioned installs gateway-apiserver in a cluster so that it runs Envoys itself.
+// startProvisioned installs gateway-apiserver in a cluster so that it runs Envoys itself. They are told that it is at a port of its
+// Service, which leads nowhere here: its replicas run beside the node.
 func startProvisioned(t *testing.T) servers {
 	t.Helper()
 	kube := startCluster(t)
-	installed := install(t, kube, "--provisioning")
-	startNode(t, kube, node.Options{Spare: in(installed.Namespace)})
-	return servers{config: kube.Admin, options: client.Options{Scheme: newScheme(t)}}
+	installDefinitions(t, kube)
+	installed, err := kube.Install(t.Context(), cluster.InstallOptions{Flags: []string{"--provisioning"}, Serve: []string{"--xds-tls"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := fmt.Sprintf("gateway-apiserver.%s.svc", installed.Namespace)
+	startNode(t, kube, node.Options{Spare: in(installed.Namespace), Names: map[string]netip.Addr{service: node.Address}})
+	xds, err := cluster.NewLinkAtPort(node.Address.String(), xdsPort, replicasXDS(installed)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAtEnd(kube, xds)
+	return servers{config: kube.Admin, options: client.Options{Scheme: newScheme(t)}, logs: func(test suite.ConformanceTest) ([]string, error) {
+		return filepath.Glob(filepath.Join(kube.Dir, "logs", "pods", "*_envoy.*.log"))
+	}}
 }
+
+// xdsPort is where Envoys in a cluster reach xDS.
+const xdsPort = 18000
 
 // startStandalone starts a standalone server with data planes for its Gateways, and a cluster for workloads.
 func startStandalone(t *testing.T) servers {

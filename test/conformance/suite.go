@@ -116,8 +116,6 @@ func namesOf(tests []suite.ConformanceTest) []string {
 // dataPlane names what carries the traffic of a way, for the reports.
 func (w way) dataPlane() string {
 	switch {
-	case w == provisioned:
-		return "statusonly"
 	case w == proxyless:
 		return "grpc"
 	case os.Getenv(envoy) != "":

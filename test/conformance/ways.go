@@ -57,13 +57,7 @@ func (w way) concerns(test suite.ConformanceTest) bool {
 
 // leftOut says why a test that concerns a way isn't run in it; it is empty if it is run.
 func (w way) leftOut(test suite.ConformanceTest) string {
-	if why := elsewhere[w][test.ShortName]; why != "" {
-		return why
-	}
-	if w == provisioned && !statusOnly[test.ShortName] {
-		return noTraffic
-	}
-	return ""
+	return elsewhere[w][test.ShortName]
 }
 
 // all are the tests that are run in a way.
@@ -76,8 +70,6 @@ func (w way) all() []suite.ConformanceTest {
 	}
 	return run
 }
-
-const noTraffic = "they send traffic, and the Envoys that are provisioned get no configuration until connections to xDS are authenticated"
 
 // elsewhere are tests that pass in another way, with why they can't in this one.
 var elsewhere = map[way]map[string]string{

@@ -8,7 +8,8 @@
 //	server stop | kill         end it with SIGTERM, or with SIGKILL
 //	server logged REGEXP       wait until the server's log matches; with "!", it does not match now
 //	grpc TARGET [N]            make N unary gRPC calls to TARGET (xds:///...) as a proxyless client; prints how many
-//	                           calls each backend answered; with --proxyless NAMESPACE before TARGET, as a client there
+//	                           calls each backend answered; with --proxyless NAMESPACE before TARGET, as a client there,
+//	                           and with --cert-dir DIR after that, one with the certificate in it
 //	backend NAME PORT          run a gRPC server that answers with NAME; PORT names the variable that gets its port
 //
 // A script covers one rule: first its wording, then what it asks for, from the first write on and after each change.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -51,11 +52,15 @@ func cmdGRPC(ts *testscript.TestScript, neg bool, args []string) {
 		"node": {"id": "test-client"}
 	}`, ts.Getenv("XDS"))
 	if len(args) > 2 && args[0] == "--proxyless" {
-		ts.Check(ts.Exec("gateway-apiserver", "bootstrap", "--proxyless", args[1], "--xds-server", ts.Getenv("XDS")))
-		bootstrap, args = ts.ReadFile("stdout"), args[2:]
+		flags := []string{"bootstrap", "--xds-server", ts.Getenv("XDS")}
+		for len(args) > 2 && strings.HasPrefix(args[0], "--") {
+			flags, args = append(flags, args[:2]...), args[2:]
+		}
+		ts.Check(ts.Exec("gateway-apiserver", flags...))
+		bootstrap = ts.ReadFile("stdout")
 	}
 	if len(args) == 0 || len(args) > 2 {
-		ts.Fatalf("usage: grpc [--proxyless NAMESPACE] TARGET [N]")
+		ts.Fatalf("usage: grpc [--proxyless NAMESPACE [--cert-dir DIR]] TARGET [N]")
 	}
 	calls := 1
 	if len(args) == 2 {

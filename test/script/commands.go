@@ -35,6 +35,7 @@ func Commands(asynchronous bool) map[string]func(*testscript.TestScript, bool, [
 		"cert":    cmdCert,
 		"fill":    cmdFill,
 		"tick":    cmdTick,
+		"envoy":   (&envoys{byScript: map[*testscript.TestScript]map[string]*envoy{}}).cmd,
 	}
 }
 

@@ -23,7 +23,7 @@ func serveCache(t *testing.T, c *cache.Cache, address string) (at string, stop f
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := server.New(c, &nodes.Directory{}, klog.Logger{})
+	s := server.New(server.Config{Cache: c, Nodes: &nodes.Directory{}, Logger: klog.Logger{}, Limits: server.Limits{Drain: -1}})
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	var stopped bool

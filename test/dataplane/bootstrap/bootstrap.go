@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -96,22 +98,14 @@ func New(b *bootstrapv3.Bootstrap, identity Identity) (*Config, error) {
 		return nil, fmt.Errorf("typed_dns_resolver_config: %w", err)
 	}
 	dynamic := b.GetDynamicResources()
-	cluster, err := adsCluster(dynamic.GetAdsConfig())
-	if err != nil {
-		return nil, fmt.Errorf("dynamic_resources.ads_config: %w", err)
+	if config.Server, err = adsServer(b); err != nil {
+		return nil, err
 	}
 	if config.ClustersTimeout, err = timeout(dynamic.GetCdsConfig()); err != nil {
 		return nil, fmt.Errorf("dynamic_resources.cds_config: %w", err)
 	}
 	if config.ListenersTimeout, err = timeout(dynamic.GetLdsConfig()); err != nil {
 		return nil, fmt.Errorf("dynamic_resources.lds_config: %w", err)
-	}
-	clusters := b.GetStaticResources().GetClusters()
-	if len(clusters) != 1 || clusters[0].GetName() != cluster {
-		return nil, fmt.Errorf("static_resources.clusters: exactly one is supported, that of the xDS server, %q", cluster)
-	}
-	if config.Server, err = newServer(clusters[0]); err != nil {
-		return nil, fmt.Errorf("static_resources.clusters: %s: %w", cluster, err)
 	}
 	return config, nil
 }
@@ -124,21 +118,49 @@ func newNode(n *corev3.Node, identity Identity) *corev3.Node {
 	return out
 }
 
-// adsCluster returns the name of the cluster by which the xDS server is reached.
-func adsCluster(c *corev3.ApiConfigSource) (string, error) {
+// adsServer returns how the xDS server is reached: by the one static cluster, or by Google's gRPC client and no cluster.
+func adsServer(b *bootstrapv3.Bootstrap) (Server, error) {
+	service, err := adsService(b.GetDynamicResources().GetAdsConfig())
+	if err != nil {
+		return Server{}, fmt.Errorf("dynamic_resources.ads_config: %w", err)
+	}
+	clusters := b.GetStaticResources().GetClusters()
+	if google := service.GetGoogleGrpc(); google != nil {
+		if len(clusters) > 0 {
+			return Server{}, errors.New("static_resources.clusters: with google_grpc, none is supported")
+		}
+		s, err := newTokenServer(google)
+		if err != nil {
+			return Server{}, fmt.Errorf("dynamic_resources.ads_config: google_grpc: %w", err)
+		}
+		return s, nil
+	}
+	cluster := service.GetEnvoyGrpc().GetClusterName()
+	if len(clusters) != 1 || clusters[0].GetName() != cluster {
+		return Server{}, fmt.Errorf("static_resources.clusters: exactly one is supported, that of the xDS server, %q", cluster)
+	}
+	s, err := newServer(clusters[0])
+	if err != nil {
+		return Server{}, fmt.Errorf("static_resources.clusters: %s: %w", cluster, err)
+	}
+	return s, nil
+}
+
+// adsService returns the service by which the xDS server is asked.
+func adsService(c *corev3.ApiConfigSource) (*corev3.GrpcService, error) {
 	switch {
 	case c == nil:
-		return "", errors.New("is required")
+		return nil, errors.New("is required")
 	case c.GetApiType() != corev3.ApiConfigSource_DELTA_GRPC:
-		return "", fmt.Errorf("api_type %s isn't supported, only DELTA_GRPC", c.GetApiType())
+		return nil, fmt.Errorf("api_type %s isn't supported, only DELTA_GRPC", c.GetApiType())
 	case c.GetTransportApiVersion() != corev3.ApiVersion_V3:
-		return "", fmt.Errorf("transport_api_version %s isn't supported, only V3", c.GetTransportApiVersion())
+		return nil, fmt.Errorf("transport_api_version %s isn't supported, only V3", c.GetTransportApiVersion())
 	case !c.GetSetNodeOnFirstMessageOnly():
-		return "", errors.New("set_node_on_first_message_only has to be true")
-	case len(c.GetGrpcServices()) != 1 || c.GetGrpcServices()[0].GetEnvoyGrpc() == nil:
-		return "", errors.New("grpc_services: exactly one envoy_grpc is supported")
+		return nil, errors.New("set_node_on_first_message_only has to be true")
+	case len(c.GetGrpcServices()) != 1:
+		return nil, errors.New("grpc_services: exactly one envoy_grpc or google_grpc is supported")
 	}
-	return c.GetGrpcServices()[0].GetEnvoyGrpc().GetClusterName(), nil
+	return c.GetGrpcServices()[0], nil
 }
 
 // timeout returns the initial_fetch_timeout of a source that has to be the aggregated stream.
@@ -229,6 +251,8 @@ type hostPort struct {
 	host string
 	port uint16
 }
+
+func (a hostPort) String() string { return net.JoinHostPort(a.host, strconv.Itoa(int(a.port))) }
 
 func socketAddress(a *corev3.Address) (hostPort, error) {
 	s := a.GetSocketAddress()

@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -62,7 +63,7 @@ func TestRead(t *testing.T) {
 		t.Errorf("the node is %v", config.Node)
 	}
 	want := Server{Target: "dns:///xds.example.com:18000", ConnectTimeout: 5 * time.Second, PingInterval: 30 * time.Second, PingTimeout: 5 * time.Second}
-	if config.Server != want {
+	if !reflect.DeepEqual(config.Server, want) {
 		t.Errorf("the server is %+v, want %+v", config.Server, want)
 	}
 	if config.Admin.String() != "127.0.0.1:19000" || config.ClustersTimeout != 15*time.Second || config.ListenersTimeout != 15*time.Second || config.Listeners != nil {

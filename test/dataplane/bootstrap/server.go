@@ -2,22 +2,15 @@ package bootstrap
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"os"
-	"strconv"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/protobuf/proto"
@@ -28,8 +21,10 @@ import (
 type Server struct {
 	// Target is a name of gRPC: dns:///host:port, or passthrough:///ip:port.
 	Target string
-	// TLS verifies the server; nil if connections are plaintext.
-	TLS *tls.Config
+	// TLS returns how a connection that is to be made is secured, and verifies the server; nil if connections are plaintext.
+	TLS func() (*tls.Config, error)
+	// Token is a file with a bearer token, which is read and sent for each stream; empty: none is.
+	Token string
 	// ConnectTimeout is how long making a connection may take.
 	ConnectTimeout time.Duration
 	// PingInterval and PingTimeout are how often the connection is probed, and how long the answer may take; 0: it isn't.
@@ -40,7 +35,7 @@ type Server struct {
 func (s Server) Connect() (*grpc.ClientConn, error) {
 	secured := insecure.NewCredentials()
 	if s.TLS != nil {
-		secured = credentials.NewTLS(s.TLS)
+		secured = transport{s.TLS}
 	}
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(secured),
@@ -54,6 +49,9 @@ func (s Server) Connect() (*grpc.ClientConn, error) {
 		options = append(options, grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time: s.PingInterval, Timeout: s.PingTimeout, PermitWithoutStream: true,
 		}))
+	}
+	if s.Token != "" {
+		options = append(options, grpc.WithPerRPCCredentials(tokenFile(s.Token)))
 	}
 	return grpc.NewClient(s.Target, options...)
 }
@@ -72,16 +70,15 @@ func newServer(c *clusterv3.Cluster) (Server, error) {
 		s.ConnectTimeout = c.GetConnectTimeout().AsDuration()
 	}
 	_, notIP := netip.ParseAddr(at.host)
-	target := net.JoinHostPort(at.host, strconv.Itoa(int(at.port)))
 	switch _, isType := c.GetClusterDiscoveryType().(*clusterv3.Cluster_Type); {
 	case !isType:
 		return Server{}, errors.New("type is required")
 	case c.GetType() == clusterv3.Cluster_STATIC && notIP == nil:
-		s.Target = "passthrough:///" + target
+		s.Target = "passthrough:///" + at.String()
 	case c.GetType() == clusterv3.Cluster_STATIC:
 		return Server{}, fmt.Errorf("load_assignment: malformed IP address: %s. Consider setting type to STRICT_DNS", at.host)
 	case c.GetType() == clusterv3.Cluster_STRICT_DNS:
-		s.Target = "dns:///" + target
+		s.Target = "dns:///" + at.String()
 	default:
 		return Server{}, fmt.Errorf("type %s isn't supported, only STATIC and STRICT_DNS", c.GetType())
 	}
@@ -138,50 +135,6 @@ func pings(c *clusterv3.Cluster) (interval, timeout time.Duration, err error) {
 		return 0, 0, fmt.Errorf("connection_keepalive.interval: %s is less than %s, which gRPC can't do", interval, minPing)
 	}
 	return interval, timeout, nil
-}
-
-// newTLS reads how the server is verified. The name that is asked for (SNI) and the name that is verified have to be the same,
-// as they are for everybody who reaches a server by its name.
-func newTLS(socket *corev3.TransportSocket) (*tls.Config, error) {
-	context := &tlsv3.UpstreamTlsContext{}
-	if err := unpack(socket.GetTypedConfig(), context); err != nil {
-		return nil, err
-	}
-	common := context.GetCommonTlsContext()
-	validation := common.GetValidationContext()
-	sans := validation.GetMatchTypedSubjectAltNames()
-	if len(sans) != 1 || sans[0].GetMatcher().GetExact() == "" {
-		return nil, errors.New("validation_context.match_typed_subject_alt_names: exactly one, which is exact, is supported")
-	}
-	name, sni := sans[0].GetMatcher().GetExact(), context.GetSni()
-	switch kind := sans[0].GetSanType(); {
-	case kind == tlsv3.SubjectAltNameMatcher_DNS && sni == name, kind == tlsv3.SubjectAltNameMatcher_IP_ADDRESS && sni == "":
-	default:
-		return nil, fmt.Errorf("sni: %q isn't the server's %s name %q", sni, kind, name)
-	}
-	if alpn := common.GetAlpnProtocols(); len(alpn) != 1 || alpn[0] != "h2" {
-		return nil, fmt.Errorf("alpn_protocols: only h2 is supported, not %q", alpn)
-	}
-	// Without a maximum, Envoy speaks TLS 1.2 at most to a server.
-	if params := common.GetTlsParams(); params.GetTlsMinimumProtocolVersion() != tlsv3.TlsParameters_TLSv1_3 || params.GetTlsMaximumProtocolVersion() != tlsv3.TlsParameters_TLSv1_3 {
-		return nil, errors.New("tls_params: only TLSv1_3 is supported, as the minimum and the maximum")
-	}
-	config := &tls.Config{MinVersion: tls.VersionTLS13, ServerName: name, RootCAs: x509.NewCertPool()}
-	authorities, err := os.ReadFile(validation.GetTrustedCa().GetFilename())
-	if err != nil {
-		return nil, fmt.Errorf("validation_context.trusted_ca: %w", err)
-	}
-	if !config.RootCAs.AppendCertsFromPEM(authorities) {
-		return nil, fmt.Errorf("validation_context.trusted_ca: no certificates in %s", validation.GetTrustedCa().GetFilename())
-	}
-	for _, c := range common.GetTlsCertificates() {
-		certificate, err := tls.LoadX509KeyPair(c.GetCertificateChain().GetFilename(), c.GetPrivateKey().GetFilename())
-		if err != nil {
-			return nil, fmt.Errorf("tls_certificates: %w", err)
-		}
-		config.Certificates = append(config.Certificates, certificate)
-	}
-	return config, nil
 }
 
 // unpack reads what is packed in an Any, of which each field has to be executed.

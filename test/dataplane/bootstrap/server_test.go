@@ -54,6 +54,12 @@ func newAuthority(t *testing.T) *authority {
 // serve serves gRPC's health service on loopback, for clients that show a certificate.
 func (a *authority) serve(t *testing.T, names []string, ips []net.IP) (port uint16) {
 	t.Helper()
+	return a.serveWith(t, names, ips, tls.RequireAndVerifyClientCert)
+}
+
+// serveWith serves gRPC's health service on loopback, for clients of whom the server asks that.
+func (a *authority) serveWith(t *testing.T, names []string, ips []net.IP, ask tls.ClientAuthType, options ...grpc.ServerOption) (port uint16) {
+	t.Helper()
 	certificate, key, err := a.ca.IssueServer("server", names, ips)
 	if err != nil {
 		t.Fatal(err)
@@ -64,9 +70,9 @@ func (a *authority) serve(t *testing.T, names []string, ips []net.IP) (port uint
 	}
 	clients := x509.NewCertPool()
 	clients.AddCert(a.ca.Certificate())
-	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
-		Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients,
-	})))
+	s := grpc.NewServer(append(options, grpc.Creds(credentials.NewTLS(&tls.Config{
+		Certificates: []tls.Certificate{pair}, ClientAuth: ask, ClientCAs: clients,
+	})))...)
 	healthpb.RegisterHealthServer(s, health.NewServer())
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -42,6 +42,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	flags.StringVar(&node, "service-node", "", "the node's ID, in place of the bootstrap's")
 	flags.StringVar(&cluster, "service-cluster", "", "the node's cluster, in place of the bootstrap's")
 	flags.UintVar(&drainTime, "drain-time-s", 600, "how many `seconds` connections of a removed listener may go on")
+	flags.Bool("disable-hot-restart", false, "nothing: there is no hot restart")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
