@@ -8,6 +8,8 @@ ARGS  ?=
 # The race detector, where there is a C compiler. CI insists on it with RACE=-race.
 RACE  ?= $(if $(shell command -v "$$($(GO) env CC)"),-race)
 BENCH ?= .
+# More arguments of `make bench`, such as -format=markdown.
+BENCHFLAGS ?=
 # The folder for the reports of upstream's conformance suite.
 REPORTS ?= bin/conformance
 
@@ -61,6 +63,18 @@ e2e: ## Run the tests in a real cluster: builds kube-apiserver, its controllers,
 
 CONFORMANCE = $(GO) -C test/conformance test $(RACE) -timeout 60m
 
+# Which history the robustness tests begin with, as a failure prints it; 0 is any.
+SEED ?= 0
+ROBUSTNESS = $(GO) -C test/robustness test -count=1 -v
+
+.PHONY: robustness
+robustness: ## Run random histories against two replicas for half an hour, while everything goes wrong, and check what everybody sees; SEED=n.
+	$(ROBUSTNESS) -timeout 90m . -args -seed=$(SEED) -duration=30m
+
+.PHONY: robustness-short
+robustness-short: ## Do so for three minutes.
+	$(ROBUSTNESS) -timeout 30m . -args -seed=$(SEED) -duration=3m
+
 .PHONY: conformance
 conformance: ## Run upstream's conformance suite, with traffic; its reports go to REPORTS. ENVOY=/path/to/envoy runs that.
 	@mkdir -p '$(REPORTS)'
@@ -100,8 +114,15 @@ lint: ## Run staticcheck.
 	cd test/kubectl && $(GO) tool -modfile=../../hack/tools/go.mod staticcheck ./...
 	cd test/cluster && $(GO) tool -modfile=../../hack/tools/go.mod staticcheck ./...
 	cd test/conformance && $(GO) tool -modfile=../../hack/tools/go.mod staticcheck ./...
+	cd test/robustness && $(GO) tool -modfile=../../hack/tools/go.mod staticcheck ./...
 
 .PHONY: bench
-bench: ## Run the benchmarks, or those that BENCH=regexp names.
+bench: build ## Measure a server with thousands of clients and routes, and print what meets its target; BENCH=regexp runs some.
+	@mkdir -p bin/bench
+	$(GO) build -o bin/scalebench ./test/bench/cmd/scalebench
+	bin/scalebench -server bin/gateway-apiserver -dir bin/bench -scenarios '$(BENCH)' $(BENCHFLAGS)
+
+.PHONY: bench-go
+bench-go: ## Run the benchmarks of single packages, or those that BENCH=regexp names.
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...
 	$(GO) -C test/cluster test -run '^$$' -bench '$(BENCH)' -timeout 30m ./bench
