@@ -30,6 +30,8 @@ type InstallOptions struct {
 	Namespace string
 	// Flags are for the install command, besides those for etcd, the namespace and the port.
 	Flags []string
+	// Etcd are flags for the etcd that isn't embedded.
+	Etcd []string
 	// Serve are arguments for the replicas, after those of the Deployment, which may have $(POD_NAME) in them.
 	Serve []string
 }
@@ -59,7 +61,7 @@ func (c *Cluster) Install(ctx context.Context, o InstallOptions) (*Installation,
 		return nil, err
 	}
 	var err error
-	if i.Etcd, err = c.StartEtcd(ctx, o.Namespace+"-etcd"); err != nil {
+	if i.Etcd, err = c.StartEtcd(ctx, o.Namespace+"-etcd", o.Etcd...); err != nil {
 		return nil, err
 	}
 	if i.Service, err = NewLink(); err != nil {

@@ -26,22 +26,32 @@ type Link struct {
 	targets []string
 	next    int
 	cut     bool
+	stalled chan struct{} // closed when what comes may be passed on again; nil if nothing is held back
 	conns   map[net.Conn]struct{}
 }
 
 // NewLink returns a link from localhost to targets, each a HOST:PORT.
-func NewLink(targets ...string) (*Link, error) { return newLink(loopbacks, targets) }
+func NewLink(targets ...string) (*Link, error) { return newLinkToFreePort(loopbacks, targets) }
 
 // NewLinkAt returns a link from another address.
 func NewLinkAt(host string, targets ...string) (*Link, error) {
-	return newLink([]string{host}, targets)
+	return newLinkToFreePort([]string{host}, targets)
 }
 
-func newLink(hosts, targets []string) (*Link, error) {
+// NewLinkAtPort returns a link from a port of another address, which has to be free.
+func NewLinkAtPort(host string, port int, targets ...string) (*Link, error) {
+	return newLink([]string{host}, port, targets)
+}
+
+func newLinkToFreePort(hosts, targets []string) (*Link, error) {
 	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
+	return newLink(hosts, port, targets)
+}
+
+func newLink(hosts []string, port int, targets []string) (*Link, error) {
 	l := &Link{Port: port, host: hosts[0], targets: targets, conns: map[net.Conn]struct{}{}}
 	for _, host := range hosts {
 		listener, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
@@ -73,13 +83,33 @@ func (l *Link) Cut() {
 	for conn := range l.conns {
 		_ = conn.Close()
 	}
+	l.flow()
 }
 
-// Mend undoes Cut.
+// Stall holds back all that is sent in either direction, on new connections, too, until Mend or Cut: as in a network that
+// loses packets, nobody is told that anything is wrong, and what was sent arrives in the end.
+func (l *Link) Stall() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stalled == nil {
+		l.stalled = make(chan struct{})
+	}
+}
+
+// Mend undoes Cut and Stall.
 func (l *Link) Mend() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cut = false
+	l.flow()
+}
+
+// flow ends a stall. The caller has the lock.
+func (l *Link) flow() {
+	if l.stalled != nil {
+		close(l.stalled)
+		l.stalled = nil
+	}
 }
 
 // Close ends the link, and returns when all of it has ended.
@@ -107,6 +137,7 @@ func (l *Link) forward(client net.Conn) {
 		return
 	}
 	defer l.forget(client)
+	l.wait()
 	server := l.dial()
 	if server == nil {
 		return
@@ -117,18 +148,40 @@ func (l *Link) forward(client net.Conn) {
 	}
 	defer l.forget(server)
 	var directions sync.WaitGroup
-	directions.Go(func() { pipe(server, client) })
-	directions.Go(func() { pipe(client, server) })
+	directions.Go(func() { l.pipe(server, client) })
+	directions.Go(func() { l.pipe(client, server) })
 	directions.Wait()
 }
 
 // pipe copies until src ends, and passes that on.
-func pipe(dst, src net.Conn) {
-	if _, err := io.Copy(dst, src); err != nil {
+func (l *Link) pipe(dst, src net.Conn) {
+	if _, err := io.Copy(dst, held{src, l}); err != nil {
 		_, _ = dst.Close(), src.Close()
 		return
 	}
 	_ = dst.(*net.TCPConn).CloseWrite()
+}
+
+// held passes on what it reads as long as its link isn't stalled.
+type held struct {
+	io.Reader
+	link *Link
+}
+
+func (h held) Read(p []byte) (int, error) {
+	n, err := h.Reader.Read(p)
+	h.link.wait()
+	return n, err
+}
+
+// wait returns when nothing is held back.
+func (l *Link) wait() {
+	l.mu.Lock()
+	stalled := l.stalled
+	l.mu.Unlock()
+	if stalled != nil {
+		<-stalled
+	}
 }
 
 // dial connects to the target whose turn it is, or else to the first after it that accepts.

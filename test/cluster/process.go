@@ -96,6 +96,23 @@ func (p *Process) Ready(ctx context.Context) error {
 	}
 }
 
+// AddEnv gives the process more variables, NAME=VALUE, from its next start on.
+func (p *Process) AddEnv(variables ...string) { p.env = append(p.env, variables...) }
+
+// Pause stops the process where it is, as a machine does that has no time for it, until Resume. It can be killed meanwhile,
+// but not stopped.
+func (p *Process) Pause() error { return p.send(syscall.SIGSTOP) }
+
+// Resume undoes Pause.
+func (p *Process) Resume() error { return p.send(syscall.SIGCONT) }
+
+func (p *Process) send(sig syscall.Signal) error {
+	if !p.Running() {
+		return fmt.Errorf("%s is not running", p.Name)
+	}
+	return p.cmd.Process.Signal(sig)
+}
+
 // Running says whether the process was started and has not ended.
 func (p *Process) Running() bool {
 	select {

@@ -21,8 +21,8 @@ type Replica struct {
 	*Process
 	// Addr is where it serves the API, and XDS where it serves xDS, HOST:PORT.
 	Addr, XDS string
-	// Cluster is its way to kube-apiserver.
-	Cluster *Link
+	// Cluster is its way to kube-apiserver, and Etcd that to an etcd which isn't embedded.
+	Cluster, Etcd *Link
 
 	installation *Installation
 	serving      bool // it was ready, and was not told to stop
@@ -49,6 +49,15 @@ func (i *Installation) newReplica(ctx context.Context, number int, pod corev1.Po
 		r.Cluster.Close()
 		return nil
 	})
+	if i.Etcd != nil {
+		if r.Etcd, err = NewLink(strings.TrimPrefix(i.Etcd.URL, "https://")); err != nil {
+			return nil, err
+		}
+		c.AtEnd(func() error {
+			r.Etcd.Close()
+			return nil
+		})
+	}
 	account, err := c.ServiceAccount(ctx, i.Namespace, pod.ServiceAccountName)
 	if err != nil {
 		return nil, err
@@ -75,6 +84,9 @@ func (i *Installation) newReplica(ctx context.Context, number int, pod corev1.Po
 	}
 	var args []string
 	for _, arg := range append(container.Command[1:], container.Args...) {
+		if r.Etcd != nil && strings.HasPrefix(arg, "--etcd-servers=") {
+			arg = "--etcd-servers=https://" + r.Etcd.Addr()
+		}
 		args = append(args, translate(arg, mounts))
 	}
 	r.Process = &Process{

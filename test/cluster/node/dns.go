@@ -26,7 +26,16 @@ func (n *Node) startDNS(ctx context.Context, c *cluster.Cluster) error {
 	}
 	ready := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	config := filepath.Join(n.dir, "Corefile")
-	text := fmt.Sprintf(".:53 {\n\tbind %s\n\terrors\n\tready %s\n\tkubernetes %s in-addr.arpa {\n\t\tkubeconfig %s\n\t}\n}\n", DNS, ready, clusterDomain, c.Kubeconfig)
+	names := ""
+	if len(n.options.Names) > 0 {
+		names = "\thosts {\n"
+		for name, address := range n.options.Names {
+			names += fmt.Sprintf("\t\t%s %s.%s\n", address, name, clusterDomain)
+		}
+		names += "\t\tfallthrough\n\t}\n"
+	}
+	text := fmt.Sprintf(".:53 {\n\tbind %s\n\terrors\n\tready %s\n%s\tkubernetes %s in-addr.arpa {\n\t\tkubeconfig %s\n\t}\n}\n",
+		DNS, ready, names, clusterDomain, c.Kubeconfig)
 	resolvConf := filepath.Join(n.dir, "resolv.conf")
 	for path, text := range map[string]string{config: text, resolvConf: fmt.Sprintf("nameserver %s\n", DNS)} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

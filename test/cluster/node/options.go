@@ -5,6 +5,7 @@ package node
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"path"
 	"strings"
 
@@ -20,6 +21,9 @@ type Options struct {
 	// Inject says what a Pod gets besides what it asks for, before its containers start, as a mesh's injector and network
 	// plugin would see to. It is called again, a second later, after an error. Nil injects nothing.
 	Inject func(context.Context, *corev1.Pod) (*Injection, error)
+	// Names are what the cluster's DNS says of names in cluster.local, such as "web.default.svc", besides what it knows of Services:
+	// of those that are no processes of this node.
+	Names map[string]netip.Addr
 	// Logger is told what goes wrong, and what happens to Pods at level debug; nil is slog.Default().
 	Logger *slog.Logger
 }

@@ -25,7 +25,10 @@ func TestMain(m *testing.M) { os.Exit(cluster.Run(m, prepare)) }
 
 func prepare(ctx context.Context, c *cluster.Cluster) (err error) {
 	kube = c
-	installed, err = c.Install(ctx, cluster.InstallOptions{Flags: []string{"--provisioning"}})
+	installed, err = c.Install(ctx, cluster.InstallOptions{
+		Flags: []string{"--provisioning"},
+		Serve: []string{"--xds-tls"}, // which an address that isn't one of loopback would have by itself
+	})
 	if err != nil {
 		return err
 	}
