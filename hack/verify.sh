@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-modules=(. hack/tools test/kubectl test/upstream/v* test/cluster test/cluster/{kubernetes,kubectl127,gwctl,coredns} test/conformance)
+modules=(. hack/tools test/kubectl test/upstream/v* test/cluster test/cluster/{kubernetes,kubectl127,gwctl,coredns} test/conformance test/robustness)
 failed=()
 
 check() {

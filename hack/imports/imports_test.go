@@ -36,17 +36,20 @@ type rule struct {
 const (
 	apiMachinery = "k8s.io/apimachinery/..."
 	apiServer    = "k8s.io/apiserver/..."
-	clientGo     = "k8s.io/client-go/..."
-	coreTypes    = "k8s.io/api/..."
-	envoy        = "github.com/envoyproxy/go-control-plane/..."
-	fleetTypes   = "pkg/apis/fleet/v1alpha1"
-	gatewayTypes = "sigs.k8s.io/gateway-api/apis/..."
-	gatewayX     = "sigs.k8s.io/gateway-api/apisx/..."
-	gatewayMeta  = "sigs.k8s.io/gateway-api/pkg/..."
-	grpc         = "google.golang.org/grpc/..."
-	protobuf     = "google.golang.org/protobuf/..."
-	rpcStatus    = "google.golang.org/genproto/googleapis/rpc/..."
-	xdsTypes     = "github.com/cncf/xds/go/..."
+	// genericServer is what is more of apiServer than the interfaces of authentication and authorization.
+	genericServer = "k8s.io/apiserver/pkg/server"
+	clientGo      = "k8s.io/client-go/..."
+	coreTypes     = "k8s.io/api/..."
+	envoy         = "github.com/envoyproxy/go-control-plane/..."
+	etcd          = "go.etcd.io/etcd/..."
+	fleetTypes    = "pkg/apis/fleet/v1alpha1"
+	gatewayTypes  = "sigs.k8s.io/gateway-api/apis/..."
+	gatewayX      = "sigs.k8s.io/gateway-api/apisx/..."
+	gatewayMeta   = "sigs.k8s.io/gateway-api/pkg/..."
+	grpc          = "google.golang.org/grpc/..."
+	protobuf      = "google.golang.org/protobuf/..."
+	rpcStatus     = "google.golang.org/genproto/googleapis/rpc/..."
+	xdsTypes      = "github.com/cncf/xds/go/..."
 )
 
 // rules has a row for each package, importers before what they import. The first row that names a package counts.
@@ -68,14 +71,14 @@ var rules = []rule{
 	{pkg: "pkg/definitions", project: []string{"pkg/apis", "pkg/apis/crd"}, never: []string{envoy}},
 	{pkg: "pkg/doctor", project: []string{"pkg/install"}, never: []string{envoy}},
 	{pkg: "pkg/install", project: []string{"pkg/apis/...", "pkg/documents", "pkg/graph", "pkg/selfsigned"}, never: []string{envoy}},
-	{pkg: "pkg/provision", project: []string{"pkg/graph", "pkg/xds/bootstrap"}, never: []string{apiServer}},
+	{pkg: "pkg/provision", project: []string{"pkg/graph", "pkg/xds/bootstrap", "pkg/xds/identity"}, never: []string{genericServer}},
 	{
 		pkg:       "pkg/xds/bootstrap",
 		project:   []string{"pkg/xds/nodes"},
 		libraries: []string{envoy, protobuf, "sigs.k8s.io/yaml"},
 		never:     []string{apiServer, clientGo},
 	},
-	{pkg: "pkg/progress", libraries: []string{"go.etcd.io/etcd/...", "k8s.io/klog/v2"}, never: []string{apiServer, clientGo, envoy}},
+	{pkg: "pkg/progress", libraries: []string{etcd, "k8s.io/klog/v2"}, never: []string{apiServer, clientGo, envoy}},
 	{pkg: "pkg/takeover", project: []string{"pkg/apis/...", "pkg/documents", "pkg/install", "pkg/transfer"}, never: []string{envoy}},
 	{pkg: "pkg/durable", libraries: []string{}},
 	{pkg: "pkg/selfsigned", project: []string{"pkg/durable", "pkg/pki"}, never: []string{envoy}},
@@ -109,10 +112,32 @@ var rules = []rule{
 
 	// Delivery, which knows no Gateway API.
 	{
-		pkg:       "pkg/xds/server",
-		project:   []string{"pkg/xds/cache", "pkg/xds/nodes"},
-		libraries: []string{envoy, grpc, protobuf, rpcStatus, "k8s.io/component-base/metrics/...", "k8s.io/klog/v2"},
-		never:     []string{apiServer, "sigs.k8s.io/gateway-api/..."},
+		pkg:     "pkg/xds/fleet",
+		project: []string{fleetTypes, "pkg/xds/cache", "pkg/xds/server"},
+		libraries: []string{
+			apiMachinery, clientGo, envoy, etcd, "golang.org/x/time/rate", "k8s.io/component-base/metrics/...", "k8s.io/klog/v2",
+		},
+		never: []string{genericServer, "sigs.k8s.io/gateway-api/..."},
+	},
+	{
+		pkg:       "pkg/xds/verdict",
+		project:   []string{"pkg/xds/cache"},
+		libraries: []string{envoy, etcd, "github.com/cespare/xxhash/v2", "github.com/google/uuid", "k8s.io/klog/v2"},
+		never:     []string{apiServer, clientGo, "sigs.k8s.io/gateway-api/..."},
+	},
+	{
+		pkg:     "pkg/xds/server",
+		project: []string{"pkg/xds/cache", "pkg/xds/identity", "pkg/xds/nodes"},
+		libraries: []string{
+			envoy, grpc, protobuf, rpcStatus, "golang.org/x/time/rate", "k8s.io/component-base/metrics/...", "k8s.io/klog/v2",
+		},
+		never: []string{genericServer, "sigs.k8s.io/gateway-api/..."},
+	},
+	{
+		pkg:       "pkg/xds/identity",
+		project:   []string{"pkg/xds/nodes"},
+		libraries: []string{apiMachinery, "k8s.io/apiserver/pkg/authentication/...", "k8s.io/apiserver/pkg/authorization/...", grpc},
+		never:     []string{genericServer, "sigs.k8s.io/gateway-api/..."},
 	},
 	{
 		pkg:       "pkg/xds/nodes",
@@ -121,7 +146,7 @@ var rules = []rule{
 	},
 	{
 		pkg:       "pkg/xds/cache",
-		libraries: []string{envoy, protobuf, "github.com/cespare/xxhash/v2"},
+		libraries: []string{envoy, protobuf, rpcStatus, "github.com/cespare/xxhash/v2", "google.golang.org/grpc/mem"},
 		never:     []string{"k8s.io/...", "sigs.k8s.io/..."},
 	},
 	{
@@ -131,7 +156,7 @@ var rules = []rule{
 	},
 	{
 		pkg:       "pkg/xds/client",
-		libraries: []string{envoy, grpc, protobuf, rpcStatus},
+		libraries: []string{envoy, grpc, protobuf, rpcStatus, "golang.org/x/oauth2"},
 		never:     []string{"k8s.io/...", "sigs.k8s.io/..."},
 	},
 
