@@ -54,7 +54,6 @@ type Node struct {
 	trace  []string
 	errs   []error
 	wrong  []string // after the last response
-	live   int      // responses that were applied
 	starts int      // of streams
 }
 
