@@ -29,7 +29,7 @@ func (s *server) newFeedback(key []byte) (*feedback, error) {
 		return nil, err
 	}
 	f := &feedback{verdicts: verdicts, fleet: fleet.New(), config: fleet.Config{
-		Client: s.etcd, Prefix: s.prefix, Replica: s.replica, Deliveries: s.cache,
+		Client: s.etcd, Prefix: fleet.Prefix(s.prefix), Replica: s.replica, Deliveries: s.cache,
 	}}
 	for kind, store := range s.api.Stores {
 		if kind.Kind == "EnvoyNode" {

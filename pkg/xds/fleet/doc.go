@@ -11,5 +11,5 @@
 //	store := fleet.New()
 //	cache.OnDelivery(store.Delivered)
 //	store.Follow(func(scope string, reports []fleet.Report) { ... })
-//	store.Run(ctx, fleet.Config{Client: etcd, Prefix: prefix, Replica: name, Nodes: xdsServer, Deliveries: cache, Objects: envoyNodes})
+//	store.Run(ctx, fleet.Config{Client: etcd, Prefix: fleet.Prefix(prefix), Replica: name, Nodes: xdsServer, Deliveries: cache, Objects: envoyNodes})
 package fleet

@@ -66,9 +66,13 @@ type Objects interface {
 	Remove(ctx context.Context, name types.NamespacedName, check func(runtime.Object) error) error
 }
 
+// Prefix is below what replicas report in etcd that store their objects under storagePrefix. It is beside that, so that no report
+// is ever taken for an object.
+func Prefix(storagePrefix string) string { return storagePrefix + ".xds/nodes/" }
+
 // Config is what a Store works with.
 type Config struct {
-	// Client reaches the etcd that the replicas share, and Prefix is below what they store things there.
+	// Client reaches the etcd that the replicas share, and Prefix (of the function of that name) is below what they store there.
 	Client *clientv3.Client
 	Prefix string
 	// Replica is the name of this replica. No two have the same one at a time. One that starts again should have the name that it
@@ -151,7 +155,7 @@ func (s *Store) Run(ctx context.Context, config Config) {
 
 // directory is what the keys of this package in etcd begin with: that of a replica's presence is followed by its name, those of
 // its Reports also by a slash and their scope. All of them are bound to the replica's lease.
-func (c *Config) directory() string { return strings.TrimSuffix(c.Prefix, "/") + "/xds/nodes/" }
+func (c *Config) directory() string { return strings.TrimSuffix(c.Prefix, "/") + "/" }
 
 func (c *Config) presence() string { return c.directory() + url.PathEscape(c.Replica) }
 

@@ -131,7 +131,7 @@ func newReplica(t *testing.T, endpoint, name string) *replica {
 }
 
 func (r *replica) config(objects Objects) Config {
-	return Config{Client: r.client, Prefix: prefix, Replica: r.name, Nodes: r, Deliveries: r, Objects: objects}
+	return Config{Client: r.client, Prefix: Prefix(prefix), Replica: r.name, Nodes: r, Deliveries: r, Objects: objects}
 }
 
 // run runs the replica until it is stopped, or the test ends.
@@ -262,8 +262,8 @@ func TestReports(t *testing.T) {
 	a.hears(t, "a replica that has stopped", all[0])
 	a.stop()
 	late.hears(t, "no replica but itself")
-	left, err := late.client.Get(t.Context(), prefix+"/xds/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
-	if err != nil || len(left.Kvs) != 1 || string(left.Kvs[0].Key) != prefix+"/xds/nodes/c" {
+	left, err := late.client.Get(t.Context(), Prefix(prefix), clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	if err != nil || len(left.Kvs) != 1 || string(left.Kvs[0].Key) != Prefix(prefix)+"c" {
 		t.Errorf("in etcd is %v, %v", left.Kvs, err)
 	}
 }
