@@ -45,19 +45,21 @@ func (i *Installation) newReplica(ctx context.Context, number int, pod corev1.Po
 	if r.Cluster, err = NewLink(strings.TrimPrefix(c.url, "https://")); err != nil {
 		return nil, err
 	}
-	c.AtEnd(func() error {
-		r.Cluster.Close()
-		return nil
-	})
 	if i.Etcd != nil {
 		if r.Etcd, err = NewLink(strings.TrimPrefix(i.Etcd.URL, "https://")); err != nil {
+			r.Cluster.Close()
 			return nil, err
 		}
-		c.AtEnd(func() error {
-			r.Etcd.Close()
-			return nil
-		})
 	}
+	// A replica that is cut off from etcd doesn't stop before the requests have given up that wait for it.
+	c.AtEnd(func() error {
+		err := i.Stop()
+		r.Cluster.Close()
+		if r.Etcd != nil {
+			r.Etcd.Close()
+		}
+		return err
+	})
 	account, err := c.ServiceAccount(ctx, i.Namespace, pod.ServiceAccountName)
 	if err != nil {
 		return nil, err
