@@ -280,16 +280,19 @@ func (s *scope) toldAll(kind int) int64 {
 }
 
 // mayUse returns the revision after which no resource of a type may be forgotten that was removed: what is served instead of
-// something that is parked may use it.
+// something that is parked, or comes to be, may use it.
 func (s *scope) mayUse(kind int) int64 {
 	limit := int64(math.MaxInt64)
 	for i := range kinds {
 		if !kinds[i].uses(&kinds[kind]) {
 			continue
 		}
-		limit = min(limit, s.views[i].mayUse())
+		limit = min(limit, s.tables[i].mayHoldBack())
+		if s.base != nil {
+			limit = min(limit, s.base.tables[i].mayHoldBack())
+		}
 		for over := range s.over {
-			limit = min(limit, over.tables[i].heldBack())
+			limit = min(limit, over.tables[i].mayHoldBack())
 		}
 	}
 	return limit

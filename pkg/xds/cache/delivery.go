@@ -77,7 +77,7 @@ func (s *Stream) Rejected() []RejectedResource {
 
 // answeredAll reports whether the client has been sent everything, or is to be sent everything anew, and has answered.
 func (w *watch) answeredAll() bool {
-	return len(w.pending) == 0 && len(w.again) == 0 && (w.fresh || w.view.rev() <= w.set)
+	return len(w.pending) == 0 && len(w.again) == 0 && w.waits == 0 && (w.fresh || w.view.rev() <= w.set)
 }
 
 // count brings what is counted of the stream up to date. It is called whenever something of that may have changed.

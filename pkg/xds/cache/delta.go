@@ -31,6 +31,9 @@ func (s *Stream) answerDelta(w *watch, limit int64) error {
 	waits, reply := false, false
 	held := s.heldBack(w)
 	again := w.answersAgain()
+	if (w.fresh || len(w.delta.asked) > 0 || !w.wildcard && w.sub.IsWildcard()) && s.mustWait(w) {
+		return nil
+	}
 	w.forgets(w.delta.asked)
 	switch {
 	case w.fresh:
@@ -57,12 +60,13 @@ func (s *Stream) answerDelta(w *watch, limit int64) error {
 		}
 		s.replaces(w, d.set)
 	}
+	var stale []string
 	if !waits {
-		w.again = nil
+		w.again, stale = nil, s.removeStale(w)
 	}
 	d, repeated := w.repeat(d, again, held)
 	s.replaces(w, repeated)
-	d = w.with(d, slices.Concat(w.delta.asked, w.removeStale(), s.rewarmed(w)), held)
+	d = w.with(d, slices.Concat(w.delta.asked, stale, s.rewarmed(w)), held)
 	if (reply || !d.empty()) && !s.sendDelta(w, d) {
 		return nil
 	}
@@ -183,11 +187,11 @@ func (s *Stream) lacking(w *watch, limit int64) *difference {
 	return d
 }
 
-// withoutStale leaves out of the first answer to a client the removal of clusters and what belongs to them that it says it
-// has, and notes them: its listeners and routes, for which it has not asked yet, may use them.
+// withoutStale leaves out of the first answer to a client the removal of what it says it has, and notes that, but for listeners:
+// what else it has, for which it has not asked yet, may use it.
 func (w *watch) withoutStale(d *difference) *difference {
 	has := w.sub.ReturnedResources()
-	if w.kind.consumer || len(has) == 0 || len(d.removed) == 0 {
+	if w.kind == &kinds[listeners] || len(has) == 0 || len(d.removed) == 0 {
 		return d
 	}
 	out := &difference{set: d.set}
@@ -201,14 +205,17 @@ func (w *watch) withoutStale(d *difference) *difference {
 	return out
 }
 
-// removeStale returns what was stale, once the client has acknowledged its first response: a client that reconnects
-// subscribes to all types before it acknowledges any.
-func (w *watch) removeStale() []string {
-	if w.unacked > 0 || w.fresh {
+// removeStale returns what was stale, once the client has acknowledged its first response, and what may use it: a client that
+// reconnects subscribes to all types before it acknowledges any.
+func (s *Stream) removeStale(w *watch) []string {
+	if len(w.stale) == 0 || w.unacked > 0 || w.fresh || min(s.unused(w), s.heldBack(w)) < w.start {
 		return nil
 	}
-	stale := slices.DeleteFunc(w.stale, func(name string) bool { return w.view.get(name) != nil || !subscribed(w.sub, name) })
-	w.stale = nil
+	stale := slices.DeleteFunc(w.stale, func(name string) bool {
+		e, ok := w.view.entry(name) // that is newer is told like others
+		return ok && e.rev > w.start || !subscribed(w.sub, name)
+	})
+	w.stale, w.ackedRemoved = nil, 0
 	return stale
 }
 

@@ -10,6 +10,13 @@
 // subscribes to. It is sent a change once, rejected or not, unless it asks for the resource again, or Envoy is known to
 // wait for it again (the endpoints of a changed cluster).
 //
+// Make before break: no client is sent a listener or a route table before the clusters that it uses, nor told that a cluster is
+// gone before it has acknowledged what no longer uses it. What was changed or is asked for waits until the client has acknowledged
+// the clusters that were there when it began to wait, or rejected them; a client that asks for no clusters doesn't wait. A route table
+// goes after its listener, because the state-of-the-world protocol can't say that it is gone, and Envoy doesn't heed it in the other.
+// Each thing that a client may have was published, or served in its place, until after some revision, and what was removed after that
+// is kept for it; what is needed again when something is parked is sent again.
+//
 // What a client rejects (NACK) is parked: that version of the resource goes to no stream that hasn't got it. Such streams are served
 // the last version before that some stream acknowledged, which is kept for as long as one may need it, with the clusters,
 // endpoints and secrets that it may use; or nothing, if there is none. Streams that accepted the version keep it, and if nothing

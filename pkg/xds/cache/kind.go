@@ -29,12 +29,19 @@ var _ [int(types.UnknownType) - len(kinds)]struct{}
 
 // uses reports whether resources of this kind refer to those of another one by name.
 func (k *kind) uses(other *kind) bool {
-	return k.consumer && !other.consumer || k == &kinds[clusters] && other != k && !other.consumer
+	switch k {
+	case &kinds[clusters]:
+		return other != k && !other.consumer
+	case &kinds[listeners]:
+		return other != k
+	}
+	return k.consumer && !other.consumer
 }
 
 const (
 	clusters  = 0 // index in kinds
 	endpoints = 1
+	listeners = 3
 )
 
 // kindOf returns the index of a type URL in kinds, or -1.

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"fmt"
 	"testing"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -72,9 +73,17 @@ func TestDeltaMakesBeforeALateCluster(t *testing.T) {
 	d := newDelta(t, c, "s")
 	d.subscribe(cds)
 	first := d.want("clusters +c1=1")
+	// Envoy waits for a table that it asks for as long as for its clusters (initial_fetch_timeout), and would answer 503 if it
+	// had the table before them.
 	d.subscribe(rds, "r")
-	d.wantAck("routes +r=c1") // what is asked for is answered at once
+	d.wantNothing()
+	d.subscribe(rds, "missing")
+	d.wantNothing()
+	d.ack(first)
+	d.wantAck("routes +r=c1 -missing")
 
+	c.Publish("s", set(edsCluster("c1", 2)))
+	first = d.want("clusters +c1=2")
 	c.Publish("s", set(edsCluster("c2", 1), res(rds, "r", "c2")))
 	d.wantNothing() // the new cluster waits for the acknowledgement of the first, the route for the cluster
 	d.ack(first)
@@ -121,21 +130,126 @@ func TestReconnectMakesBeforeItBreaks(t *testing.T) {
 		d.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURL, ResourceNamesSubscribe: names, InitialResourceVersions: old[typeURL]})
 	}
 	first := map[string]*discoveryv3.DeltaDiscoveryResponse{}
-	for range 3 {
-		resp := d.next()
+	for resp := d.next(); resp != nil; resp = d.next() {
 		first[resp.GetTypeUrl()] = resp
 	}
-	for typeURL, want := range map[string]string{cds: "clusters +c2=1", eds: "endpoints -missing", rds: "routes +r=c2"} {
+	want := map[string]string{cds: "clusters +c2=1", eds: "endpoints -missing"}
+	if first[rds] != nil { // it came before the clusters were asked for
+		want[rds] = "routes +r=c2"
+	}
+	for typeURL, want := range want {
 		if got := deltaString(first[typeURL]); got != want {
 			t.Errorf("got first response %q, want %q", got, want)
 		}
 	}
+	d.ack(first[eds])
 	d.wantNothing()
 	d.ack(first[cds])
+	if first[rds] == nil {
+		first[rds] = d.want("routes +r=c2")
+	}
+	d.wantNothing()
+	d.ack(first[rds])
 	d.wantAck("clusters -c1")
-	d.ack(first[eds])
 	d.wantAck("endpoints -c1")
 	d.wantNothing()
+}
+
+// TestAskedForIsAnswered has clients ask for a route that will never have its cluster.
+func TestAskedForIsAnswered(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Publish("s", set(edsCluster("c1", 1), res(rds, "r", "c1")))
+	d, s := newDelta(t, c, "s"), newState(t, c, "s") // without clusters
+	d.subscribe(rds, "r")
+	d.wantAck("routes +r=c1")
+	s.subscribe(rds, nil, "r")
+	s.wantAck("routes c1")
+
+	d = newDelta(t, c, "s") // which rejects the cluster
+	d.subscribe(cds)
+	cluster := d.want("clusters +c1=1")
+	d.subscribe(rds, "r")
+	d.wantNothing()
+	d.nack(cluster)
+	d.wantAck("routes +r=c1")
+	c = New()
+	c.Publish("s", set(edsCluster("c1", 1), res(rds, "r", "c1")))
+	s = newState(t, c, "s")
+	s.subscribe(cds, nil)
+	clusters := s.want("clusters 1")
+	s.subscribe(rds, nil, "r")
+	s.wantNothing()
+	s.nack(clusters)
+	s.wantAck("routes c1")
+}
+
+// TestTableStaysUntilItsListenerIsGone has a table change and go while an acknowledgement of it is outstanding.
+func TestTableStaysUntilItsListenerIsGone(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Publish("s", set(edsCluster("c1", 1), edsCluster("c2", 2), res(lds, "l", "r"), res(rds, "r", "c1")))
+	d, s := newDelta(t, c, "s"), newState(t, c, "s")
+	for _, typeURL := range []string{cds, lds, rds} {
+		var names []string
+		if typeURL == rds {
+			names = []string{"r"}
+		}
+		d.subscribe(typeURL, names...)
+		s.subscribe(typeURL, nil, names...)
+		if typeURL != rds {
+			d.ack(d.next())
+			s.ack(s.next())
+		}
+	}
+	deltaTable, stateTable := d.want("routes +r=c1"), s.want("routes c1")
+	c.Publish("s", Update{Set: []*Resource{res(rds, "r", "c2")}, Delete: []Name{{cds, "c1"}}})
+	c.Publish("s", Update{Set: []*Resource{edsCluster("c3", 3)}, Delete: []Name{{lds, "l"}, {rds, "r"}, {cds, "c2"}}})
+	deltaCluster, stateCluster := d.want("clusters +c3=3"), s.want("clusters 3 1 2")
+	d.ack(deltaTable)
+	s.ack(stateTable)
+	d.wantNothing()
+	s.wantNothing()
+	d.ack(deltaCluster)
+	s.ack(stateCluster)
+	deltaListener, stateListener := d.want("listeners -l"), s.want("listeners")
+	d.wantAck("routes +r=c2")
+	s.wantAck("routes c2")
+	d.wantNothing()
+	s.wantNothing()
+	d.ack(deltaListener)
+	d.wantAck("routes -r")
+	d.wantAck("clusters -c1 -c2")
+	s.ack(stateListener)
+	s.wantAck("clusters 3")
+	d.wantNothing()
+	s.wantNothing()
+}
+
+// TestClusterByNameIsGone has a cluster go that a client asks for by name, which has it until it doesn't.
+func TestClusterByNameIsGone(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Publish("s", set(res(cds, "c1", "1"), res(rds, "r", "c1")))
+	s := newState(t, c, "s")
+	s.subscribe(rds, nil, "r")
+	s.wantAck("routes c1")
+	s.subscribe(cds, nil, "c1")
+	last := s.wantAck("clusters 1")
+	c.Publish("s", Update{Set: []*Resource{res(cds, "c2", "2"), res(rds, "r", "c2")}, Delete: []Name{{cds, "c1"}}})
+	s.wantAck("routes c2")
+	s.wantNothing()
+	s.subscribe(cds, last, "c1", "c2")
+	s.wantAck("clusters 1 2")
+	for i := range 2 * minTrim { // and the log is trimmed
+		c.Publish("s", set(edsCluster("c2", int64(i))))
+		last = s.wantAck(fmt.Sprint("clusters 1 ", i))
+	}
+	s.subscribe(cds, last, "c2")
+	s.wantNothing()
+	s.subscribe(cds, last, "c1", "c2")
+	s.wantAck(fmt.Sprint("clusters ", 2*minTrim-1))
+	s.wantNothing()
 }
 
 // TestReconnectRemovesEndpointsOnly has nothing to send before the removal.

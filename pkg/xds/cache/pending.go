@@ -83,6 +83,7 @@ func (s *Stream) hears(w *watch, nonce string, detail *status.Status) {
 		w.pending = nil
 	}
 	if detail != nil {
+		w.usesFrom = min(w.usesFrom, w.hasUntil()) // it keeps what it has
 		s.rejects(w, news(answered), detail.GetMessage())
 		return
 	}
@@ -152,7 +153,14 @@ func (w *watch) keeps(name string, rejected *Resource) bool {
 	if w.at(name, math.MaxInt64) != nil {
 		return false
 	}
+	if w.state == nil {
+		return true
+	}
 	w.sum -= rejected.sum
+	if w.kept == nil {
+		w.kept = map[string]struct{}{}
+	}
+	w.kept[name] = struct{}{}
 	return true
 }
 
@@ -251,6 +259,24 @@ func (w *watch) short() bool {
 		}
 	}
 	return false
+}
+
+// behind reports whether the client keeps something older than what is published and not removed, because that is parked or the
+// client rejected it, and the revision after which nothing may be removed that is used by what it is served instead.
+func (w *watch) behind() (from int64, is bool) {
+	from = math.MaxInt64
+	if !w.view.anyParked() && len(w.rejected) == 0 {
+		return from, false
+	}
+	for name, e := range w.view.parked() {
+		if e.withheld() && subscribed(w.sub, name) && !w.has(name, e) {
+			is, from = true, min(from, e.goodUses())
+		}
+	}
+	for name, r := range w.rejected {
+		is = is || w.rejects(name, r)
+	}
+	return from, is
 }
 
 // tidy forgets what was said of versions that are not published any more.

@@ -42,8 +42,7 @@ func (s *Stream) answerState(w *watch, limit int64) {
 	}
 	changes := w.changed(limit)
 	c, asked, changed := w.content(limit, again, changes)
-	if changed && !asked && s.mustWait(w) {
-		w.looked()
+	if (asked || changed) && s.mustWait(w) {
 		return
 	}
 	if asked || changed {
@@ -90,6 +89,7 @@ type stateResponse struct {
 	set, removed    int64
 	fresh           bool
 	sum             uint64
+	kept            map[string]struct{}
 }
 
 // GetDiscoveryResponse is called by go-control-plane to send the response.
@@ -117,10 +117,11 @@ func (s *Stream) sendState(w *watch, c content, rewarmed []string) bool {
 		removed:  w.removed,
 		fresh:    w.fresh,
 		sum:      w.sum,
+		kept:     w.kept,
 	}
 	select {
 	case w.state.ch <- resp:
-		w.state.resp, w.sum = resp, c.sum
+		w.state.resp, w.sum, w.kept = resp, c.sum, nil
 		w.answered()
 		w.awaits(pending{state: resp.DiscoveryResponse, content: c.news, version: c.version, at: s.scope.rev})
 		return true
@@ -155,9 +156,9 @@ func (w *watch) wildcardContent(limit int64, again map[string]struct{}, changes 
 	_, ok := told[wildcardKey]
 	asked = !ok
 	changed = sum != w.sum || len(again) > 0
-	for name := range w.rejected { // of which the client has kept another version
-		e, _ := w.view.entry(name)
-		changed = changed || e.removed && e.rev > w.removed && e.rev <= limit
+	for name := range w.kept {
+		e, ok := w.view.entry(name)
+		changed = changed || !ok || e.removed && e.rev <= limit
 	}
 	c.sum = sum
 	for name := range names {
@@ -203,6 +204,7 @@ func (w *watch) namedContent(limit int64, again map[string]struct{}) (c content,
 	var sum uint64
 	c.told = make(map[string]string, len(names))
 	c.news = &difference{}
+	maps.DeleteFunc(w.used, func(name string, _ *Resource) bool { return !subscribed(w.sub, name) })
 	for name := range names {
 		last, ok := told[name]
 		e, exists := w.view.entry(name)
@@ -210,6 +212,9 @@ func (w *watch) namedContent(limit int64, again map[string]struct{}) (c content,
 			w.lack(e.res)
 		}
 		r := w.at(name, limit)
+		if r == nil {
+			r = w.keepsUsed(name, last)
+		}
 		asked = asked || !ok
 		if r == nil {
 			// Only a type whose responses are full can say that something is gone.
@@ -233,6 +238,22 @@ func (w *watch) namedContent(limit int64, again map[string]struct{}) (c content,
 	c.resources = anys(all)
 	c.version = version(sum)
 	return c, asked, changed
+}
+
+// keepsUsed returns a cluster that is gone and that the client still asks for by name, having been told of it; or nil. gRPC asks for
+// it while calls are routed to it, which would fail or wait for ever if they were told that it is gone.
+func (w *watch) keepsUsed(name, told string) *Resource {
+	e, ok := w.view.entry(name)
+	if w.kind != &kinds[clusters] || told == "" || told == absent || w.hasRejected(name, told) || ok && !e.removed {
+		return nil
+	}
+	if ok {
+		if w.used == nil {
+			w.used = map[string]*Resource{}
+		}
+		w.used[name] = e.res
+	}
+	return w.used[name]
 }
 
 func byName(a, b *Resource) int { return cmp.Compare(a.Name(), b.Name()) }

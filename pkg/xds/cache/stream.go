@@ -2,6 +2,7 @@ package cache
 
 import (
 	"math"
+	"slices"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	xdscache "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
@@ -40,24 +41,31 @@ type watch struct {
 	open  bool // the request has not been answered, and may be
 
 	fresh     bool // nothing has been answered yet
-	requested bool // the request has not been looked at
+	requested bool // the request has not been looked at, or what it asks for has to wait
 	wildcard  bool // the subscription was to everything, when last looked at
 
 	// set and removed are the revisions up to which the client has been sent what was set and what was removed, which may be
 	// held back: removed is not newer than set.
 	set, removed int64
-	// unacked counts the responses that have not been acknowledged or rejected; acked is set as of the last that was.
-	unacked int
-	acked   int64
+	// start is the revision at which the client was first sent something.
+	start int64
+	// unacked counts the responses that have not been acknowledged or rejected; acked and ackedRemoved are set and removed as of
+	// the last that was.
+	unacked             int
+	acked, ackedRemoved int64
 	verdicts
-	// usesFrom is the revision after which nothing may be removed that this type uses, because something was parked.
+	// usesFrom is the revision after which nothing may be removed that this type uses, because something was parked or rejected.
 	usesFrom int64
 	// sum is that of what a state-of-the-world client has been sent that subscribes to everything, but for what it rejected
 	// when there was nothing else to send.
 	sum uint64
+	// kept are names of which such a client has something that it was not sent last, because it rejected that.
+	kept map[string]struct{}
+	// used are clusters that are gone, but for such a client that asks for them by name.
+	used map[string]*Resource
 	// stale are resources that a delta client had before the stream began, and that have to be removed.
 	stale []string
-	// waits is the revision at which changes of a consumer began to wait for clusters, or 0.
+	// waits is the revision at which a consumer began to wait for clusters, or 0.
 	waits int64
 }
 
@@ -84,11 +92,12 @@ func (s *Stream) CreateDeltaWatch(req *discoveryv3.DeltaDiscoveryRequest, sub xd
 		return nil, nil
 	}
 	asked := asked(req, sub)
-	if w.requested { // the last request has not been looked at
+	if w.requested { // the last request has not been answered
 		asked = append(w.delta.asked, asked...)
 	}
 	s.hears(w, req.GetResponseNonce(), req.GetErrorDetail())
 	w.unacked = len(w.pending)
+	asked = slices.DeleteFunc(asked, func(name string) bool { return !subscribed(sub, name) })
 	w.delta = &deltaWatch{req: req, ch: ch, asked: asked}
 	return s.request(w, sub)
 }
@@ -105,11 +114,11 @@ func (s *Stream) CreateWatch(req *discoveryv3.DiscoveryRequest, sub xdscache.Sub
 	if w.state != nil && w.state.resp != nil && !w.state.resp.sent {
 		s.dropped(w)
 	}
-	if req.GetResponseNonce() != "" {
-		w.unacked = 0 // go-control-plane ignores requests with another nonce than the last
-	}
 	if req.GetErrorDetail() != nil || w.isVersion(req.GetResponseNonce(), req.GetVersionInfo()) {
 		s.hears(w, req.GetResponseNonce(), req.GetErrorDetail())
+	}
+	if req.GetResponseNonce() != "" {
+		w.unacked = 0 // go-control-plane ignores requests with another nonce than the last
 	}
 	w.state = &stateWatch{req: req, ch: ch}
 	return s.request(w, sub)
@@ -140,7 +149,7 @@ func (s *Stream) watch(typeURL string) *watch {
 // stream is looked at.
 func (s *Stream) request(w *watch, sub xdscache.Subscription) (func(), error) {
 	if w.unacked == 0 {
-		w.acked = w.set
+		w.acked, w.ackedRemoved = w.set, w.removed
 	}
 	w.sub, w.open, w.requested = sub, true, true
 	err := s.flush()
@@ -173,17 +182,24 @@ func (s *Stream) answer(w *watch) error {
 	if w.fresh && !s.scope.exists() {
 		return nil
 	}
+	held := s.heldBack(w)
+	if held < w.removed && !w.fresh {
+		w.takeBack(held)
+	}
 	current := w.view.rev() <= w.removed
-	if current && !w.requested && len(w.again) == 0 && !(w.kind == &kinds[endpoints] && len(s.rewarm) > 0) {
+	if current && !w.requested && len(w.again)+len(w.stale) == 0 && !(w.kind == &kinds[endpoints] && len(s.rewarm) > 0) {
 		return nil
 	}
 	if w.delta != nil && len(w.pending) >= maxPending {
 		return nil // until the client has acknowledged something
 	}
 	if w.fresh {
-		w.began = s.scope.rev
+		w.began, w.start = s.scope.rev, s.scope.rev
 	}
-	limit := max(s.removable(w), w.removed)
+	limit := max(min(held, s.unused(w)), w.removed)
+	if w.fresh {
+		limit = min(held, w.start)
+	}
 	if w.delta != nil {
 		return s.answerDelta(w, limit)
 	}
@@ -191,29 +207,29 @@ func (s *Stream) answer(w *watch) error {
 	return nil
 }
 
-// removable returns the revision up to which the client may be sent removals: what consumers use is kept until they have
-// been sent what was changed before, and have not rejected it.
-func (s *Stream) removable(w *watch) int64 {
-	limit := s.heldBack(w)
-	if w.kind.consumer {
-		return limit
-	}
+// unused returns the revision up to which nothing that was removed is used by what the client has, because what uses it has
+// been changed or removed since, and the client has acknowledged that. What it rejected is not its concern.
+func (s *Stream) unused(w *watch) int64 {
+	limit := int64(math.MaxInt64)
 	for _, c := range s.watches {
-		if c == nil || !c.kind.consumer {
+		if c == nil || !c.kind.consumer || !c.kind.uses(w.kind) {
 			continue
 		}
-		if c.view.rev() > c.set {
-			limit = min(limit, c.set)
+		if c.view.rev() > c.removed {
+			limit = min(limit, c.removed)
+		}
+		if len(c.stale) > 0 {
+			limit = 0
 		}
 		if c.unacked > 0 {
-			limit = min(limit, max(c.acked, c.began))
+			limit = min(limit, c.ackedRemoved)
 		}
 	}
 	return limit
 }
 
 // heldBack returns the revision after which the client may not be sent removals, because it has something older in place of
-// something that is parked, which may use what was removed. What is forgotten is not held back.
+// something that is parked or that it rejected, which may use what was removed. What is forgotten is not held back.
 func (s *Stream) heldBack(w *watch) int64 {
 	limit := int64(math.MaxInt64)
 	for i := range kinds {
@@ -229,21 +245,42 @@ func (s *Stream) heldBack(w *watch) int64 {
 	return max(limit, w.view.forgotten())
 }
 
-// holdsBack returns the revision after which nothing may be removed that the client may use because something was parked, until it has
-// acknowledged what lifted that.
+// holdsBack returns the revision after which nothing may be removed that the client may use because something was parked or
+// rejected, until it has acknowledged what lifted that.
 func (w *watch) holdsBack() int64 {
+	from, lacks := w.behind()
 	switch {
-	case w.view.anyParked() && w.short():
-		w.usesFrom = w.view.mayUse()
-	case w.usesFrom != math.MaxInt64 && w.unacked == 0 && w.view.rev() <= w.set:
+	case lacks:
+		w.usesFrom = min(w.usesFrom, w.hasUntil(), from)
+	case w.usesFrom != math.MaxInt64 && w.unacked == 0 && w.view.rev() <= w.removed:
 		w.usesFrom = math.MaxInt64
 	}
 	return w.usesFrom
 }
 
-// mustWait reports whether changes of a consumer have to wait for clusters: until no changed cluster is left to be sent,
-// and until the client has acknowledged those that changed no later than the consumer did, which Envoy does when they are
-// warm. Clusters that changed later are not waited for, or a consumer could wait forever.
+// hasUntil returns a revision after which all that the client has was still published, or what it has been served instead.
+func (w *watch) hasUntil() int64 {
+	if w.unacked > 0 {
+		return w.ackedRemoved
+	}
+	return w.removed
+}
+
+// takeBack has what was removed after a revision sent again, because what the client is served may use it after all.
+func (w *watch) takeBack(held int64) {
+	for name, e := range w.view.heldBack(held) {
+		if e.rev <= w.removed && subscribed(w.sub, name) {
+			w.resend([]string{name})
+		}
+	}
+	w.removed = held
+	w.acked = min(w.acked, held)
+}
+
+// mustWait reports whether a consumer, changed or asked for, has to wait for clusters: until no changed cluster is left to be
+// sent, and until the client has acknowledged those that changed no later than the consumer began to wait, which Envoy does when
+// they are warm. Clusters that changed later are not waited for, or a consumer could wait forever; nor are clusters that the client
+// doesn't subscribe to, or rejected.
 func (s *Stream) mustWait(w *watch) bool {
 	c := s.watches[clusters]
 	if !w.kind.consumer || c == nil || c.fresh {
@@ -252,7 +289,7 @@ func (s *Stream) mustWait(w *watch) bool {
 	if w.waits == 0 {
 		w.waits = s.scope.rev
 	}
-	return c.view.rev() > c.set || c.unacked > 0 && c.acked < w.waits
+	return c.view.rev() > c.set || c.unacked > 0 && c.acked < w.waits || s.heldBack(c) < c.removed
 }
 
 // caughtUp notes that the client has been sent all there is, but for removals after a limit.
@@ -292,7 +329,7 @@ func (s *Stream) dropped(w *watch) {
 	resp := w.state.resp
 	s.rewarms(resp.rewarmed)
 	w.resend(resp.again)
-	w.set, w.removed, w.fresh, w.sum = resp.set, resp.removed, resp.fresh, resp.sum
+	w.set, w.removed, w.fresh, w.sum, w.kept = resp.set, resp.removed, resp.fresh, resp.sum, resp.kept
 	w.began = s.scope.rev // what is parked by now is not sent again
 	if n := len(w.pending); n > 0 && w.pending[n-1].state == resp.DiscoveryResponse {
 		w.pending = w.pending[:n-1]

@@ -61,6 +61,17 @@ func (e *entry) withheld() bool {
 	return e.parked != nil && (e.good == nil || e.good.version != e.res.version)
 }
 
+// goodUses returns the revision after which nothing may be removed that good may use.
+func (e *entry) goodUses() int64 {
+	switch {
+	case e.good == nil:
+		return math.MaxInt64
+	case e.goodUntil == 0:
+		return e.setAt - 1
+	}
+	return min(e.goodUntil, e.setAt) - 1
+}
+
 type change struct {
 	rev  int64
 	name string
@@ -148,7 +159,18 @@ func (t *table) heldBack() int64 {
 	limit := int64(math.MaxInt64)
 	for name := range t.parked {
 		if e := t.entries[name]; e.withheld() {
-			limit = min(limit, e.rev-1)
+			limit = min(limit, e.rev-1, e.goodUses())
+		}
+	}
+	return limit
+}
+
+// mayHoldBack is what heldBack would return if everything were parked.
+func (t *table) mayHoldBack() int64 {
+	limit := t.heldBack()
+	for _, e := range t.entries {
+		if e.parked == nil && !e.removed {
+			limit = min(limit, e.goodUses())
 		}
 	}
 	return limit

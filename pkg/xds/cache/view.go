@@ -252,7 +252,7 @@ func (v *view) since(s span) *difference {
 		case !seen:
 		case e.removed && e.rev <= s.limit:
 			d.removed = append(d.removed, c.name)
-		case e.removed || e.rev <= s.set:
+		case e.setAt <= s.set: // of what was removed after the limit, too
 		case !e.withheld():
 			d.set = append(d.set, e.res)
 		case e.good != nil && (s.set < e.goodFrom || e.goodUntil <= s.set):
