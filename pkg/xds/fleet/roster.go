@@ -180,11 +180,17 @@ func (r *roster) replicas(present map[string]struct{}) {
 	}
 }
 
-func (r *roster) isPresent(replica string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, ok := r.present[replica]
-	return ok
+// isPresent asks etcd: what has been heard of a replica may be older than its EnvoyNodes.
+func (r *roster) isPresent(ctx context.Context, replica string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	there := r.config
+	there.Replica = replica
+	response, err := r.config.Client.Get(ctx, there.presence(), clientv3.WithCountOnly())
+	if err != nil {
+		return false, fmt.Errorf("looking for replica %s: %w", replica, err)
+	}
+	return response.Count > 0, nil
 }
 
 // rewrite has all EnvoyNodes of this replica written anew.
@@ -198,7 +204,8 @@ func (r *roster) rewrite() {
 }
 
 // sweep looks for EnvoyNodes whose replica is gone, or is this one, which has no such node. Nodes get a while to connect again:
-// then another replica takes the EnvoyNode over.
+// then another replica takes the EnvoyNode over. And it looks for those of this replica's nodes that another one has taken over
+// although the connection here is newer: it took this replica for gone.
 func (r *roster) sweep(ctx context.Context) error {
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -220,6 +227,11 @@ func (r *roster) sweep(ctx context.Context) error {
 		replica := o.Status.Replica
 		if _, present := r.present[replica]; replica == r.config.Replica && !r.has(o) || replica != r.config.Replica && !present {
 			r.queue.AddAfter(item{object: o.Name, replica: replica}, r.linger)
+		}
+		n := node{o.Status.NodeID, o.Status.Scope}
+		if e, ok := r.nodes[n]; ok && e.written != nil && replica != r.config.Replica && e.written.ConnectedSince.After(o.Status.ConnectedSince.Time) {
+			e.written = nil
+			r.queue.Add(item{node: n})
 		}
 	}
 	return nil
@@ -257,9 +269,15 @@ func (r *roster) report(ctx context.Context, err error) {
 
 var (
 	errTaken = errors.New("the name is that of another node's EnvoyNode")
-	errNewer = errors.New("the node has connected to another replica since")
 	errKept  = errors.New("the EnvoyNode is not out of date")
 )
+
+// newerError says that a node has connected to another replica since.
+type newerError struct{ replica string }
+
+func (e *newerError) Error() string {
+	return "the node has connected to replica " + e.replica + " since"
+}
 
 // process brings an EnvoyNode up to date. It returns after which time to look at it again, if that is not 0.
 func (r *roster) process(ctx context.Context, i item) (again time.Duration, err error) {
@@ -294,13 +312,11 @@ func (r *roster) write(ctx context.Context, n node, seen entry, status fleetv1al
 		candidates = []string{seen.object}
 	}
 	for _, name := range candidates {
-		err = r.afford(ctx, func(ctx context.Context) error {
-			return r.config.Objects.Put(ctx, types.NamespacedName{Name: name}, func(obj runtime.Object) error { return r.update(obj, &status) })
-		})
-		switch {
+		err = r.put(ctx, name, &status)
+		switch _, newer := errors.AsType[*newerError](err); {
 		case errors.Is(err, errTaken):
 			continue
-		case errors.Is(err, errNewer):
+		case newer:
 			return 3 * r.linger, nil // if that one goes, this one counts
 		case err != nil:
 			return 0, fmt.Errorf("writing EnvoyNode %s: %w", name, err)
@@ -323,9 +339,31 @@ func (r *roster) write(ctx context.Context, n node, seen entry, status fleetv1al
 	return r.linger, nil
 }
 
-// update gives an EnvoyNode, which may be a new one, the status that this replica knows, unless the one that it has is another
-// node's, or newer.
-func (r *roster) update(obj runtime.Object, status *fleetv1alpha1.EnvoyNodeStatus) error {
+// put writes an EnvoyNode. One with a newer connection is replaced if the replica that wrote it is gone: should that replica be on
+// the point of coming back, it writes its EnvoyNodes anew as soon as it is present.
+func (r *roster) put(ctx context.Context, name string, status *fleetv1alpha1.EnvoyNodeStatus) error {
+	gone := ""
+	for {
+		err := r.afford(ctx, func(ctx context.Context) error {
+			return r.config.Objects.Put(ctx, types.NamespacedName{Name: name}, func(obj runtime.Object) error { return update(obj, status, gone) })
+		})
+		newer, ok := errors.AsType[*newerError](err)
+		if !ok {
+			return err
+		}
+		switch present, asking := r.isPresent(ctx, newer.replica); {
+		case asking != nil:
+			return asking
+		case present:
+			return err
+		}
+		gone = newer.replica
+	}
+}
+
+// update gives an EnvoyNode, which may be a new one, another status, unless the one that it has is another node's, or newer and
+// not that of a replica which is gone.
+func update(obj runtime.Object, status *fleetv1alpha1.EnvoyNodeStatus, gone string) error {
 	o, ok := obj.(*fleetv1alpha1.EnvoyNode)
 	if !ok {
 		return fmt.Errorf("%T is no EnvoyNode", obj)
@@ -335,8 +373,8 @@ func (r *roster) update(obj runtime.Object, status *fleetv1alpha1.EnvoyNodeStatu
 	case has.Replica == "": // a new one
 	case has.NodeID != status.NodeID || has.Scope != status.Scope:
 		return errTaken
-	case has.Replica != status.Replica && has.ConnectedSince.After(status.ConnectedSince.Time) && r.isPresent(has.Replica):
-		return errNewer
+	case has.Replica != status.Replica && has.Replica != gone && has.ConnectedSince.After(status.ConnectedSince.Time):
+		return &newerError{has.Replica}
 	}
 	status.DeepCopyInto(has)
 	return nil
@@ -374,17 +412,8 @@ func (r *roster) remove(ctx context.Context, n node, seen entry) error {
 // clear removes an EnvoyNode that a replica has left behind.
 func (r *roster) clear(ctx context.Context, i item) error {
 	if i.replica != r.config.Replica {
-		// What has been heard of the replica may be older than the EnvoyNode.
-		asking, cancel := context.WithTimeout(ctx, askTimeout)
-		defer cancel()
-		there := r.config
-		there.Replica = i.replica
-		response, err := r.config.Client.Get(asking, there.presence(), clientv3.WithCountOnly())
-		if err != nil {
-			return fmt.Errorf("looking for replica %s: %w", i.replica, err)
-		}
-		if response.Count > 0 {
-			return nil
+		if present, err := r.isPresent(ctx, i.replica); present || err != nil {
+			return err
 		}
 	}
 	err := r.afford(ctx, func(ctx context.Context) error {

@@ -180,6 +180,24 @@ func TestLeftBehind(t *testing.T) {
 	shows(t, objects, "not dead", "new: new mesh b")
 }
 
+// TestTakenOver: an EnvoyNode that a replica took over which was mistaken is taken back.
+func TestTakenOver(t *testing.T) {
+	t.Parallel()
+	endpoint, _ := startEtcd(t, t.TempDir())
+	objects := newObjects(t, endpoint)
+	a, b := newReplica(t, endpoint, "a"), newReplica(t, endpoint, "b")
+	a.run(t, objects)
+	a.connect(envoy("edge", "mesh", 2))
+	shows(t, objects, "at first", "edge: edge mesh a")
+	b.run(t, objects)
+	mistaken := statusOf("b", envoy("edge", "mesh", 1))
+	if err := objects.Put(t.Context(), types.NamespacedName{Name: "edge"}, func(o runtime.Object) error { return update(o, &mistaken, "a") }); err != nil {
+		t.Fatal(err)
+	}
+	b.stop() // which has the others look
+	shows(t, objects, "taken back", "edge: edge mesh a")
+}
+
 // TestBudget: what can't be afforded isn't written.
 func TestBudget(t *testing.T) {
 	t.Parallel()
