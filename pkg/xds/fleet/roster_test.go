@@ -59,6 +59,17 @@ func shows(t *testing.T, objects *registry.Store, what string, want ...string) {
 	}
 }
 
+// cached waits until the replicas, which look for EnvoyNodes in a cache, see that one is another replica's.
+func cached(t *testing.T, objects *registry.Store, name, replica string) {
+	t.Helper()
+	if err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		o, err := objects.Get(ctx, name, &metav1.GetOptions{ResourceVersion: "0"})
+		return err == nil && o.(*fleetv1alpha1.EnvoyNode).Status.Replica == replica, err
+	}); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+}
+
 func status(t *testing.T, objects *registry.Store, name string, until func(*fleetv1alpha1.EnvoyNodeStatus) bool) {
 	t.Helper()
 	var last *fleetv1alpha1.EnvoyNodeStatus
@@ -190,10 +201,13 @@ func TestTakenOver(t *testing.T) {
 	a.connect(envoy("edge", "mesh", 2))
 	shows(t, objects, "at first", "edge: edge mesh a")
 	b.run(t, objects)
+	b.deliver("mesh", "v1", 1, 1)
+	a.hears(t, "b is present", report("b", "mesh", "v1", 1, 1))
 	mistaken := statusOf("b", envoy("edge", "mesh", 1))
 	if err := objects.Put(t.Context(), types.NamespacedName{Name: "edge"}, func(o runtime.Object) error { return update(o, &mistaken, "a") }); err != nil {
 		t.Fatal(err)
 	}
+	cached(t, objects, "edge", "b")
 	b.stop() // which has the others look
 	shows(t, objects, "taken back", "edge: edge mesh a")
 }
