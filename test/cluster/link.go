@@ -227,13 +227,16 @@ var loopbacks = func() []string {
 	return []string{"127.0.0.1", "::1"}
 }()
 
-// FreePort returns a TCP port that nothing listens on. It is not one that the kernel gives to outgoing connections: those
-// would take it from a server that is started again.
+// given are the ports that FreePort has returned.
+var given sync.Map
+
+// FreePort returns a TCP port that nothing listens on, and another one each time. It is not one that the kernel gives to outgoing
+// connections: those would take it from a server that is started again.
 func FreePort() (int, error) {
 	const low, high, attempts = 10000, 30000, 100
 	for range attempts {
 		port := low + rand.IntN(high-low)
-		if free(port) {
+		if _, again := given.LoadOrStore(port, true); !again && free(port) {
 			return port, nil
 		}
 	}
