@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"strings"
-
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	resource "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -34,19 +32,6 @@ func scopeName(key graph.Key) string {
 		return FleetScope(key.NamespacedName())
 	}
 	return GatewayScope(key.NamespacedName())
-}
-
-// scopeKey is the reverse of scopeName; false for the scopes of the mesh.
-func scopeKey(name string) (graph.Key, bool) {
-	of, object, _ := strings.Cut(name, "/")
-	namespace, name, found := strings.Cut(object, "/")
-	for _, kind := range []graph.Kind{graph.KindGateway, graph.KindEnvoyFleet} {
-		key := graph.Key{Kind: kind, Namespace: namespace, Name: name}
-		if found && scopeName(key) == of+"/"+object {
-			return key, true
-		}
-	}
-	return graph.Key{}, false
 }
 
 // publisher keeps what is published and brings it up to date with what is dirty in the graph. What several scopes need

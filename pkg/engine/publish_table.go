@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"sort"
@@ -33,6 +34,9 @@ type chunk struct {
 
 // meanChunk is how many virtual hosts a chunk has in the mean.
 const meanChunk = 128
+
+// growth is how much larger, in bytes, a chunk may become by a change without being copied, and so how much of it may be unused.
+const growth = 512
 
 // beginsChunk says whether a virtual host is the first of a chunk, as that of the whole table is too. It doesn't depend on what was
 // there before, so that tables with the same hosts have the same chunks, and versions.
@@ -105,6 +109,7 @@ func (t *table) chunkOf(domain string) int {
 func (t *table) merge(chunks []*chunk, changes []string) []*chunk {
 	var b chunkBuilder
 	for _, c := range chunks {
+		b.room = len(c.part.Bytes()) + growth
 		start := 0
 		for i, domain := range c.domains {
 			for len(changes) > 0 && changes[0] < domain {
@@ -132,6 +137,7 @@ type chunkBuilder struct {
 	chunks []*chunk
 	next   chunk
 	bytes  []byte
+	room   int // that the next chunk is likely to need
 }
 
 // add adds a virtual host, or nothing if it is nil.
@@ -142,6 +148,9 @@ func (b *chunkBuilder) add(domain string, host []byte) {
 	if beginsChunk(domain) {
 		b.end()
 	}
+	if b.bytes == nil {
+		b.bytes = make([]byte, 0, max(b.room, len(host)))
+	}
 	b.bytes = append(b.bytes, host...)
 	b.next.domains, b.next.ends = append(b.next.domains, domain), append(b.next.ends, len(b.bytes))
 }
@@ -150,7 +159,10 @@ func (b *chunkBuilder) end() {
 	if len(b.next.domains) == 0 {
 		return
 	}
+	if cap(b.bytes)-len(b.bytes) > growth {
+		b.bytes = bytes.Clone(b.bytes)
+	}
 	c := b.next
-	c.part = cache.NewPart(slices.Clip(b.bytes))
+	c.part = cache.NewPart(b.bytes)
 	b.chunks, b.next, b.bytes = append(b.chunks, &c), chunk{}, nil
 }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -72,7 +73,7 @@ func (b BackendKey) String() string {
 	if b.Kind == KindUDPRoute {
 		return "udproute/" + b.NamespacedName().String()
 	}
-	name := fmt.Sprintf("%s:%d", b.NamespacedName(), b.Port)
+	name := b.Namespace + "/" + b.Name + ":" + strconv.Itoa(int(b.Port))
 	if b.Kind == KindBackend {
 		name = "xbackend/" + name
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Cache holds the resources of every scope. It is safe for concurrent use; scopes don't wait for each other.
@@ -18,6 +19,7 @@ type Cache struct {
 	onReject   func(Rejection)
 	onLift     func(scope string, name Name, version string)
 	onDelivery func(scope string)
+	onCurrent  func(after time.Duration)
 }
 
 // New returns a cache without scopes.
@@ -82,7 +84,7 @@ func (c *Cache) Resources(scope string) []*Resource {
 // name the node, which may be anything.
 func (c *Cache) Stream(scope string, node any) *Stream {
 	s := c.acquire(scope)
-	st := &Stream{cache: c, scope: s, node: node}
+	st := &Stream{cache: c, scope: s, node: node, since: time.Now()}
 	s.mu.Lock()
 	defer s.unlock()
 	s.streams[st] = struct{}{}
@@ -147,7 +149,7 @@ type scope struct {
 	tables    [len(kinds)]table
 	views     [len(kinds)]view
 	// remembered are versions to be parked when they are published, with what is good instead.
-	remembered map[Name]map[string]*Resource
+	remembered map[Name]map[string]replacement
 
 	streams map[*Stream]struct{}
 	// How many of the streams are current and rejecting, and how many of the readers unsettled.
@@ -168,8 +170,9 @@ type history struct {
 }
 
 func newScope(c *Cache, name string, base *scope) *scope {
-	s := &scope{cache: c, name: name, base: base, remembered: map[Name]map[string]*Resource{}, over: map[*scope]struct{}{}, streams: map[*Stream]struct{}{}}
+	s := &scope{cache: c, name: name, base: base, remembered: map[Name]map[string]replacement{}, over: map[*scope]struct{}{}, streams: map[*Stream]struct{}{}}
 	for i := range s.views {
+		s.tables[i].kind = &kinds[i]
 		s.views[i].own = &s.tables[i]
 	}
 	if base == nil {
@@ -235,9 +238,9 @@ func (s *scope) set(r *Resource) {
 	s.rev++
 	name := Name{r.TypeURL(), r.Name()}
 	s.lifted(name, last)
-	if good, ok := s.remembered[name][r.Version()]; ok {
+	if told, ok := s.remembered[name][r.Version()]; ok {
 		s.forget(name, r.Version())
-		s.park(name, good, nil)
+		s.park(name, told, nil)
 	}
 }
 

@@ -54,30 +54,18 @@ func del(typeURL string, names ...string) Update {
 	return u
 }
 
-// deltaClient is a delta client and the part of go-control-plane's delta server that serves it, without goroutines:
-// nothing moves unless the test says so.
+// deltaClient is a delta client and its server, without goroutines: nothing moves unless the test says so.
 type deltaClient struct {
-	t      *testing.T
-	stream *Stream
-	ch     chan xdscache.DeltaResponse
-	types  map[string]*deltaType
-	nonce  int
-	inbox  []*discoveryv3.DeltaDiscoveryResponse // sent by the server, not read by the client
-	err    error                                 // ended the stream
-}
-
-type deltaType struct {
-	sub    stream.Subscription
-	cancel func()
+	t         *testing.T
+	stream    *Stream
+	responses []*DeltaResponse                      // not sent yet
+	nonce     int                                   // of the last that was sent
+	inbox     []*discoveryv3.DeltaDiscoveryResponse // sent by the server, not read by the client
+	err       error                                 // ended the stream
 }
 
 func newDelta(t *testing.T, c *Cache, scope string) *deltaClient {
-	d := &deltaClient{
-		t:      t,
-		stream: c.Stream(scope, nil),
-		ch:     make(chan xdscache.DeltaResponse, 20), // as go-control-plane makes it
-		types:  map[string]*deltaType{},
-	}
+	d := &deltaClient{t: t, stream: c.Stream(scope, nil)}
 	t.Cleanup(d.close)
 	return d
 }
@@ -86,32 +74,27 @@ func (d *deltaClient) close() {
 	if d.stream == nil {
 		return
 	}
-	for _, ty := range d.types {
-		if ty.cancel != nil {
-			ty.cancel()
-		}
-	}
 	d.stream.Close()
 	d.stream = nil
 }
 
 // pump sends what the cache has responded with.
 func (d *deltaClient) pump() {
-	for {
-		select {
-		case resp := <-d.ch:
-			out, err := resp.GetDeltaDiscoveryResponse()
-			if err != nil {
-				d.t.Fatal(err)
-			}
-			d.nonce++
-			out.Nonce = strconv.Itoa(d.nonce)
-			d.types[out.GetTypeUrl()].sub.SetReturnedResources(resp.GetNextVersionMap())
-			d.inbox = append(d.inbox, out)
-		default:
-			return
-		}
+	for _, r := range d.responses {
+		d.inbox = append(d.inbox, decoded(d.t, r))
+		d.nonce++
 	}
+	d.responses = nil
+}
+
+// decoded returns a response as a client reads it.
+func decoded(t testing.TB, r *DeltaResponse) *discoveryv3.DeltaDiscoveryResponse {
+	t.Helper()
+	resp := &discoveryv3.DeltaDiscoveryResponse{}
+	if err := proto.Unmarshal(r.Encode().Materialize(), resp); err != nil {
+		t.Fatal(err)
+	}
+	return resp
 }
 
 func (d *deltaClient) send(req *discoveryv3.DeltaDiscoveryRequest) {
@@ -120,19 +103,7 @@ func (d *deltaClient) send(req *discoveryv3.DeltaDiscoveryRequest) {
 		return
 	}
 	d.pump()
-	legacy := req.GetTypeUrl() == cds || req.GetTypeUrl() == lds
-	ty := d.types[req.GetTypeUrl()]
-	if ty == nil {
-		ty = &deltaType{sub: stream.NewDeltaSubscription(req.GetResourceNamesSubscribe(), req.GetResourceNamesUnsubscribe(),
-			req.GetInitialResourceVersions(), legacy)}
-		d.types[req.GetTypeUrl()] = ty
-	} else {
-		if ty.cancel != nil {
-			ty.cancel()
-		}
-		ty.sub.UpdateResourceSubscriptions(req.GetResourceNamesSubscribe(), req.GetResourceNamesUnsubscribe())
-	}
-	ty.cancel, d.err = d.stream.CreateDeltaWatch(req, ty.sub, d.ch)
+	d.err = d.stream.Delta(req, func(r *DeltaResponse) { d.responses = append(d.responses, r) })
 }
 
 func (d *deltaClient) subscribe(typeURL string, names ...string) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -115,6 +116,12 @@ func (s *Stream) counted(c counts) {
 		return
 	}
 	s.counts = c
+	switch {
+	case c.current && !last.current:
+		in.raiseCurrent(time.Since(s.since))
+	case last.current && !c.current:
+		s.since = time.Now()
+	}
 	in.unsettled += step(last.unsettled, c.unsettled)
 	if in.base != nil {
 		in.base.unsettled += step(last.unsettled, c.unsettled)

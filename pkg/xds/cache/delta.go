@@ -2,6 +2,7 @@ package cache
 
 import (
 	"slices"
+	"strconv"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	xdscache "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
@@ -9,7 +10,7 @@ import (
 
 // asked returns the names that have to be answered though the client may have been sent them: those that it subscribes to
 // (it may have forgotten them, says the field resource_names_subscribe), except the ones that it says it has, and those
-// that go-control-plane marks with an empty version, because they were unsubscribed from beside a wildcard.
+// that have an empty version, because they were unsubscribed from beside a wildcard.
 func asked(req *discoveryv3.DeltaDiscoveryRequest, sub xdscache.Subscription) []string {
 	var names []string
 	for _, name := range req.GetResourceNamesSubscribe() {
@@ -34,7 +35,6 @@ func (s *Stream) answerDelta(w *watch, limit int64) error {
 	if (w.fresh || len(w.delta.asked) > 0 || !w.wildcard && w.sub.IsWildcard()) && s.mustWait(w) {
 		return nil
 	}
-	w.forgets(w.delta.asked)
 	switch {
 	case w.fresh:
 		d = w.withoutStale(s.lacking(w, held))
@@ -67,42 +67,25 @@ func (s *Stream) answerDelta(w *watch, limit int64) error {
 	d, repeated := w.repeat(d, again, held)
 	s.replaces(w, repeated)
 	d = w.with(d, slices.Concat(w.delta.asked, stale, s.rewarmed(w)), held)
-	if (reply || !d.empty()) && !s.sendDelta(w, d) {
-		return nil
+	if reply || !d.empty() {
+		s.respond(w, d)
 	}
 	w.looked()
+	w.delta.sub.answered()
+	w.delta.asked = nil
 	if !waits {
 		s.caughtUp(w, limit)
 	}
 	return nil
 }
 
-// sendDelta reports whether there was room for the response. There always is: go-control-plane makes room for two
-// responses of each type.
-func (s *Stream) sendDelta(w *watch, d *difference) bool {
-	resp := &deltaResponse{
-		DeltaPassthroughResponse: xdscache.DeltaPassthroughResponse{
-			DeltaRequest: w.delta.req,
-			// What the client has is known from the revision; go-control-plane writes to this map.
-			NextVersionMap: map[string]string{},
-			DeltaDiscoveryResponse: &discoveryv3.DeltaDiscoveryResponse{
-				TypeUrl:           w.kind.typeURL,
-				SystemVersionInfo: w.view.version(),
-				Resources:         d.messages(),
-				RemovedResources:  d.removed,
-			},
-		},
-		stream:  s,
-		content: d,
-	}
-	select {
-	case w.delta.ch <- resp:
-		w.answered()
-		w.awaits(pending{delta: resp.DeltaDiscoveryResponse, content: d, version: w.view.version(), at: s.scope.rev})
-		return true
-	default:
-		return false
-	}
+// respond answers a request.
+func (s *Stream) respond(w *watch, d *difference) {
+	s.nonces++
+	resp := &DeltaResponse{typeURL: w.kind.typeURL, version: w.view.version(), nonce: strconv.FormatUint(s.nonces, 10), content: d}
+	w.answered()
+	w.awaits(pending{delta: resp, content: d, version: resp.version, at: s.scope.rev})
+	w.delta.respond(resp)
 }
 
 // changes returns what changed of the subscription since the client was last sent something.

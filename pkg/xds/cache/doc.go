@@ -1,5 +1,6 @@
-// Package cache holds what xDS clients are served and tells each of them what has changed, behind the delta and
-// state-of-the-world servers of go-control-plane. It knows no gateways: a scope is a name with resources in it.
+// Package cache holds what xDS clients are served and tells each of them what has changed: those of the delta protocol
+// by itself, and those of the state-of-the-world protocol behind the server of go-control-plane. It knows no gateways: a scope is a
+// name with resources in it.
 //
 // It replaces the caches of go-control-plane, which marshal a resource again for every stream that it is sent to, keep a
 // map of everything for each wildcard stream, and answer a rejection with what was just rejected. Here a resource is
@@ -21,7 +22,8 @@
 // the last version before that some stream acknowledged, which is kept for as long as one may need it, with the clusters,
 // endpoints and secrets that it may use; or nothing, if there is none. Streams that accepted the version keep it, and if nothing
 // older is known, that one is good enough for those that haven't rejected it. Another version lifts all this. It is the same for a
-// version that somebody else has parked (Park), such as another replica.
+// version that somebody else has parked (Park), such as another replica, or this one before it was restarted. What that says is good
+// may never have been published here, so it comes with the clusters and endpoints that it uses, which are kept for it in turn.
 //
 // A scope may lie over another one, of which its clients see what it doesn't have itself. What shows again when a resource over it
 // is removed is sent, be it the same. A rejection of what is seen of the other one parks it there.

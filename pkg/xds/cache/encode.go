@@ -3,11 +3,8 @@ package cache
 import (
 	"sync"
 
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	xdscache "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 )
 
 // The numbers of fields in envoy.service.discovery.v3.DeltaDiscoveryResponse, in its Resource, and in google.protobuf.Any.
@@ -26,8 +23,8 @@ const (
 	anyValue   = 2
 )
 
-// ownBuffer is the size of a resource that is not copied into the encoding of a response.
-const ownBuffer = 64 << 10
+// ownBuffer is the size of a resource, or of a part of one, that is not copied into the encoding of a response.
+const ownBuffer = 8 << 10
 
 // wire is the encoding of a difference in a delta response, made when the first stream sends it.
 type wire struct {
@@ -35,36 +32,35 @@ type wire struct {
 	resources, removed mem.BufferSlice
 }
 
-// deltaResponse is a response that knows when it is sent.
-type deltaResponse struct {
-	xdscache.DeltaPassthroughResponse
-	stream  *Stream
-	content *difference
+// DeltaResponse is a response of the delta protocol. It is immutable.
+type DeltaResponse struct {
+	typeURL, version, nonce string
+	content                 *difference
 }
 
-// GetDeltaDiscoveryResponse is called by go-control-plane to send the response.
-func (r *deltaResponse) GetDeltaDiscoveryResponse() (*discoveryv3.DeltaDiscoveryResponse, error) {
-	r.stream.sending = r
-	return r.DeltaPassthroughResponse.GetDeltaDiscoveryResponse()
-}
+// TypeURL returns the type of its resources.
+func (r *DeltaResponse) TypeURL() string { return r.typeURL }
 
-// Encode returns the encoding of a response, as proto.Marshal makes it. If it is the one that the cache has handed to
-// go-control-plane last, the bytes of what changed are shared with other streams that are sent the same: nobody may write to them.
-// It has to be called by the goroutine that serves the stream, with the response that it is about to send.
-func (s *Stream) Encode(resp *discoveryv3.DeltaDiscoveryResponse) (mem.BufferSlice, error) {
-	sending := s.sending
-	s.sending = nil
-	if sending == nil || sending.DeltaDiscoveryResponse != resp {
-		data, err := proto.Marshal(resp)
-		return mem.BufferSlice{mem.SliceBuffer(data)}, err
-	}
-	shared := sending.content.encoded()
-	head := appendString(nil, responseVersion, resp.GetSystemVersionInfo())
-	tail := appendString(nil, responseTypeURL, resp.GetTypeUrl())
-	tail = appendString(tail, responseNonce, resp.GetNonce())
+// Version returns its system_version_info.
+func (r *DeltaResponse) Version() string { return r.version }
+
+// Nonce returns its nonce, which no other response of the stream has.
+func (r *DeltaResponse) Nonce() string { return r.nonce }
+
+// Resources returns how many resources it has, without those that are removed.
+func (r *DeltaResponse) Resources() int { return len(r.content.set) }
+
+// Encode returns the encoding, as proto.Marshal makes it of a DeltaDiscoveryResponse. The bytes of what changed are shared with other
+// streams that are sent the same: nobody may write to them.
+func (r *DeltaResponse) Encode() mem.BufferSlice {
+	shared := r.content.encoded()
+	head := make([]byte, 0, 64+len(r.version)+len(r.typeURL)+len(r.nonce))
+	head = appendString(head, responseVersion, r.version)
+	tail := appendString(head[len(head):], responseTypeURL, r.typeURL)
+	tail = appendString(tail, responseNonce, r.nonce)
 	out := make(mem.BufferSlice, 0, 2+len(shared.resources)+len(shared.removed))
 	out = append(append(out, mem.SliceBuffer(head)), shared.resources...)
-	return append(append(out, mem.SliceBuffer(tail)), shared.removed...), nil
+	return append(append(out, mem.SliceBuffer(tail)), shared.removed...)
 }
 
 // encoded returns the fields of a delta response that tell what changed.
@@ -82,7 +78,7 @@ func (d *difference) encoded() *wire {
 	return &d.wire
 }
 
-// encodeSet encodes resources one after the other, in few buffers, of which the large resources are some.
+// encodeSet encodes resources one after the other, in few buffers, of which what is large of them is some.
 func encodeSet(set []*Resource) mem.BufferSlice {
 	if len(set) == 0 {
 		return nil
@@ -91,18 +87,24 @@ func encodeSet(set []*Resource) mem.BufferSlice {
 	size := 0
 	for _, r := range set {
 		size += 128 + len(r.Name()) + len(r.TypeURL())
-		if n := len(r.Any().GetValue()); n < ownBuffer {
-			size += n
+		for b := range r.encoding() {
+			if len(b) < ownBuffer {
+				size += len(b)
+			}
 		}
 	}
 	buf := make([]byte, 0, size)
 	for _, r := range set {
-		value := r.Any().GetValue()
-		buf = appendHead(buf, r, len(value))
-		if len(value) < ownBuffer {
-			buf = append(buf, value...)
-		} else {
-			out = append(out, mem.SliceBuffer(buf), mem.SliceBuffer(value))
+		buf = appendHead(buf, r, r.size())
+		for b := range r.encoding() {
+			if len(b) < ownBuffer {
+				buf = append(buf, b...)
+				continue
+			}
+			if len(buf) > 0 {
+				out = append(out, mem.SliceBuffer(buf))
+			}
+			out = append(out, mem.SliceBuffer(b))
 			buf = buf[len(buf):]
 		}
 		buf = appendString(buf, resourceName, r.Name())

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -20,45 +19,52 @@ func TestEncode(t *testing.T) {
 	for range 2 {
 		d := newDelta(t, c, "s")
 		d.subscribe(lds, "*", "gone", "gone too")
-		r := <-d.ch
-		resp, err := r.GetDeltaDiscoveryResponse()
-		if err != nil {
-			t.Fatal(err)
+		got := d.responses[0].Encode()
+		want, err := proto.Marshal(decoded(t, d.responses[0]))
+		if err != nil || !bytes.Equal(got.Materialize(), want) {
+			t.Errorf("got %d bytes, want %d (%v)", got.Len(), len(want), err)
 		}
-		resp.Nonce = "17"
-		want, err := proto.Marshal(resp)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range 2 { // the second time it is not the one that is about to be sent
-			got, err := d.stream.Encode(resp)
-			if err != nil || !bytes.Equal(got.Materialize(), want) {
-				t.Errorf("got %d bytes, want %d (%v)", got.Len(), len(want), err)
-			}
-			if (len(got) == 1) != (i == 1) {
-				t.Errorf("the response consists of %d buffers", len(got))
-			}
+		if len(got) == 1 {
+			t.Error("large resources are copied")
 		}
 		d.close()
 		d = newDelta(t, c, "s")
 		d.subscribe(lds)
-		resp, err = (<-d.ch).GetDeltaDiscoveryResponse()
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := d.stream.Encode(resp)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if shared := got[1].ReadOnlyData(); before == nil {
+		shared := d.responses[0].Encode()[1].ReadOnlyData()
+		if before == nil {
 			before = shared
 		} else if &before[0] != &shared[0] {
 			t.Error("streams don't share what they are sent")
 		}
 	}
-	d := newDelta(t, c, "s")
-	if got, err := d.stream.Encode(&discoveryv3.DeltaDiscoveryResponse{Nonce: "1"}); err != nil || got.Len() != 3 {
-		t.Errorf("got %d bytes (%v)", got.Len(), err)
+}
+
+// TestEncodeParts holds that large parts are sent as they are, from where they are.
+func TestEncodeParts(t *testing.T) {
+	t.Parallel()
+	large := []byte(strings.Repeat("x", ownBuffer))
+	for _, parts := range [][]Part{
+		{NewPart([]byte("a")), NewPart(large), NewPart([]byte("b")), NewPart(large)},
+		{NewPart(large), NewPart(large)},
+	} {
+		c := New()
+		c.Publish("s", Update{Set: []*Resource{NewSpliced(rds, "r", parts)}})
+		d := newDelta(t, c, "s")
+		d.subscribe(rds, "r")
+		got := d.responses[0].Encode()
+		want, err := proto.Marshal(decoded(t, d.responses[0]))
+		if err != nil || !bytes.Equal(got.Materialize(), want) {
+			t.Errorf("got %d bytes, want %d (%v)", got.Len(), len(want), err)
+		}
+		same := 0
+		for _, b := range got {
+			if data := b.ReadOnlyData(); len(data) == len(large) && &data[0] == &large[0] {
+				same++
+			}
+		}
+		if same != 2 {
+			t.Errorf("%d of 2 large parts are sent without being copied", same)
+		}
 	}
 }
 

@@ -1,5 +1,7 @@
 package cache
 
+import "time"
+
 // raise has something called when the lock is given up.
 func (h *history) raise(f func()) { h.events = append(h.events, f) }
 
@@ -23,6 +25,12 @@ func (s *scope) moved() {
 	}
 	s.told[s] = struct{}{}
 	s.raise(func() { f(s.name) })
+}
+
+func (s *scope) raiseCurrent(after time.Duration) {
+	if f := s.cache.onCurrent; f != nil {
+		s.raise(func() { f(after) })
+	}
 }
 
 // unlock gives up the lock, and calls the hooks, unless another goroutine is at it, which goes on then.

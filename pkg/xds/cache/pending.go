@@ -32,18 +32,18 @@ type verdicts struct {
 	again map[string]struct{}
 }
 
-// pending is a response that the client has not acknowledged. It has its nonce when it has been sent.
+// pending is a response that the client has not acknowledged.
 type pending struct {
-	delta   *discoveryv3.DeltaDiscoveryResponse // or state
-	state   *discoveryv3.DiscoveryResponse
-	content *difference // that it tells the client
+	delta   *DeltaResponse                 // or state
+	state   *discoveryv3.DiscoveryResponse // which has its nonce when it has been sent
+	content *difference                    // that it tells the client
 	version string
 	at      int64 // revision at which it was sent
 }
 
 func (p *pending) nonce() string {
 	if p.delta != nil {
-		return p.delta.GetNonce()
+		return p.delta.nonce
 	}
 	return p.state.GetNonce()
 }
@@ -138,7 +138,7 @@ func (s *Stream) reject(w *watch, r *Resource, message string) {
 		return
 	}
 	rejection := &Rejection{Scope: in.name, Name: Name{r.TypeURL(), name}, Version: r.Version(), Message: message, Node: s.node}
-	in.park(rejection.Name, nil, rejection)
+	in.park(rejection.Name, replacement{}, rejection)
 	t := in.table(r.TypeURL())
 	rejection.Good = t.entries[name].good
 	in.raiseRejected(*rejection)
@@ -307,8 +307,8 @@ func (w *watch) tidy() {
 
 // rejects reports whether the client rejected something that is published, or what is served to it instead.
 func (w *watch) rejects(name string, r rejected) bool {
-	e, _ := w.view.entry(name)
-	if e.removed || !subscribed(w.sub, name) {
+	e, ok := w.view.entry(name)
+	if !ok || e.removed || !subscribed(w.sub, name) {
 		return false
 	}
 	return slices.Contains(r.versions, e.res.Version()) ||

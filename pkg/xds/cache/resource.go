@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"iter"
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
@@ -86,6 +87,30 @@ func (r *Resource) message() *discoveryv3.Resource {
 		}
 	})
 	return r.msg
+}
+
+// encoding yields the encoded message, in parts if it has such.
+func (r *Resource) encoding() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if r.parts == nil {
+			yield(r.value)
+			return
+		}
+		for _, p := range r.parts {
+			if !yield(p.bytes) {
+				return
+			}
+		}
+	}
+}
+
+// size is that of the encoded message, in bytes.
+func (r *Resource) size() int {
+	size := 0
+	for b := range r.encoding() {
+		size += len(b)
+	}
+	return size
 }
 
 // endpointsOf returns the name of the ClusterLoadAssignment that a cluster waits for, or "". A cluster that can't be read

@@ -20,7 +20,7 @@ func (p Part) Bytes() []byte { return p.bytes }
 
 // NewSpliced is NewResource of a message whose encoding is that of its parts one after the other, such as a
 // RouteConfiguration, in which each virtual host is a field with its tag and length. It costs a few nanoseconds for each
-// part; the bytes are brought together when the first client is sent them, once for all. The version depends on how the
+// part; delta clients are sent the parts as they are, and the bytes are brought together for others, once for all. The version depends on how the
 // message is divided, so replicas divide it equally. The caller must not write to parts afterwards.
 func NewSpliced(typeURL, name string, parts []Part) *Resource {
 	sums := make([]byte, 0, 8*len(parts))

@@ -3,14 +3,15 @@ package cache
 import (
 	"math"
 	"slices"
+	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	xdscache "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 )
 
-// Stream is the view that one xDS stream has of a scope. It is the ConfigWatcher of the go-control-plane server that
-// serves this stream and no other, which must be the delta server, or the state-of-the-world server with ordered ADS:
-// only these keep the order of responses. The server must have legacy wildcards off for all types but listeners and
+// Stream is the view that one xDS stream has of a scope, either of the delta protocol (Delta) or of the state-of-the-world protocol
+// (CreateWatch). For the latter it is the ConfigWatcher of the go-control-plane server that serves this stream and no other, which
+// must have ordered ADS, for only so it keeps the order of responses, and legacy wildcards off for all types but listeners and
 // clusters, as the protocol has them.
 type Stream struct {
 	cache   *Cache
@@ -21,13 +22,13 @@ type Stream struct {
 	// endpoints until they are sent to it again, changed or not (the protocol's section "Resource warming").
 	rewarm map[string]struct{}
 
-	// sending is the response that is about to be sent. Only the goroutine that serves the stream knows it.
-	sending *deltaResponse
+	// nonces is how many responses of the delta protocol there were.
+	nonces uint64
 
 	counts // as they are in those of the scope
+	// since is when the client ceased to be current, or the stream began.
+	since time.Time
 }
-
-var _ xdscache.ConfigWatcher = (*Stream)(nil)
 
 // watch is the subscription of a stream to a type.
 type watch struct {
@@ -70,8 +71,8 @@ type watch struct {
 }
 
 type deltaWatch struct {
-	req *discoveryv3.DeltaDiscoveryRequest
-	ch  chan xdscache.DeltaResponse
+	sub     subscription
+	respond func(*DeltaResponse)
 	// asked are the names that the client asks for and has to be answered, whatever it has been sent before.
 	asked []string
 }
@@ -80,26 +81,47 @@ type stateWatch struct {
 	req  *discoveryv3.DiscoveryRequest
 	ch   chan xdscache.Response
 	resp *stateResponse // to req
+	size int            // of what req names
 }
 
-// CreateDeltaWatch answers a request of the delta protocol, now or when there is something to say. Types that are not
-// served are never answered. An error ends the stream.
-func (s *Stream) CreateDeltaWatch(req *discoveryv3.DeltaDiscoveryRequest, sub xdscache.Subscription, ch chan xdscache.DeltaResponse) (func(), error) {
+// Delta takes a request of the delta protocol, which is answered by a call of respond, now or when there is something to say. That
+// happens in the order in which responses have to be sent, until the stream is closed, and under a lock: respond must neither block
+// nor call the cache. Types that are not served are never answered. An error ends the stream. What is in the request may be kept, and
+// changed.
+func (s *Stream) Delta(req *discoveryv3.DeltaDiscoveryRequest, respond func(*DeltaResponse)) error {
 	s.scope.mu.Lock()
 	defer s.scope.unlock()
 	w := s.watch(req.GetTypeUrl())
 	if w == nil {
-		return nil, nil
+		return nil
 	}
-	asked := asked(req, sub)
+	d := w.delta
+	subscribe, unsubscribe := req.GetResourceNamesSubscribe(), req.GetResourceNamesUnsubscribe()
+	for i, name := range subscribe {
+		if e, ok := w.view.entry(name); ok {
+			subscribe[i] = e.res.Name() // of which all streams keep one copy
+		}
+	}
+	if d == nil {
+		d = &deltaWatch{sub: newSubscription(w.kind.full, subscribe, unsubscribe, req.GetInitialResourceVersions()), respond: respond}
+		w.delta = d
+	} else {
+		d.sub.update(subscribe, unsubscribe)
+	}
+	asked := asked(req, &d.sub)
 	if w.requested { // the last request has not been answered
-		asked = append(w.delta.asked, asked...)
+		asked = append(d.asked, asked...)
+		slices.Sort(asked)
+		asked = slices.Compact(asked)
+	}
+	if s.size() > maxSubscribed {
+		return ErrTooMany
 	}
 	s.hears(w, req.GetResponseNonce(), req.GetErrorDetail())
 	w.unacked = len(w.pending)
-	asked = slices.DeleteFunc(asked, func(name string) bool { return !subscribed(sub, name) })
-	w.delta = &deltaWatch{req: req, ch: ch, asked: asked}
-	return s.request(w, sub)
+	d.asked = slices.DeleteFunc(asked, func(name string) bool { return !d.sub.knows(name) })
+	_, err := s.request(w, &d.sub)
+	return err
 }
 
 // CreateWatch answers a request of the state-of-the-world protocol, now or when there is something to say. Types that are
@@ -121,7 +143,28 @@ func (s *Stream) CreateWatch(req *discoveryv3.DiscoveryRequest, sub xdscache.Sub
 		w.unacked = 0 // go-control-plane ignores requests with another nonce than the last
 	}
 	w.state = &stateWatch{req: req, ch: ch}
+	for _, name := range req.GetResourceNames() {
+		w.state.size += size(name)
+	}
+	if s.size() > maxSubscribed {
+		return nil, ErrTooMany
+	}
 	return s.request(w, sub)
+}
+
+// size returns what the client names, in bytes.
+func (s *Stream) size() int {
+	n := 0
+	for _, w := range s.watches {
+		switch {
+		case w == nil:
+		case w.delta != nil:
+			n += w.delta.sub.size
+		case w.state != nil:
+			n += w.state.size
+		}
+	}
+	return n
 }
 
 // Close ends the stream. The server must not be serving it any more.
@@ -164,6 +207,11 @@ func (s *Stream) request(w *watch, sub xdscache.Subscription) (func(), error) {
 // flush answers the open watches, in the order that makes before it breaks.
 func (s *Stream) flush() error {
 	defer s.count()
+	for _, w := range s.watches {
+		if w != nil && w.requested && w.delta != nil {
+			w.forgets(w.delta.asked) // before anything is answered that this may use
+		}
+	}
 	for _, consumer := range []bool{false, true, false} {
 		for _, w := range s.watches {
 			if w == nil || !w.open || w.kind.consumer != consumer {
@@ -181,6 +229,9 @@ func (s *Stream) flush() error {
 func (s *Stream) answer(w *watch) error {
 	if w.fresh && !s.scope.exists() {
 		return nil
+	}
+	if !w.fresh {
+		s.holdsBack(w) // while it is known, be what it uses asked for or not
 	}
 	held := s.heldBack(w)
 	if held < w.removed && !w.fresh {
@@ -237,7 +288,7 @@ func (s *Stream) heldBack(w *watch) int64 {
 			continue
 		}
 		if user := s.watches[i]; user != nil && !user.fresh {
-			limit = min(limit, user.holdsBack())
+			limit = min(limit, s.holdsBack(user))
 		} else {
 			limit = min(limit, s.scope.views[i].mayUse())
 		}
@@ -246,17 +297,21 @@ func (s *Stream) heldBack(w *watch) int64 {
 }
 
 // holdsBack returns the revision after which nothing may be removed that the client may use because something was parked or
-// rejected, until it has acknowledged what lifted that.
-func (w *watch) holdsBack() int64 {
+// rejected, until it has acknowledged what lifted that. A route table is used as long as its listener is there, even if it is removed.
+func (s *Stream) holdsBack(w *watch) int64 {
 	from, lacks := w.behind()
+	l := s.watches[listeners]
 	switch {
 	case lacks:
 		w.usesFrom = min(w.usesFrom, w.hasUntil(), from)
-	case w.usesFrom != math.MaxInt64 && w.unacked == 0 && w.view.rev() <= w.removed:
+	case w.usesFrom != math.MaxInt64 && w.settled() && (!w.kind.consumer || l == nil || l.settled()):
 		w.usesFrom = math.MaxInt64
 	}
 	return w.usesFrom
 }
+
+// settled reports whether the client has acknowledged all there is, removals included.
+func (w *watch) settled() bool { return w.unacked == 0 && w.view.rev() <= w.removed }
 
 // hasUntil returns a revision after which all that the client has was still published, or what it has been served instead.
 func (w *watch) hasUntil() int64 {
@@ -300,6 +355,9 @@ func (s *Stream) caughtUp(w *watch, limit int64) {
 	w.set = s.scope.rev
 	w.removed = max(w.removed, min(s.scope.rev, limit))
 	w.waits = 0
+	if from, lacks := w.behind(); lacks {
+		w.usesFrom = min(w.usesFrom, from)
+	}
 }
 
 // looked notes that the request has been looked at.

@@ -7,6 +7,7 @@ import (
 
 // table holds the resources of one scope and type, and which of them changed when.
 type table struct {
+	kind *kind
 	// entries are the resources, and the removed ones that a stream may have to be told of.
 	entries map[string]entry
 	removed int    // how many of the entries are removed
@@ -39,6 +40,8 @@ type entry struct {
 	// if that is parked and some accepted it.
 	good                *Resource
 	goodFrom, goodUntil int64
+	// usesFrom is the revision after which nothing may be removed that good may use.
+	usesFrom int64
 	// replacedAt is the revision at which the last resource was replaced that is known to be good, or not to be. What was
 	// published later, and acknowledged, is better than good.
 	replacedAt int64
@@ -63,13 +66,10 @@ func (e *entry) withheld() bool {
 
 // goodUses returns the revision after which nothing may be removed that good may use.
 func (e *entry) goodUses() int64 {
-	switch {
-	case e.good == nil:
+	if e.good == nil {
 		return math.MaxInt64
-	case e.goodUntil == 0:
-		return e.setAt - 1
 	}
-	return min(e.goodUntil, e.setAt) - 1
+	return e.usesFrom
 }
 
 type change struct {
@@ -98,12 +98,12 @@ func (t *table) set(r *Resource, rev int64) bool {
 
 // inherit takes over what is good from the entry that this one replaces.
 func (e *entry) inherit(last entry) {
-	e.good, e.goodFrom, e.goodUntil = last.good, last.goodFrom, last.goodUntil
+	e.good, e.goodFrom, e.goodUntil, e.usesFrom = last.good, last.goodFrom, last.goodUntil, last.usesFrom
 	if !last.acked && last.parked == nil {
 		e.replacedAt = last.replacedAt
 	}
 	if last.acked && last.parked == nil || last.parked != nil && !last.withheld() {
-		e.good, e.goodFrom, e.goodUntil = last.res, last.rev, e.rev
+		e.good, e.goodFrom, e.goodUntil, e.usesFrom = last.res, last.rev, e.rev, e.rev-1
 	}
 	if e.good != nil && e.good.Version() == e.res.Version() {
 		e.good, e.acked = nil, true
@@ -119,7 +119,7 @@ func (t *table) remove(name string, rev int64) bool {
 	t.sum -= e.res.sum
 	t.removed++
 	e.rev, e.removed = rev, true
-	if e.parked == nil {
+	if e.parked == nil || t.kind.consumer { // who doesn't have it gets nothing, and so uses nothing
 		e.good = nil
 	}
 	t.change(name, e)

@@ -1,6 +1,9 @@
 package cache
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Rejection is what a client has said of a resource that is published.
 type Rejection struct {
@@ -43,26 +46,37 @@ func (c *Cache) OnLift(f func(scope string, name Name, version string)) { c.onLi
 // OnDelivery has f called when the Delivery of a scope may have changed.
 func (c *Cache) OnDelivery(f func(scope string)) { c.onDelivery = f }
 
-// Park has a version of a resource not sent to streams that haven't got it, as if a client had rejected it: they get good,
-// or, if that is nil, what is known here to be good. It is remembered if that version isn't published yet, until it has been,
-// or Unpark. Parking again changes nothing, unless there was nothing good.
-func (c *Cache) Park(scope string, name Name, version string, good *Resource) {
+// OnCurrent has f called when a client has acknowledged all that is published of what it subscribes to, with the time that it had
+// not: since something of that was published, or it subscribed to more, or the stream began.
+func (c *Cache) OnCurrent(f func(after time.Duration)) { c.onCurrent = f }
+
+// Park has a version of a resource not sent to streams that haven't got it, as if a client had rejected it: they get what is known
+// here to be good, or, if nothing is, good, which may be nil. Needs are all that good uses (see Needs): it may never have been
+// published here, so what isn't there of that is served to those streams too. It is remembered if that version isn't published yet,
+// until it has been, or Unpark. Parking again changes nothing, unless there was nothing good.
+func (c *Cache) Park(scope string, name Name, version string, good *Resource, needs ...*Resource) {
 	s := c.acquire(scope)
 	defer c.release(s)
 	s.mu.Lock()
 	defer s.unlock()
 	e, ok := s.table(name.TypeURL).entries[name.Name]
 	if ok && !e.removed && e.res.Version() == version {
-		s.park(name, good, nil)
+		s.park(name, replacement{good, needs}, nil)
 		s.tellChanged()
 		return
 	}
 	if s.remembered[name] == nil {
-		s.remembered[name] = map[string]*Resource{}
+		s.remembered[name] = map[string]replacement{}
 	}
-	if s.remembered[name][version] == nil {
-		s.remembered[name][version] = good
+	if s.remembered[name][version].good == nil {
+		s.remembered[name][version] = replacement{good, needs}
 	}
+}
+
+// replacement is what is served instead of a version that somebody else parked, and what that uses.
+type replacement struct {
+	good  *Resource
+	needs []*Resource
 }
 
 // Unpark takes back Park, and what clients said. A version that is published is sent to the streams that haven't got it, except for
@@ -101,29 +115,43 @@ func (s *scope) publisher(r *Resource) *scope {
 	return nil
 }
 
-// park parks what is published under a name, because of a rejection or at somebody's request. What is good is what is told, or
-// known, or the version itself if some stream has acknowledged it.
-func (s *scope) park(name Name, good *Resource, because *Rejection) {
+// park parks what is published under a name, because of a rejection or at somebody's request. What is good is what is known, because
+// that was published here and what it uses is kept; or what is told; or the version itself if some stream has acknowledged it.
+func (s *scope) park(name Name, told replacement, because *Rejection) {
 	t := s.table(name.TypeURL)
 	e := t.entries[name.Name]
-	if e.parked != nil && (e.good != nil || good == nil) {
+	if e.parked != nil && (e.good != nil || told.good == nil) {
 		return
 	}
 	if e.parked == nil {
 		s.rev++
 		e.parked = &parking{at: s.rev, rejected: because}
-		if good != nil && (e.good == nil || e.good.Version() != good.Version()) {
-			e.good, e.goodFrom, e.goodUntil = good, 0, 0
-		}
 	} else {
 		s.offer(name)
-		e.good, e.goodFrom, e.goodUntil = good, 0, 0
 	}
-	if e.good == nil && e.acked {
+	switch {
+	case e.good != nil:
+	case told.good != nil:
+		e.good, e.goodFrom, e.goodUntil, e.usesFrom = told.good, 0, 0, e.setAt-1
+		s.keep(told.needs, e.usesFrom)
+	case e.acked:
 		e.good = e.res
 	}
 	t.store(name.Name, e)
 	s.retell()
+}
+
+// keep has resources that aren't published, and weren't after a revision, kept as if they had been removed just now.
+func (s *scope) keep(needs []*Resource, after int64) {
+	for _, r := range needs {
+		if e, ok := s.views[kindOf(r.TypeURL())].entry(r.Name()); ok && (!e.removed || e.rev > after) {
+			continue
+		}
+		t := s.table(r.TypeURL())
+		t.set(r, s.rev+1)
+		t.remove(r.Name(), s.rev+2)
+		s.rev += 2
+	}
 }
 
 // acknowledge notes that a stream has acknowledged a resource that was published at a revision.
@@ -153,6 +181,7 @@ func (s *scope) acknowledgeLate(r *Resource, at int64) {
 		if needed && at >= e.replacedAt && at < e.rev {
 			last := e
 			last.good, last.goodFrom, last.goodUntil, last.replacedAt = r, at, at+1, at+1
+			last.usesFrom = min(at, e.setAt-1)
 			s.improve(last, r)
 		}
 		return

@@ -6,7 +6,6 @@ import (
 	"iter"
 	"slices"
 
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
@@ -34,19 +33,7 @@ type difference struct {
 	parked []*Resource
 
 	acked bool // some stream has acknowledged it
-	msgs  []*discoveryv3.Resource
 	wire  wire
-}
-
-// messages returns what delta responses carry of what is set.
-func (d *difference) messages() []*discoveryv3.Resource {
-	if d.msgs == nil && len(d.set) > 0 {
-		d.msgs = make([]*discoveryv3.Resource, len(d.set))
-		for i, r := range d.set {
-			d.msgs[i] = r.message()
-		}
-	}
-	return d.msgs
 }
 
 func (d *difference) empty() bool { return len(d.set)+len(d.removed) == 0 }

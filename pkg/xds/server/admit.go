@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/netip"
 
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
@@ -14,6 +15,7 @@ import (
 
 // admission is what is known of a stream before anything is read of it.
 type admission struct {
+	addr     netip.Addr
 	identity *identity.Identity // nil if nobody is asked
 	hangUp   func()
 }
@@ -34,14 +36,14 @@ func (s *Server) admit(srv any, str grpc.ServerStream, info *grpc.StreamServerIn
 		return err
 	}
 	defer release()
-	a := admission{hangUp: hangUp}
+	a := admission{addr: addr, hangUp: hangUp}
 	if s.authenticator != nil {
 		done, err := s.peers.take(addr, s.peers.unproven())
 		if err != nil {
 			refused.WithLabelValues("streams").Inc()
 			return err
 		}
-		a.identity, err = s.ask(str.Context(), "")
+		elsewhere(func() { a.identity, err = s.ask(context.WithValue(str.Context(), admissionKey{}, a), false, "") })
 		done()
 		if err != nil {
 			s.refuse("identity", addr.String(), err)
@@ -53,14 +55,6 @@ func (s *Server) admit(srv any, str grpc.ServerStream, info *grpc.StreamServerIn
 		ctx:          context.WithValue(str.Context(), admissionKey{}, a),
 		requests:     rate.NewLimiter(s.limits.Requests, int(max(1, min(s.limits.Requests, noLimit)))),
 	})
-}
-
-// refuse counts that a client was refused, and logs it once for each reason.
-func (s *Server) refuse(what, who string, err error) {
-	refused.WithLabelValues(what).Inc()
-	if reason := printable(status.Convert(err).Message(), 1024); !s.rejections.seen(rejection{node: who}, reason) {
-		s.logger.Info("Refused an xDS client", "client", who, "reason", reason)
-	}
 }
 
 // admitted is a stream that is read no faster than clients may send.

@@ -17,6 +17,9 @@ import (
 // frees it then.
 type encoded struct{ bytes mem.BufferSlice }
 
+// rawRequest is a request that has not been decoded.
+type rawRequest struct{ bytes []byte }
+
 // codec is gRPC's for Protocol Buffers, but for what has been encoded already, and for what nobody reads of requests. An Envoy names
 // hundreds of extensions in the first one, and a hostile client can name millions: each is a message that takes a hundred times its
 // size in memory.
@@ -35,8 +38,9 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 // Unmarshal implements encoding.CodecV2.
 func (codec) Unmarshal(data mem.BufferSlice, v any) error {
 	switch m := v.(type) {
-	case *discoveryv3.DeltaDiscoveryRequest:
-		return unmarshal(data, m, deltaFields)
+	case *rawRequest:
+		m.bytes = data.Materialize()
+		return nil
 	case *discoveryv3.DiscoveryRequest:
 		return unmarshal(data, m, stateFields)
 	}
@@ -85,10 +89,16 @@ func fieldsOf(m pb.Message, names ...protoreflect.Name) fields {
 	return f
 }
 
-// maxNode bounds what is read of a node, in bytes: it is kept.
-const maxNode = 64 << 10
+const (
+	// maxNode bounds what is read of a node, in bytes: it is kept.
+	maxNode = 64 << 10
+	// maxFields bounds the fields of a request, of which each name is one, and each version that the client has: what is two bytes
+	// there is many more when it is decoded.
+	maxFields = 250_000
+)
 
 var (
+	errFields    = errors.New("more than 250,000 names and versions")
 	errNode      = errors.New("node: its id, cluster and metadata must not be larger than 64 KiB")
 	errMalformed = errors.New("malformed message")
 )
@@ -96,7 +106,10 @@ var (
 // appendRead appends the fields of an encoded message that are read.
 func (f fields) appendRead(to, data []byte) ([]byte, error) {
 	nodes := 0 // bytes: a field may come several times, and the last adds to those before
-	for len(data) > 0 {
+	for n := 1; len(data) > 0; n++ {
+		if n > maxFields {
+			return nil, errFields
+		}
 		number, wire, tag := protowire.ConsumeTag(data)
 		if tag < 0 {
 			return nil, errMalformed

@@ -59,7 +59,8 @@ type Limits struct {
 	// Streams bounds open streams (50,000), StreamsPerAddress those of one IP address (10,000), StreamsPerConnection those of one
 	// connection (10,000). A client has one, or one for each type or resource.
 	Streams, StreamsPerAddress, StreamsPerConnection int
-	// Unproven bounds the streams of one IP address whose clients are being authenticated (64).
+	// Unproven bounds the streams of one IP address whose clients are being authenticated, or wait for that (64). It is asked about 8
+	// of them at a time.
 	Unproven int
 	// Handshake bounds the time until a connection is ready for streams (10 s).
 	Handshake time.Duration

@@ -28,7 +28,17 @@ type requests[Req, Resp any] struct {
 	rest [][]byte
 }
 
-// Recv returns what is sent next that is a request.
+// RecvMsg returns what is sent next, for the delta protocol.
+func (r *requests[Req, Resp]) RecvMsg(m any) error {
+	if len(r.rest) == 0 {
+		return io.EOF
+	}
+	data := r.rest[0]
+	r.rest = r.rest[1:]
+	return codec{}.Unmarshal(mem.BufferSlice{mem.SliceBuffer(data)}, m)
+}
+
+// Recv returns what is sent next that is a request, for the other.
 func (r *requests[Req, Resp]) Recv() (*Req, error) {
 	for len(r.rest) > 0 {
 		data := r.rest[0]

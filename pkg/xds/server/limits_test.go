@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -188,7 +189,7 @@ func TestLargeNodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (codec{}).Unmarshal(mem.BufferSlice{mem.SliceBuffer(append(half, half...))}, &discoveryv3.DeltaDiscoveryRequest{}); !errors.Is(err, errNode) {
+	if err := read(mem.BufferSlice{mem.SliceBuffer(append(half, half...))}, &discoveryv3.DeltaDiscoveryRequest{}); !errors.Is(err, errNode) {
 		t.Errorf("a node in two parts: got %v, want %v", err, errNode)
 	}
 }
@@ -317,5 +318,46 @@ func TestSlowClient(t *testing.T) {
 	}
 	for s.inUse() > 2 { // a session and its stream
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestNamesAreLimited subscribes to more and more, of which nothing is published, and takes back half of it.
+func TestNamesAreLimited(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	d, st := s.delta(t, gatewayNode("ns/gw")), s.state(t, gatewayNode("ns/gw"))
+	long := strings.Repeat("x", 1<<20)
+	end := func() error {
+		for i := range 100 {
+			req := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: lds, ResourceNamesSubscribe: []string{"*", long + strconv.Itoa(i)}}
+			if i%2 == 0 { // the client has to be told what becomes of it, so it is kept
+				req.ResourceNamesUnsubscribe = []string{long + strconv.Itoa(i)}
+			}
+			if i == 0 {
+				req.Node = gatewayNode("ns/gw")
+			}
+			if err := d.Send(req); err != nil {
+				break
+			}
+		}
+		_, err := d.Recv()
+		return err
+	}
+	if err := end(); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "100,000") {
+		t.Errorf("delta: got %v, want ResourceExhausted, and why", err)
+	}
+	var names []string
+	for i := range 20 {
+		names = append(names, long+strconv.Itoa(i))
+	}
+	st.subscribe(eds, names...)
+	st.subscribe(rds, names...)
+	if _, err := st.Recv(); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("state of the world: got %v, want ResourceExhausted", err)
+	}
+	d = s.delta(t, gatewayNode("ns/gw"))
+	d.subscribe(rds, make([]string, maxFields)...)
+	if _, err := d.Recv(); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("many names in one request: got %v, want ResourceExhausted", err)
 	}
 }

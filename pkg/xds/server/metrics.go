@@ -3,9 +3,10 @@ package server
 import (
 	"sync"
 
-	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
 )
 
 var (
@@ -41,19 +42,23 @@ var registerMetrics = sync.OnceFunc(func() {
 	legacyregistry.MustRegister(streams, responses, resourcesSent, nacks, refused)
 })
 
-// typeLabel returns the short name of a type that is served.
+// counters are those of a type.
+type counters struct{ responses, resources, nacks metrics.CounterMetric }
+
+// newCounters returns those of the types that are served, by type URL. The metrics have to be registered.
+func newCounters() map[string]counters {
+	all := map[string]counters{}
+	for _, typeURL := range cache.TypeURLs() {
+		label := typeLabel(typeURL)
+		all[typeURL] = counters{responses.WithLabelValues(label), resourcesSent.WithLabelValues(label), nacks.WithLabelValues(label)}
+	}
+	return all
+}
+
+// typeLabel returns the short name of a type. It is one of a few, whatever clients ask for.
 func typeLabel(typeURL string) string {
-	switch typeURL {
-	case resource.ClusterType:
-		return "clusters"
-	case resource.EndpointType:
-		return "endpoints"
-	case resource.SecretType:
-		return "secrets"
-	case resource.ListenerType:
-		return "listeners"
-	case resource.RouteType:
-		return "routes"
+	if name := cache.TypeName(typeURL); name != typeURL {
+		return name
 	}
 	return "other"
 }

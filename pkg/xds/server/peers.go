@@ -20,7 +20,15 @@ type peers struct {
 }
 
 // usage is what an address has open.
-type usage struct{ connections, streams, unproven int }
+type usage struct {
+	connections, streams, unproven int
+	asking                         gate // nil until it is asked who some client is
+}
+
+func (u *usage) none() bool { return u.connections+u.streams+u.unproven == 0 }
+
+// maxUnproven bounds the streams of all addresses whose clients are being authenticated.
+const maxUnproven = 4096
 
 func newPeers(limits Limits) *peers { return &peers{limits: limits, usage: map[netip.Addr]*usage{}} }
 
@@ -40,7 +48,7 @@ func (p *peers) streams() counter {
 }
 
 func (p *peers) unproven() counter {
-	return counter{func(u *usage) *int { return &u.unproven }, noLimit, p.limits.Unproven, "streams whose clients have not been authenticated yet"}
+	return counter{func(u *usage) *int { return &u.unproven }, maxUnproven, p.limits.Unproven, "streams whose clients have not been authenticated yet"}
 }
 
 // take counts one more of something until release is called, or returns an error if there are too many.
@@ -64,10 +72,24 @@ func (p *peers) take(addr netip.Addr, what counter) (release func(), err error) 
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		*what.of(&p.all)--
-		if *what.of(u)--; *u == (usage{}) {
+		if *what.of(u)--; u.none() {
 			delete(p.usage, addr)
 		}
 	}), nil
+}
+
+// gate returns the one for questions about streams of an address that has some.
+func (p *peers) gate(addr netip.Addr) gate {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u := p.usage[addr]
+	if u == nil {
+		u = &usage{} // the last stream has just ended
+	}
+	if u.asking == nil {
+		u.asking = make(gate, maxAskingPerAddress)
+	}
+	return u.asking
 }
 
 // address returns that of a client, by which it is counted: of IPv6, the network of 64 bits, of which a client has all.

@@ -20,9 +20,12 @@ type proof struct {
 	mu       sync.Mutex
 	identity *identity.Identity // nil if nobody is asked
 	good     bool               // the identity may read the scope
+	proven   bool               // it was allowed to at some time
 	at       time.Time          // of the last answer that was good
 	timer    *time.Timer
 	ended    bool
+	// generation is raised when what was asked before doesn't count any more.
+	generation uint
 }
 
 // begin notes an identity, if clients have one.
@@ -46,12 +49,13 @@ func (p *proof) end() {
 	}
 }
 
-// soon asks again at once. The answers so far don't count any more.
+// soon asks again at once. The answers so far don't count any more, nor does one that is on its way.
 func (p *proof) soon() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.timer != nil && !p.ended {
 		p.good = false
+		p.generation++
 		p.timer.Reset(0)
 	}
 }
@@ -104,26 +108,37 @@ func (p *proof) expiredLocked() error {
 		p.identity.Name, p.identity.Expires.UTC().Format(time.RFC3339))
 }
 
-// judge notes an answer. It returns nil if the stream may go on, which it may for a while without an answer, once it had a good one.
-func (p *proof) judge(id *identity.Identity, authorized bool, err error) error {
+// asks returns what judge takes of a question that is asked now, and whether the client was allowed to read the scope before.
+func (p *proof) asks() (generation uint, proven bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.generation, p.proven
+}
+
+// judge notes an answer, if it counts. It returns no error if the stream may go on, which it may for a while without an answer, once it
+// had a good one.
+func (p *proof) judge(generation uint, id *identity.Identity, authorized bool, err error) (counts bool, _ error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.ended:
-		return err
+		return true, err
+	case generation != p.generation:
+		return false, nil
 	case err == nil:
 		p.identity, p.at = id, time.Now()
 		p.good = p.good || authorized
+		p.proven = p.proven || authorized
 	case status.Code(err) != codes.Unavailable || !p.good || time.Since(p.at) > p.session.server.limits.Unanswered:
-		return err
+		return true, err
 	}
 	if err := p.expiredLocked(); err != nil {
-		return err
+		return true, err
 	}
 	if p.timer != nil {
 		p.timer.Reset(p.next())
 	}
-	return nil
+	return true, nil
 }
 
 // check asks who the client is, and whether it may read the scope, once there is one. The error is for the client.
@@ -134,45 +149,16 @@ func (s *session) check() error {
 	s.server.mu.Lock()
 	scope, who := s.scope, s.id
 	s.server.mu.Unlock()
-	id, err := s.server.ask(s.proof.ctx, scope)
-	if err = s.proof.judge(id, scope != "", err); err != nil && s.ctx.Err() == nil {
-		s.server.refuse("identity", who, err)
-	}
-	return err
-}
-
-// ask asks who the client of a stream is, and whether it may read a scope, if there is one. That takes no longer than a handshake.
-func (s *Server) ask(ctx context.Context, scope string) (*identity.Identity, error) {
-	if s.limits.Handshake > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.limits.Handshake)
-		defer cancel()
-	}
-	select {
-	case s.asking <- struct{}{}:
-		defer func() { <-s.asking }()
-	case <-ctx.Done():
-		return nil, status.Error(codes.Unavailable, "too many clients are being authenticated: try later")
-	}
-	id, err := s.authenticator.Authenticate(ctx)
-	switch {
-	case err != nil:
-		return nil, asStatus(err, codes.Unauthenticated)
-	case id == nil:
-		return nil, status.Error(codes.Unauthenticated, "xDS clients have to prove who they are")
-	case scope == "":
-		return id, nil
-	}
-	if err := id.Authorize(ctx, scope, s.nodes); err != nil {
-		return nil, asStatus(err, codes.PermissionDenied)
-	}
-	return id, nil
-}
-
-// asStatus returns an error that is a gRPC status.
-func asStatus(err error, otherwise codes.Code) error {
-	if _, ok := status.FromError(err); ok {
+	for {
+		generation, proven := s.proof.asks()
+		id, err := s.server.ask(s.proof.ctx, proven, scope)
+		counts, err := s.proof.judge(generation, id, scope != "", err)
+		if !counts {
+			continue
+		}
+		if err != nil && s.ctx.Err() == nil {
+			s.server.refuse("identity", who, err)
+		}
 		return err
 	}
-	return status.Error(otherwise, err.Error())
 }

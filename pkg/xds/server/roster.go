@@ -82,6 +82,9 @@ func (r *roster) leave(s *session) {
 
 // touch notes that something has changed about a session.
 func (r *roster) touch(s *session) {
+	if s.touched.Swap(true) {
+		return // nobody has looked since
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.tell(s)
@@ -112,7 +115,7 @@ func (r *roster) info(key nodeKey) (NodeInfo, bool) {
 // addTo adds a session to what is known of its node.
 func (s *session) addTo(info *NodeInfo, first bool) {
 	if first {
-		info.Cluster, info.Version, info.Protocol = printable(s.node.GetCluster(), maxID), s.agent, s.protocol
+		info.Cluster, info.Version, info.Protocol = Printable(s.node.GetCluster(), maxID), s.agent, s.protocol
 		info.Identity, info.Since = s.proof.name(), s.since
 		info.Current, info.Acknowledged = true, map[string]string{}
 	}
@@ -193,11 +196,16 @@ func (r *roster) follow(f *follower) {
 	f.wake <- struct{}{}
 }
 
-// take returns the nodes that have changed.
+// take returns the nodes that have changed, of which the follower is told what they are from now on.
 func (r *roster) take(f *follower) []nodeKey {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	keys := slices.SortedFunc(maps.Keys(f.changed), nodeKey.compare)
 	clear(f.changed)
+	for _, key := range keys {
+		for _, s := range r.nodes[key] {
+			s.touched.Store(false)
+		}
+	}
 	return keys
 }

@@ -12,9 +12,9 @@ import (
 
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/config"
-	"github.com/envoyproxy/go-control-plane/pkg/server/delta/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/stream/v3"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
@@ -46,9 +46,11 @@ type Server struct {
 	grpc          *grpc.Server
 	peers         *peers
 	roster        roster
-	rejections    rejections
-	// asking has room for those who ask an authenticator at a time.
-	asking chan struct{}
+	rejections    *tally
+	refusals      *tally
+	counters      map[string]counters // by type URL
+	// proven and unproven are what questions to the authenticator pass, about streams that have been allowed something and others.
+	proven, unproven gate
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
@@ -59,17 +61,16 @@ type Server struct {
 	stop context.CancelFunc
 }
 
-// maxAsking bounds the questions that are put to an authenticator at a time.
-const maxAsking = 64
-
 // New returns a server that does not serve yet.
 func New(c Config) *Server {
 	registerMetrics()
 	limits := c.Limits.withDefaults(c.TLS != nil)
 	s := &Server{
 		cache: c.Cache, nodes: c.Nodes, logger: c.Logger, authenticator: c.Authenticator, limits: limits,
-		peers:    newPeers(limits),
-		asking:   make(chan struct{}, maxAsking),
+		peers:      newPeers(limits),
+		rejections: newTally(rate.Inf), refusals: newTally(maxRefusals),
+		counters: newCounters(),
+		proven:   make(gate, maxAsking), unproven: make(gate, maxAsking),
 		sessions: map[*session]struct{}{},
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
@@ -167,18 +168,11 @@ func (s *session) drain(until time.Time) {
 // the client specifies what resources to return").
 var byName = config.DeactivateLegacyWildcardForTypes([]string{resource.EndpointType, resource.SecretType, resource.RouteType})
 
-// serveDelta serves a stream of the delta protocol, of one type or of all (resource.AnyType).
-func (s *Server) serveDelta(str stream.DeltaStream, typeURL string) error {
-	ses := s.open(str.Context(), "delta", typeURL)
-	defer ses.close()
-	return ses.result(delta.NewServer(ses.ctx, ses, ses, byName).DeltaStreamHandler(deltaSender{str, ses}, typeURL))
-}
-
 // serveState serves a stream of the state-of-the-world protocol, of one type or of all (resource.AnyType).
 func (s *Server) serveState(str stream.Stream, typeURL string) error {
 	ses := s.open(str.Context(), "sotw", typeURL)
 	defer ses.close()
-	return ses.result(sotw.NewServer(ses.ctx, ses, ses, byName, sotw.WithOrderedADS()).StreamHandler(stateSender{str, ses}, typeURL))
+	return ses.result(sotw.NewServer(ses.ctx, ses, ses, byName, sotw.WithOrderedADS()).StreamHandler(&stateSession{Stream: str, session: ses}, typeURL))
 }
 
 // nodesChanged ends the sessions whose nodes are to have another scope than they have, and asks again for those whose Gateway

@@ -38,7 +38,7 @@ func (r streaming) RegisterService(desc *grpc.ServiceDesc, impl any) {
 // unimplemented answers methods that are not served. Like all others, it is called for authenticated clients.
 func unimplemented(_ any, str grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(str)
-	return status.Errorf(codes.Unimplemented, "%s is not served: use a streaming method", printable(method, 256))
+	return status.Errorf(codes.Unimplemented, "%s is not served: use a streaming method", Printable(method, 256))
 }
 
 type aggregated struct {

@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	xdscache "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/server/delta/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/stream/v3"
 	"google.golang.org/grpc/codes"
@@ -20,16 +21,17 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 )
 
-// session is a stream as go-control-plane sees it: where its resources come from, and whom to tell what happens. All of
-// its methods but end and check are called by the goroutine that serves the stream.
+// session is what is known of a stream. If that is of the state-of-the-world protocol, it is also what go-control-plane sees of it:
+// where its resources come from, and whom to tell what happens. All of its methods but end and check are called by one goroutine at
+// a time.
 type session struct {
 	server   *Server
 	protocol string
 	typeURL  string // of the stream, or resource.AnyType
 	since    time.Time
 	proof    proof
-	hangUp   func()              // closes the connection
-	sent     map[string]response // the last one by type URL
+	hangUp   func()     // closes the connection
+	sent     []response // the last one of each type
 
 	// What the first request says and leads to, which is written once, under Server.mu.
 	node   *corev3.Node // what of it is needed
@@ -37,6 +39,9 @@ type session struct {
 	agent  string       // the version of the proxy
 	scope  string
 	stream *cache.Stream // nil until then
+
+	// touched says that the roster knows of a change since somebody looked at the session last.
+	touched atomic.Bool
 
 	// fleet is that of the Gateway whose scope it is, or "". It is guarded by Server.mu.
 	fleet string
@@ -46,18 +51,17 @@ type session struct {
 	stop context.CancelCauseFunc
 }
 
-type response struct{ nonce, version string }
+type response struct{ typeURL, nonce, version string }
 
 var (
 	_ xdscache.ConfigWatcher = (*session)(nil)
-	_ delta.Callbacks        = (*session)(nil)
 	_ sotw.Callbacks         = (*session)(nil)
 )
 
 // open begins the session of a stream that has been admitted.
 func (s *Server) open(ctx context.Context, protocol, typeURL string) *session {
 	streams.WithLabelValues(protocol).Inc()
-	ses := &session{server: s, protocol: protocol, typeURL: typeURL, since: time.Now(), sent: make(map[string]response, 5)}
+	ses := &session{server: s, protocol: protocol, typeURL: typeURL, since: time.Now()}
 	ses.ctx, ses.stop = context.WithCancelCause(s.ctx)
 	a, _ := ctx.Value(admissionKey{}).(admission)
 	if ses.hangUp = a.hangUp; a.hangUp == nil {
@@ -109,7 +113,7 @@ func (s *session) over() error {
 			s.end(err)
 		}
 	}
-	return s.result(context.Cause(s.ctx))
+	return context.Cause(s.ctx)
 }
 
 // result is what the client is told of the end of the stream.
@@ -120,27 +124,37 @@ func (s *session) result(err error) error {
 		}
 		return nil
 	}
-	if errors.Is(err, cache.ErrBehind) {
+	return asEnd(err)
+}
+
+// asEnd returns what a client is told of an error.
+func asEnd(err error) error {
+	switch {
+	case errors.Is(err, cache.ErrBehind):
 		return status.Error(codes.Unavailable, err.Error())
+	case errors.Is(err, cache.ErrTooMany):
+		return status.Error(codes.ResourceExhausted, err.Error())
 	}
 	return err
 }
 
-// request checks who sends a request, and finds the scope of the node of the first one. What a later one says of its node doesn't
+// admits checks who sends a request, and finds the scope of the node of the first one. What a later one says of its node doesn't
 // matter.
-func (s *session) request(node *corev3.Node) error {
+func (s *session) admits(node *corev3.Node) error {
 	if s.stream != nil {
 		return s.check()
 	}
 	if err := s.enroll(node); err != nil {
-		s.server.refuse("node", printable(node.GetId(), maxID), err)
+		s.server.refuse("node", Printable(node.GetId(), maxID), err)
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
 	if err := s.check(); err != nil {
 		return err
 	}
 	if !s.server.cache.Published(s.scope) {
-		s.server.logger.Info("An xDS node waits for configuration that nothing has published", "node", s.id, "scope", printable(s.scope, 512))
+		if n, log := s.server.refusals.add(unpublished{s.scope}); log {
+			s.server.logger.Info("An xDS node waits for configuration that nothing has published", "node", s.id, "scope", Printable(s.scope, 512), "streams", n)
+		}
 	}
 	s.subscribe()
 	return nil
@@ -154,7 +168,7 @@ func (s *session) enroll(node *corev3.Node) error {
 	}
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
-	s.node, s.id, s.agent = essence(node), printable(node.GetId(), maxID), versionOf(node)
+	s.node, s.id, s.agent = essence(node), Printable(node.GetId(), maxID), versionOf(node)
 	s.scope, s.fleet = scope, s.server.fleetOf(scope)
 	return nil
 }
@@ -209,34 +223,41 @@ func versionOf(node *corev3.Node) string {
 	if v := node.GetUserAgentBuildVersion().GetVersion(); v != nil {
 		return fmt.Sprintf("%d.%d.%d", v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch())
 	}
-	return printable(node.GetUserAgentVersion(), 64)
+	return Printable(node.GetUserAgentVersion(), 64)
 }
 
-type deltaSender struct {
-	stream.DeltaStream
-	session *session
-}
-
-func (d deltaSender) Send(r *discoveryv3.DeltaDiscoveryResponse) error {
-	bytes, err := d.session.stream.Encode(r)
-	if err != nil {
-		return status.Errorf(codes.Internal, "encoding a response: %v", err)
-	}
-	return d.session.send(func() error { return d.SendMsg(&encoded{bytes}) })
-}
-
-type stateSender struct {
+// stateSession is a stream of the state-of-the-world protocol, as go-control-plane sees it, which keeps something of each type.
+type stateSession struct {
 	stream.Stream
 	session *session
+	node    *corev3.Node // of requests that were left out
 }
 
-func (d stateSender) Send(r *discoveryv3.DiscoveryResponse) error {
-	return d.session.send(func() error { return d.Stream.Send(r) })
+// Send implements stream.Stream.
+func (d *stateSession) Send(r *discoveryv3.DiscoveryResponse) error {
+	return d.session.deliver(func() error { return d.Stream.Send(r) })
 }
 
-// send sends a response, which blocks while the client doesn't read. After a while its connection is closed, be the session over by
+// Recv implements stream.Stream. It leaves out requests of types that are not served.
+func (d *stateSession) Recv() (*discoveryv3.DiscoveryRequest, error) {
+	for {
+		req, err := d.Stream.Recv()
+		if err != nil {
+			return nil, err
+		}
+		if req.Node == nil {
+			req.Node = d.node
+		}
+		if d.node = nil; req.GetTypeUrl() == "" || d.session.serves(req.GetTypeUrl()) {
+			return req, nil
+		}
+		d.node = req.GetNode()
+	}
+}
+
+// deliver sends a response, which blocks while the client doesn't read. After a while its connection is closed, be the session over by
 // then or not.
-func (s *session) send(send func() error) error {
+func (s *session) deliver(send func() error) error {
 	if err := s.over(); err != nil {
 		return err
 	}
@@ -247,13 +268,6 @@ func (s *session) send(send func() error) error {
 	return send()
 }
 
-// CreateDeltaWatch implements xdscache.ConfigWatcher.
-func (s *session) CreateDeltaWatch(req *discoveryv3.DeltaDiscoveryRequest, sub xdscache.Subscription, ch chan xdscache.DeltaResponse) (func(), error) {
-	cancel, err := s.stream.CreateDeltaWatch(req, sub, ch)
-	s.server.roster.touch(s)
-	return cancel, err
-}
-
 // CreateWatch implements xdscache.ConfigWatcher.
 func (s *session) CreateWatch(req *discoveryv3.DiscoveryRequest, sub xdscache.Subscription, ch chan xdscache.Response) (func(), error) {
 	cancel, err := s.stream.CreateWatch(req, sub, ch)
@@ -261,25 +275,9 @@ func (s *session) CreateWatch(req *discoveryv3.DiscoveryRequest, sub xdscache.Su
 	return cancel, err
 }
 
-// OnDeltaStreamOpen implements delta.Callbacks.
-func (s *session) OnDeltaStreamOpen(context.Context, int64, string) error { return nil }
-
-// OnDeltaStreamClosed implements delta.Callbacks.
-func (s *session) OnDeltaStreamClosed(int64, *corev3.Node) {}
-
-// OnStreamDeltaRequest implements delta.Callbacks.
-func (s *session) OnStreamDeltaRequest(_ int64, req *discoveryv3.DeltaDiscoveryRequest) error {
-	if err := s.request(req.GetNode()); err != nil {
-		return err
-	}
-	s.rejected(req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail())
-	forget(req.GetNode())
-	return nil
-}
-
-// OnStreamDeltaResponse implements delta.Callbacks.
-func (s *session) OnStreamDeltaResponse(_ int64, _ *discoveryv3.DeltaDiscoveryRequest, resp *discoveryv3.DeltaDiscoveryResponse) {
-	s.responds(resp.GetTypeUrl(), response{resp.GetNonce(), resp.GetSystemVersionInfo()}, len(resp.GetResources()))
+// CreateDeltaWatch implements xdscache.ConfigWatcher. Streams of the delta protocol have no use for it (see deltaSession).
+func (s *session) CreateDeltaWatch(*discoveryv3.DeltaDiscoveryRequest, xdscache.Subscription, chan xdscache.DeltaResponse) (func(), error) {
+	return nil, errors.ErrUnsupported
 }
 
 // OnStreamOpen implements sotw.Callbacks.
@@ -290,7 +288,7 @@ func (s *session) OnStreamClosed(int64, *corev3.Node) {}
 
 // OnStreamRequest implements sotw.Callbacks.
 func (s *session) OnStreamRequest(_ int64, req *discoveryv3.DiscoveryRequest) error {
-	if err := s.request(req.GetNode()); err != nil {
+	if err := s.admits(req.GetNode()); err != nil {
 		return err
 	}
 	s.rejected(req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail())
@@ -300,12 +298,24 @@ func (s *session) OnStreamRequest(_ int64, req *discoveryv3.DiscoveryRequest) er
 
 // OnStreamResponse implements sotw.Callbacks.
 func (s *session) OnStreamResponse(_ context.Context, _ int64, _ *discoveryv3.DiscoveryRequest, resp *discoveryv3.DiscoveryResponse) {
-	s.responds(resp.GetTypeUrl(), response{resp.GetNonce(), resp.GetVersionInfo()}, len(resp.GetResources()))
+	s.responds(resp.GetTypeUrl(), resp.GetNonce(), resp.GetVersionInfo(), len(resp.GetResources()))
 }
 
-func (s *session) responds(typeURL string, r response, resources int) {
-	s.sent[typeURL] = r
-	responses.WithLabelValues(typeLabel(typeURL)).Inc()
-	resourcesSent.WithLabelValues(typeLabel(typeURL)).Add(float64(resources))
+// responds notes a response.
+func (s *session) responds(typeURL, nonce, version string, resources int) {
+	r := response{typeURL, nonce, version}
+	if i := s.lastSent(typeURL); i >= 0 {
+		s.sent[i] = r
+	} else {
+		s.sent = append(s.sent, r)
+	}
+	c := s.server.counters[typeURL]
+	c.responses.Inc()
+	c.resources.Add(float64(resources))
 	s.server.roster.touch(s)
+}
+
+// lastSent returns the index in sent of the last response of a type, or -1.
+func (s *session) lastSent(typeURL string) int {
+	return slices.IndexFunc(s.sent, func(r response) bool { return r.typeURL == typeURL })
 }

@@ -63,12 +63,10 @@ func (s clusterSet) sorted() []ClusterKey {
 		keys = append(keys, key)
 	}
 	slices.SortFunc(keys, func(a, b ClusterKey) int {
-		return cmp.Or(
-			cmp.Compare(a.Namespace, b.Namespace),
-			cmp.Compare(a.Name, b.Name),
-			cmp.Compare(a.Port, b.Port),
-			cmp.Compare(a.String(), b.String()),
-		)
+		if c := cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Port, b.Port)); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.String(), b.String()) // which has to be made
 	})
 	return keys
 }

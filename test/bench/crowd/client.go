@@ -1,7 +1,6 @@
 package crowd
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -9,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
-	"sync"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -36,15 +33,17 @@ const (
 
 // client is one stream.
 type client struct {
-	crowd  *Crowd
-	conn   net.Conn
-	framer *http2.Framer
+	crowd    *Crowd
+	conn     net.Conn
+	framer   *http2.Framer // writes to the connection, and reads controls
+	controls *bytes.Reader
 
 	unsent  []byte   // what the server has no room for yet
 	room    [2]int64 // that the server has for the connection and for the stream
 	initial int64    // that of a stream
 
-	unread   []byte // of a message that hasn't come whole
+	received
+	plain    []byte // what is read from a TLS connection goes through
 	consumed uint32 // bytes that the server doesn't know of yet
 
 	first    map[string]bool // types that have been answered
@@ -58,8 +57,9 @@ func (c *Crowd) connect(ctx context.Context, i int, tlsConfig *tls.Config) (*cli
 	if err != nil {
 		return nil, err
 	}
+	controls := bytes.NewReader(nil)
 	out := &client{
-		crowd: c, conn: conn, framer: http2.NewFramer(conn, bufio.NewReaderSize(conn, 8<<10)),
+		crowd: c, conn: conn, framer: http2.NewFramer(conn, controls), controls: controls,
 		room: [2]int64{serverWindow, serverWindow}, initial: serverWindow,
 		first: map[string]bool{}, answered: make(chan struct{}),
 	}
@@ -158,86 +158,35 @@ func (c *client) more(f *http2.WindowUpdateFrame) error {
 	return c.write(c.unsent)
 }
 
-// run receives until the stream ends, and returns why.
-func (c *client) run() error {
-	for {
-		frame, err := c.framer.ReadFrame()
-		if err != nil {
-			return err
-		}
-		switch f := frame.(type) {
-		case *http2.DataFrame:
-			err = c.data(f)
-		case *http2.SettingsFrame:
-			err = c.settings(f)
-		case *http2.WindowUpdateFrame:
-			err = c.more(f)
-		case *http2.PingFrame:
-			if !f.IsAck() {
-				err = c.framer.WritePing(true, f.Data)
-			}
-		case *http2.MetaHeadersFrame:
-			if f.StreamEnded() {
-				err = errors.New("the server ended it")
-				for _, field := range f.RegularFields() {
-					err = fmt.Errorf("%w, %s", err, field)
-				}
-			}
-		case *http2.RSTStreamFrame:
-			err = fmt.Errorf("the server reset it: %s", f.ErrCode)
-		case *http2.GoAwayFrame:
-			err = fmt.Errorf("the server drains: %s %q", f.ErrCode, f.DebugData())
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// buffers are for messages that come in more than one frame. A client has one only while it waits for the rest.
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
-
-// data takes in a part of the stream.
-func (c *client) data(f *http2.DataFrame) error {
-	if err := c.consume(f.Length); err != nil {
+// control takes in a frame that is not data.
+func (c *client) control(b []byte) error {
+	c.controls.Reset(b)
+	frame, err := c.framer.ReadFrame()
+	if err != nil {
 		return err
 	}
-	rest := f.Data()
-	if len(c.unread) > 0 {
-		c.unread = append(c.unread, rest...)
-		rest = c.unread
-	}
-	for {
-		size := prefix
-		if len(rest) >= prefix {
-			size += int(binary.BigEndian.Uint32(rest[1:]))
+	switch f := frame.(type) {
+	case *http2.SettingsFrame:
+		return c.settings(f)
+	case *http2.WindowUpdateFrame:
+		return c.more(f)
+	case *http2.PingFrame:
+		if !f.IsAck() {
+			return c.framer.WritePing(true, f.Data)
 		}
-		if len(rest) < size || len(rest) < prefix {
-			return c.keep(rest, size)
+	case *http2.MetaHeadersFrame:
+		if f.StreamEnded() {
+			err = errors.New("the server ended it")
+			for _, field := range f.RegularFields() {
+				err = fmt.Errorf("%w, %s", err, field)
+			}
 		}
-		if err := c.message(rest[prefix:size]); err != nil {
-			return err
-		}
-		rest = rest[size:]
+	case *http2.RSTStreamFrame:
+		err = fmt.Errorf("the server reset it: %s", f.ErrCode)
+	case *http2.GoAwayFrame:
+		err = fmt.Errorf("the server drains: %s %q", f.ErrCode, f.DebugData())
 	}
-}
-
-// keep keeps what is left of the data until there is enough of it.
-func (c *client) keep(rest []byte, size int) error {
-	old := c.unread
-	switch {
-	case len(rest) > 0 && len(old) == len(rest):
-		c.unread = slices.Grow(old, size-len(rest)) // nothing was read
-		return nil
-	case len(rest) > 0:
-		c.unread = append(slices.Grow((*buffers.Get().(*[]byte))[:0], size), rest...)
-	default:
-		c.unread = nil
-	}
-	if cap(old) > 0 {
-		buffers.Put(&old)
-	}
-	return nil
+	return err
 }
 
 // consume lets the server send as much again as has been read.
