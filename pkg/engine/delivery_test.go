@@ -9,6 +9,7 @@ import (
 
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/status"
 )
 
@@ -24,6 +25,12 @@ func (r *rig) hears(reports ...Delivery) {
 	synctest.Wait()
 }
 
+// notYet is what is said when what is published now is all that is known.
+func (r *rig) notYet(generation int) string {
+	return fmt.Sprintf("False Pending: Nodes have still to acknowledge version %s, which is the configuration of generation %d",
+		r.xds.Delivery(gwScope).Version, generation)
+}
+
 // delivered is the condition of the Gateway gw.
 func (r *rig) delivered() string {
 	r.t.Helper()
@@ -36,19 +43,22 @@ func (r *rig) passes(d time.Duration) {
 	synctest.Wait()
 }
 
-// gatewayWrites is how often gw was written.
-func (r *rig) gatewayWrites() (n int) {
-	for _, e := range r.history {
-		if e.key == gatewayKey("gw") {
-			n++
-		}
+// writes is how often each object was written.
+func (m *memory) writes() map[graph.Key]int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	writes := map[graph.Key]int{}
+	for _, e := range m.history {
+		writes[e.key]++
 	}
-	return n
+	return writes
 }
+
+// gatewayWrites is how often gw was written.
+func (r *rig) gatewayWrites() int { return r.writes()[gatewayKey("gw")] }
 
 const (
 	threeServe   = "True Delivered: 3 of 3 nodes serve generation 0"
-	notYet       = "False Pending: Nodes have still to acknowledge the latest configuration of generation 0"
 	oneOfThree   = "False Pending: 1 of 3 nodes have acknowledged the latest configuration of generation 0"
 	nobodyServes = "Unknown NoNodes: No node is connected"
 )
@@ -68,11 +78,12 @@ func TestDelivered(t *testing.T) {
 		r.check("a moment later", r.delivered(), threeServe)
 
 		r.write(hostRoute("b"))
-		r.check("when a write returns", r.delivered(), notYet)
+		first := r.notYet(0)
+		r.check("when a write returns", r.delivered(), first)
 		writes := r.gatewayWrites()
 		r.write(hostRoute("c"))
 		r.check("writes of the Gateway for another one, for its attachedRoutes", r.gatewayWrites(), writes+1)
-		r.check("when that returns", r.delivered(), notYet)
+		r.check("when that returns", r.delivered(), first)
 		r.passes(deliveryPause)
 		r.check("while nobody has it", r.delivered(), "False Pending: 0 of 3 nodes have acknowledged the latest configuration of generation 0")
 		r.hears(r.says("x", 2, 1, 0), r.says("y", 1, 0, 0))
@@ -126,7 +137,7 @@ func TestDeliveredGeneration(t *testing.T) {
 		gw.Generation = 3
 		gw.Spec.Listeners[0].Port = 8080
 		r.write(gw)
-		r.check("of another port", r.delivered(), "False Pending: Nodes have still to acknowledge the latest configuration of generation 3")
+		r.check("of another port", r.delivered(), r.notYet(3))
 	})
 }
 
@@ -179,7 +190,7 @@ func TestDeliveredAfterRestart(t *testing.T) {
 		defer third.stop()
 		synctest.Wait()
 		third.write(hostRoute("a"))
-		third.check("after a write of which no node has said anything", third.delivered(), notYet)
+		third.check("after a write of which no node has said anything", third.delivered(), third.notYet(0))
 		third.engine.SetLeader(true)
 		third.passes(deliveryAbsence)
 		third.check("when none comes back", third.delivered(), nobodyServes)
@@ -200,7 +211,7 @@ func TestDeliveredOnReplicas(t *testing.T) {
 		a.check("when all have it", a.delivered(), threeServe)
 		writes := a.gatewayWrites()
 		b.write(hostRoute("r"))
-		a.check("when a write by another replica returns", a.delivered(), notYet)
+		a.check("when a write by another replica returns", a.delivered(), b.notYet(0))
 		a.check("writes, for attachedRoutes and this", a.gatewayWrites(), writes+1)
 		synctest.Wait()
 		both(a.says("x", 3, 3, 0))
@@ -233,5 +244,58 @@ func TestDeliveredOfNobody(t *testing.T) {
 		}
 		r.check("scopes of which something is kept", len(kept), 0)
 		r.check("of a Gateway whose nodes nobody knows", r.delivered(), "")
+	})
+}
+
+// TestDeliveredRateOfReplica: a replica that doesn't lead says again that something else is published, now and then.
+func TestDeliveredRateOfReplica(t *testing.T) {
+	inReplicas(t, func(a, b *rig) {
+		a.engine.SetLeader(true)
+		b.write(hostRoute("a"))
+		a.hears(a.says("x", 3, 3, 0))
+		b.hears(a.says("x", 3, 3, 0))
+		a.passes(2 * deliveryPause)
+		a.check("before", a.delivered(), threeServe)
+		before := a.gatewayWrites()
+		const seconds = 60
+		for i := range seconds * 10 {
+			route := hostRoute("a")
+			route.Generation = int64(i)
+			route.Spec.Hostnames = append(route.Spec.Hostnames, gwv1.Hostname(fmt.Sprintf("v%d.example.com", i%7)))
+			b.write(route)
+			a.hears(a.says("x", 3, 2, 0))
+			b.hears(b.says("x", 3, 2, 0))
+			a.passes(100 * time.Millisecond)
+		}
+		if n := a.gatewayWrites() - before; n > seconds || n < 2 {
+			t.Errorf("%d writes in %d seconds", n, seconds)
+		}
+	})
+}
+
+// TestDeliveredCount: in a large fleet, nodes come and go all the time.
+func TestDeliveredCount(t *testing.T) {
+	inRig(t, putGateway, func(r *rig) {
+		r.engine.SetLeader(true)
+		r.hears(r.says("x", 10000, 10000, 0))
+		r.passes(deliveryPause)
+		const full = "True Delivered: 10000 of 10000 nodes serve generation 0"
+		r.check("with a fleet", r.delivered(), full)
+		before := r.gatewayWrites()
+		for i := range 600 {
+			n := 10000 - i%3
+			r.hears(r.says("x", n, n-i%2, 0))
+			r.passes(500 * time.Millisecond)
+		}
+		r.check("writes while connections come and go", r.gatewayWrites()-before, 0)
+		r.hears(r.says("x", 10001, 10001, 0))
+		r.passes(deliveryCount - time.Second)
+		r.check("for a while", r.delivered(), full)
+		r.passes(time.Second)
+		r.check("with a number that stays", r.delivered(), "True Delivered: 10001 of 10001 nodes serve generation 0")
+		r.hears(r.says("x", 9000, 9000, 0))
+		r.passes(deliveryPause)
+		r.check("with many less", r.delivered(), "True Delivered: 9000 of 9000 nodes serve generation 0")
+		r.check("writes", r.gatewayWrites()-before, 2)
 	})
 }

@@ -12,7 +12,8 @@
 //
 // What nodes say of what they were given comes back from elsewhere, after a detour through etcd, so that all replicas hear the same.
 // Nobody waits for the engine to read it (inbox.go). What nodes reject takes away from Programmed for as long as it is published
-// (verdict.go), and how many have acknowledged what is published is in a condition of Gateways (delivery.go).
+// (verdict.go), and how many have acknowledged what is published is in a condition of Gateways (delivery.go). That all have is
+// said when etcd has nothing that isn't published (delivery_claim.go).
 //
 // Each replica settles what its own writes have made stale, and the leader what else there is (settle.go). Those who wait for
 // the same status share its writes (batch.go).

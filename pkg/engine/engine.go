@@ -92,6 +92,9 @@ type Engine struct {
 	// verdicts are what nodes have rejected, and deliveries how far they have come, both by scope of the cache.
 	verdicts   map[string]*verdicts
 	deliveries map[string]*delivery
+	// unproven are those of deliveries for which etcd is to be asked next, and asking says that it is being asked.
+	unproven map[string]*delivery
+	asking   bool
 	// provisioning is nil unless this replica is the leader, and Gateways get objects in a cluster.
 	provisioning *provisioning
 }
@@ -117,6 +120,7 @@ func New(xds *cache.Cache, logger klog.Logger) *Engine {
 		left:       map[graph.Key]struct{}{},
 		verdicts:   map[string]*verdicts{},
 		deliveries: map[string]*delivery{},
+		unproven:   map[string]*delivery{},
 	}
 }
 

@@ -69,7 +69,13 @@ func (f *feed) apply(obj metav1.Object) []graph.Key {
 		return nil
 	}
 	f.applied[name] = version
-	return f.engine.changed(f.engine.graph.Apply(obj))
+	key := graph.Key{Kind: f.kind, Namespace: name.Namespace, Name: name.Name}
+	retracts := f.engine.retracts(key, obj)
+	dirty := f.engine.graph.Apply(obj)
+	if retracts {
+		f.engine.doubt(key)
+	}
+	return f.engine.changed(dirty)
 }
 
 // remove takes an object, deleted at version, out of the graph, unless it was made again since.

@@ -30,8 +30,8 @@ type memory struct {
 	asked map[graph.Key]int
 	// unreadable are single objects that can't be listed: until the channel is closed if there is one, or with an error.
 	unreadable map[graph.Key]obstacle
-	// paused are watchers that hear nothing, until told what they missed.
-	paused bool
+	// paused are watches that hear nothing, of some kinds or of all, until told what they missed.
+	paused func(graph.Kind) bool
 	missed []memoryEvent
 	// infrastructure is what gives Gateways Services here. Nil if nothing does.
 	infrastructure Infrastructure
@@ -83,7 +83,7 @@ func (m *memory) record(key graph.Key, event watch.EventType, obj runtime.Object
 	obj.(metav1.Object).SetResourceVersion(strconv.FormatUint(m.version, 10))
 	e := memoryEvent{key, m.version, watch.Event{Type: event, Object: obj}}
 	m.history = append(m.history, e)
-	if m.paused {
+	if m.paused != nil && m.paused(key.Kind) {
 		m.missed = append(m.missed, e)
 		return obj.DeepCopyObject()
 	}
@@ -93,11 +93,11 @@ func (m *memory) record(key graph.Key, event watch.EventType, obj runtime.Object
 	return obj.DeepCopyObject()
 }
 
-// pause has all watches fall behind until resume is called.
-func (m *memory) pause() (resume func()) {
+// pause has all watches of some kinds, or else of all, fall behind until resume is called.
+func (m *memory) pause(kinds ...graph.Kind) (resume func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.paused = true
+	m.paused = func(kind graph.Kind) bool { return len(kinds) == 0 || slices.Contains(kinds, kind) }
 	return func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -106,7 +106,7 @@ func (m *memory) pause() (resume func()) {
 				w.tell(e)
 			}
 		}
-		m.paused, m.missed = false, nil
+		m.paused, m.missed = nil, nil
 	}
 }
 

@@ -54,7 +54,12 @@ func (e *Engine) preview(of *kindStatus, kind graph.Kind, obj runtime.Object) an
 	if stored == nil || stored.GetGeneration() != next.GetGeneration() {
 		return facts
 	}
-	return e.withVerdicts(facts)
+	facts = e.withVerdicts(facts)
+	if f, ok := facts.(*graph.GatewayFacts); ok && f.Delivery != nil {
+		// What is stored may be something else than what is in the graph, and then nothing is proven.
+		f.Delivery.Proven = false
+	}
+	return facts
 }
 
 // Committed implements registry.Model.

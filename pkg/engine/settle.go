@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -137,7 +138,12 @@ func (e *Engine) settleStatuses(ctx context.Context) {
 func (e *Engine) settle(ctx context.Context, key graph.Key) error {
 	for {
 		var due runtime.Object
-		if err := e.do(ctx, onceLoaded, func() { due = e.staleStatus(key) }); err != nil || due == nil {
+		var began time.Time
+		var retracts bool
+		if err := e.do(ctx, onceLoaded, func() {
+			due, began = e.staleStatus(key), time.Now()
+			retracts = e.retracts(key, due)
+		}); err != nil || due == nil {
 			return err
 		}
 		writer := e.inputs.Writers[key.Kind]
@@ -159,6 +165,9 @@ func (e *Engine) settle(ctx context.Context, key graph.Key) error {
 			statusWrites.WithLabelValues(string(key.Kind)).Inc()
 		}
 		if err := e.do(ctx, atOnce, func() {
+			if current && retracts {
+				e.told(key, began)
+			}
 			stale, _ := e.feedOf(stored).committed(stored.(metav1.Object), false)
 			e.enqueue(slices.DeleteFunc(stale, func(k graph.Key) bool { return k == key }))
 		}); err != nil {

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	resource "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -85,15 +87,15 @@ func TestRejections(t *testing.T) {
 		rejection.Good = good.Any().GetValue()
 		r.engine.SetRejections([]Rejection{rejection})
 		synctest.Wait()
-		const want = `False Invalid: 1 of 1 nodes rejected this configuration: "no such thing"`
+		const want = `False Invalid: 1 node rejected this configuration: "no such thing"`
 		r.check("of the route that is to blame", r.routeCondition("bad", status.ConditionProgrammed), want)
 		r.check("of the other route", r.routeCondition("good", status.ConditionProgrammed), "")
 		r.check("of the Gateway", r.gatewayCondition("gw", "Programmed"), programmedSays)
 
 		rejection.Nodes = 2
 		r.engine.SetRejections([]Rejection{rejection})
-		synctest.Wait()
-		r.check("of two nodes", r.routeCondition("bad", status.ConditionProgrammed), `False Invalid: 2 of 2 nodes rejected this configuration: "no such thing"`)
+		r.passes(rejectionPause)
+		r.check("of two nodes", r.routeCondition("bad", status.ConditionProgrammed), `False Invalid: 2 nodes rejected this configuration: "no such thing"`)
 
 		// The response to a write that leaves the spec as it is has it too, and that of one that changes the spec hasn't.
 		again := r.read(routeKey("bad")).(*gwv1.HTTPRoute)
@@ -116,7 +118,7 @@ func TestRejectedListener(t *testing.T) {
 		r.write(hostRoute("r"))
 		r.engine.SetRejections([]Rejection{r.rejects(resource.ListenerType, "ns/gw:80", "cannot bind")})
 		synctest.Wait()
-		const want = `False Invalid: 1 of 1 nodes rejected this configuration: "cannot bind"`
+		const want = `False Invalid: 1 node rejected this configuration: "cannot bind"`
 		r.check("of the listener", r.listenerCondition("gw", "Programmed"), want)
 		r.check("of the Gateway", r.gatewayCondition("gw", "Programmed"), want)
 		r.check("of the route", r.routeCondition("r", status.ConditionProgrammed), "")
@@ -139,7 +141,7 @@ func TestRejectedSecret(t *testing.T) {
 		synctest.Wait()
 		r.engine.SetRejections([]Rejection{r.rejects(resource.SecretType, "ns/b", "no key")})
 		synctest.Wait()
-		const want = `False Invalid: 1 of 1 nodes rejected this configuration: "no key"`
+		const want = `False Invalid: 1 node rejected this configuration: "no key"`
 		r.check("of the Gateway", r.gatewayCondition("gw", "Programmed"), want)
 		listeners := r.read(gatewayKey("gw")).(*gwv1.Gateway).Status.Listeners
 		r.check("of the listener that shows another one", said(listeners[0].Conditions, "Programmed"), programmedSays)
@@ -147,37 +149,131 @@ func TestRejectedSecret(t *testing.T) {
 	})
 }
 
+// putFleet stores Gateways one and two, on port 80, and three, on port 81, which an EnvoyFleet merges.
+func putFleet(m *memory, each func(*gwv1.Gateway)) {
+	m.put(&fleetv1alpha1.EnvoyFleet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "fleet"}, Spec: fleetv1alpha1.EnvoyFleetSpec{MergeGateways: true},
+	})
+	for i, name := range []string{"one", "two", "three"} {
+		gw := httpGateway(name)
+		gw.Spec.Infrastructure = &gwv1.GatewayInfrastructure{ParametersRef: &gwv1.LocalParametersReference{
+			Group: "gateway-apiserver.dev", Kind: "EnvoyFleet", Name: "fleet",
+		}}
+		gw.Spec.Listeners[0].Hostname = new(gwv1.Hostname(name + ".example.com"))
+		gw.Spec.Listeners[0].Port += gwv1.PortNumber(i / 2)
+		each(gw)
+		m.put(gw)
+	}
+}
+
+// fleetRejects has nodes of the fleet reject what is published by a name.
+func (r *rig) fleetRejects(typeURL, name string) {
+	r.t.Helper()
+	const scope = "fleet/ns/fleet"
+	published := r.xds.Resource(scope, cache.Name{TypeURL: typeURL, Name: name})
+	if published == nil {
+		r.t.Fatalf("nothing is published as %s", name)
+	}
+	r.engine.SetRejections([]Rejection{{
+		Scope: scope, TypeURL: typeURL, Name: name, Version: published.Version(), Message: "no", Nodes: 1,
+	}})
+	synctest.Wait()
+}
+
 // TestRejectedOfFleet: Gateways that are merged share an Envoy listener for each port. It is the business of those that have one there.
 func TestRejectedOfFleet(t *testing.T) {
-	inRig(t, func(m *memory) {
-		m.put(&fleetv1alpha1.EnvoyFleet{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "fleet"}, Spec: fleetv1alpha1.EnvoyFleetSpec{MergeGateways: true},
-		})
-		for i, name := range []string{"one", "two", "three"} {
-			gw := httpGateway(name)
-			gw.Spec.Infrastructure = &gwv1.GatewayInfrastructure{ParametersRef: &gwv1.LocalParametersReference{
-				Group: "gateway-apiserver.dev", Kind: "EnvoyFleet", Name: "fleet",
-			}}
-			gw.Spec.Listeners[0].Hostname = new(gwv1.Hostname(name + ".example.com"))
-			gw.Spec.Listeners[0].Port += gwv1.PortNumber(i / 2)
-			m.put(gw)
-		}
-	}, func(r *rig) {
+	inRig(t, func(m *memory) { putFleet(m, func(*gwv1.Gateway) {}) }, func(r *rig) {
 		r.engine.SetLeader(true)
 		synctest.Wait()
-		const scope = "fleet/ns/fleet"
-		for _, published := range r.xds.Resources(scope) {
-			if published.TypeURL() == resource.ListenerType && published.Name() == "fleet/ns/fleet:80" {
-				r.engine.SetRejections([]Rejection{{
-					Scope: scope, TypeURL: published.TypeURL(), Name: published.Name(), Version: published.Version(), Message: "no", Nodes: 1,
-				}})
-			}
-		}
-		synctest.Wait()
-		const want = `False Invalid: 1 of 1 nodes rejected this configuration: "no"`
+		r.fleetRejects(resource.ListenerType, "fleet/ns/fleet:80")
+		const want = `False Invalid: 1 node rejected this configuration: "no"`
 		r.check("of one that has the port", r.gatewayCondition("one", "Programmed"), want)
 		r.check("of the other one", r.gatewayCondition("two", "Programmed"), want)
 		r.check("of one that hasn't", r.gatewayCondition("three", "Programmed"), programmedSays)
+	})
+}
+
+// TestRejectedCAOfFleet: each of them has its own CAs for the clients of a port.
+func TestRejectedCAOfFleet(t *testing.T) {
+	inRig(t, func(m *memory) {
+		m.put(secret(secretKey("a")))
+		m.put(&corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "ca"}, Data: map[string]string{"ca.crt": string(certificate()[corev1.TLSCertKey])},
+		})
+		putFleet(m, func(gw *gwv1.Gateway) {
+			gw.Spec.Listeners[0].Protocol = gwv1.HTTPSProtocolType
+			gw.Spec.Listeners[0].TLS = &gwv1.ListenerTLSConfig{CertificateRefs: []gwv1.SecretObjectReference{{Name: "a"}}}
+			other := *gw.Spec.Listeners[0].DeepCopy()
+			other.Name, other.Port = "other", 8443
+			gw.Spec.Listeners = append(gw.Spec.Listeners, other)
+			gw.Spec.TLS = &gwv1.GatewayTLSConfig{Frontend: &gwv1.FrontendTLSConfig{Default: gwv1.TLSConfig{
+				Validation: &gwv1.FrontendTLSValidation{CACertificateRefs: []gwv1.ObjectReference{{Kind: "ConfigMap", Name: "ca"}}},
+			}}}
+		})
+	}, func(r *rig) {
+		r.engine.SetLeader(true)
+		synctest.Wait()
+		r.fleetRejects(resource.SecretType, "ns/one:80/client-ca")
+		const want = `False Invalid: 1 node rejected this configuration: "no"`
+		r.check("of the Gateway", r.gatewayCondition("one", "Programmed"), want)
+		listeners := r.read(gatewayKey("one")).(*gwv1.Gateway).Status.Listeners
+		r.check("of its listener on the port", said(listeners[0].Conditions, "Programmed"), want)
+		r.check("of its listener on another one", said(listeners[1].Conditions, "Programmed"), programmedSays)
+		r.check("of another Gateway with the port", r.gatewayCondition("two", "Programmed"), programmedSays)
+	})
+}
+
+// TestRejectionsLearnt: who is to blame becomes clear when there is something to compare with. A replica that has heard both and one that
+// has heard only that say the same.
+func TestRejectionsLearnt(t *testing.T) {
+	inRig(t, putGateway, func(r *rig) {
+		r.engine.SetLeader(true)
+		r.write(hostRoute("good"))
+		good := r.xds.Resource(gwScope, cache.Name{TypeURL: resource.RouteType, Name: "ns/gw:80"})
+		r.write(hostRoute("bad"))
+		rejection := r.rejects(resource.RouteType, "ns/gw:80", "no such thing")
+		r.engine.SetRejections([]Rejection{rejection})
+		synctest.Wait()
+		const want = `False Invalid: 1 node rejected this configuration: "no such thing"`
+		r.check("of a route of a table of which nothing else is known", r.routeCondition("good", status.ConditionProgrammed), want)
+		r.check("of the other one", r.routeCondition("bad", status.ConditionProgrammed), want)
+		rejection.Good = good.Any().GetValue()
+		r.engine.SetRejections([]Rejection{rejection})
+		r.passes(rejectionPause)
+		r.check("of the route that was fine before", r.routeCondition("good", status.ConditionProgrammed), "")
+		r.check("of the one that is to blame", r.routeCondition("bad", status.ConditionProgrammed), want)
+	})
+}
+
+// TestRejectionRate: however fast more nodes reject more, nothing that is to blame has more than one write a second. That something is
+// rejected is said at once, and that nothing is any more, too.
+func TestRejectionRate(t *testing.T) {
+	inRig(t, putGateway, func(r *rig) {
+		r.engine.SetLeader(true)
+		r.write(hostRoute("r"))
+		rejections := []Rejection{r.rejects(resource.RouteType, "ns/gw:80", "no"), r.rejects(resource.ListenerType, "ns/gw:80", "no")}
+		before := r.writes()
+		const seconds = 60
+		for i := range seconds * 20 {
+			rejections[i%2].Nodes++
+			r.engine.SetRejections(slices.Clone(rejections))
+			r.hears(r.says("x", 10000+i, 10000, 5000))
+			r.passes(50 * time.Millisecond)
+			if i == 0 {
+				r.check("of the route, at once", r.routeCondition("r", status.ConditionProgrammed) != "", true)
+			}
+		}
+		after := r.writes()
+		for _, key := range []graph.Key{gatewayKey("gw"), routeKey("r")} {
+			if n := after[key] - before[key]; n < 2 || n > seconds+1 {
+				t.Errorf("%d writes of %s in %d seconds", n, key, seconds)
+			}
+		}
+		r.passes(rejectionPause)
+		r.check("in the end", r.routeCondition("r", status.ConditionProgrammed), `False Invalid: 601 nodes rejected this configuration: "no"`)
+		r.engine.SetRejections(nil)
+		synctest.Wait()
+		r.check("when nothing is rejected", r.routeCondition("r", status.ConditionProgrammed), "")
 	})
 }
 

@@ -26,7 +26,7 @@ const (
 )
 
 // delivered returns the verdict on ConditionDelivered, or none if the condition is to stay as it is in old, generation and
-// all: what is said of a generation is that the nodes have it.
+// all: what is said of a generation is that the nodes have it. What hasn't been True becomes that when it is proven.
 //
 // What turns True into False is that something else is published, or that a node rejects it. A node that has just
 // connected isn't current for a moment, and that is no news.
@@ -37,9 +37,9 @@ func delivered(d *graph.DeliveryFacts, old []metav1.Condition, generation int64)
 	before := meta.FindStatusCondition(old, ConditionDelivered)
 	was := before != nil && before.Status == metav1.ConditionTrue
 	switch {
-	case d.Outdated && was:
-		return pending(d, generation)
-	case d.Outdated, was && d.Current < d.Nodes && d.Rejecting == 0 && !d.Late, d.Nodes == 0 && before == nil:
+	case d.Outdated:
+		return pending(fmt.Sprintf("Nodes have still to acknowledge version %s, which is the configuration of generation %d", d.Version, generation))
+	case was && d.Current < d.Nodes && d.Rejecting == 0 && !d.Late, d.Nodes == 0 && before == nil:
 		return nil
 	case d.Nodes == 0:
 		return []verdict{{ConditionDelivered, metav1.ConditionUnknown, ReasonNoNodes, "No node is connected"}}
@@ -47,17 +47,14 @@ func delivered(d *graph.DeliveryFacts, old []metav1.Condition, generation int64)
 		return []verdict{{ConditionDelivered, metav1.ConditionFalse, ReasonRejected,
 			fmt.Sprintf("%d of %d nodes rejected configuration of generation %d", d.Rejecting, d.Nodes, generation)}}
 	case d.Current < d.Nodes:
-		return pending(d, generation)
+		return pending(fmt.Sprintf("%d of %d nodes have acknowledged the latest configuration of generation %d", d.Current, d.Nodes, generation))
+	case !was && !d.Proven:
+		return nil
 	}
 	return []verdict{{ConditionDelivered, metav1.ConditionTrue, ReasonDelivered,
 		fmt.Sprintf("%d of %d nodes serve generation %d", d.Current, d.Nodes, generation)}}
 }
 
-func pending(d *graph.DeliveryFacts, generation int64) []verdict {
-	have := "Nodes have still to acknowledge"
-	if d.Nodes > 0 && !d.Outdated {
-		have = fmt.Sprintf("%d of %d nodes have acknowledged", d.Current, d.Nodes)
-	}
-	return []verdict{{ConditionDelivered, metav1.ConditionFalse, ReasonPending,
-		fmt.Sprintf("%s the latest configuration of generation %d", have, generation)}}
+func pending(message string) []verdict {
+	return []verdict{{ConditionDelivered, metav1.ConditionFalse, ReasonPending, message}}
 }

@@ -16,7 +16,7 @@ func TestDelivered(t *testing.T) {
 		none     = ""
 		yes      = "Delivered=True Delivered: 3 of 3 nodes serve generation 7"
 		pending  = "Delivered=False Pending: 1 of 3 nodes have acknowledged the latest configuration of generation 7"
-		outdated = "Delivered=False Pending: Nodes have still to acknowledge the latest configuration of generation 7"
+		outdated = "Delivered=False Pending: Nodes have still to acknowledge version v, which is the configuration of generation 7"
 		rejected = "Delivered=False Rejected: 1 of 3 nodes rejected configuration of generation 7"
 		noNodes  = "Delivered=Unknown NoNodes: No node is connected"
 	)
@@ -28,8 +28,9 @@ func TestDelivered(t *testing.T) {
 		without, withFalse, withTrue string
 	}{
 		{"nothing new", nil, none, was("False"), was("True")},
-		{"something else is published", &graph.DeliveryFacts{Outdated: true}, none, was("False"), outdated},
-		{"all have it", &graph.DeliveryFacts{Nodes: 3, Current: 3}, yes, yes, yes},
+		{"something else is published", &graph.DeliveryFacts{Outdated: true, Version: "v"}, outdated, outdated, outdated},
+		{"all have what is known", &graph.DeliveryFacts{Nodes: 3, Current: 3}, none, was("False"), yes},
+		{"all have it", &graph.DeliveryFacts{Nodes: 3, Current: 3, Proven: true}, yes, yes, yes},
 		{"not all have it", &graph.DeliveryFacts{Nodes: 3, Current: 1, Late: true}, pending, pending, pending},
 		{"some have just connected", &graph.DeliveryFacts{Nodes: 3, Current: 1}, pending, pending, was("True")},
 		{"one rejects it", &graph.DeliveryFacts{Nodes: 3, Current: 2, Rejecting: 1}, rejected, rejected, rejected},

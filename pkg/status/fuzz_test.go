@@ -300,7 +300,7 @@ func (g generator) rejection() *graph.RejectionFacts {
 	if g.IntN(2) == 0 {
 		return nil
 	}
-	return &graph.RejectionFacts{Nodes: g.IntN(3), Of: g.IntN(3), Message: fmt.Sprint("message ", g.IntN(2))}
+	return &graph.RejectionFacts{Nodes: g.IntN(3), Message: fmt.Sprint("message ", g.IntN(2))}
 }
 
 // delivery returns facts that leave no condition as it is, or nil, which does.
@@ -309,7 +309,7 @@ func (g generator) delivery() *graph.DeliveryFacts {
 		return nil
 	}
 	nodes := 1 + g.IntN(3)
-	return &graph.DeliveryFacts{Nodes: nodes, Current: g.IntN(nodes + 1), Rejecting: g.IntN(2), Late: true}
+	return &graph.DeliveryFacts{Nodes: nodes, Current: g.IntN(nodes + 1), Rejecting: g.IntN(2), Late: true, Proven: true}
 }
 
 // conditions returns up to 8 conditions of the given types and others, each type once, in any order.

@@ -33,7 +33,13 @@ func rejected(r *graph.RejectionFacts) *graph.Problem {
 	if r == nil {
 		return nil
 	}
-	by := fmt.Sprintf("%d of %d nodes", r.Nodes, max(r.Nodes, r.Of))
+	by := "1 node"
+	switch {
+	case r.More:
+		by = fmt.Sprintf("more than %d nodes", r.Nodes)
+	case r.Nodes != 1:
+		by = fmt.Sprintf("%d nodes", r.Nodes)
+	}
 	return &graph.Problem{
 		Reason:  string(gwv1.GatewayReasonInvalid),
 		Message: fmt.Sprintf("%s rejected this configuration: %s", by, quoted(r.Message)),

@@ -17,8 +17,8 @@ import (
 // TestRejected: what nodes reject is said of each kind of object that they can reject something of, and not of others.
 func TestRejected(t *testing.T) {
 	t.Parallel()
-	r := &graph.RejectionFacts{Nodes: 1, Of: 3, Message: "bad\nregex"}
-	const want = `Invalid: 1 of 3 nodes rejected this configuration: "bad\nregex"`
+	r := &graph.RejectionFacts{Nodes: 1, Message: "bad\nregex"}
+	const want = `Invalid: 1 node rejected this configuration: "bad\nregex"`
 	rejected, fine := listener("rejected"), listener("fine")
 	rejected.Rejected = r
 	gw := gateway(rejected, fine)
@@ -72,10 +72,11 @@ func TestRejectionMessages(t *testing.T) {
 		facts graph.RejectionFacts
 		want  string
 	}{
-		{"more nodes than are known", graph.RejectionFacts{Nodes: 2, Message: "m"}, `2 of 2 nodes rejected this configuration: "m"`},
-		{"control characters", graph.RejectionFacts{Nodes: 1, Of: 1, Message: "a\x1b[31m\x00é\xff"}, `1 of 1 nodes rejected this configuration: "a\x1b[31m\x00é\xff"`},
-		{"long", graph.RejectionFacts{Nodes: 1, Of: 1, Message: strings.Repeat("é", 2000)},
-			`1 of 1 nodes rejected this configuration: "` + strings.Repeat("é", 1022) + `..."`},
+		{"several nodes", graph.RejectionFacts{Nodes: 2, Message: "m"}, `2 nodes rejected this configuration: "m"`},
+		{"many nodes", graph.RejectionFacts{Nodes: 256, More: true, Message: "m"}, `more than 256 nodes rejected this configuration: "m"`},
+		{"control characters", graph.RejectionFacts{Nodes: 1, Message: "a\x1b[31m\x00é\xff"}, `1 node rejected this configuration: "a\x1b[31m\x00é\xff"`},
+		{"long", graph.RejectionFacts{Nodes: 1, Message: strings.Repeat("é", 2000)},
+			`1 node rejected this configuration: "` + strings.Repeat("é", 1022) + `..."`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
