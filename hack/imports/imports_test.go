@@ -122,7 +122,7 @@ var rules = []rule{
 	{
 		pkg:       "pkg/xds/verdict",
 		project:   []string{"pkg/xds/cache"},
-		libraries: []string{envoy, etcd, "github.com/cespare/xxhash/v2", "github.com/google/uuid", "k8s.io/klog/v2"},
+		libraries: []string{envoy, etcd, grpc, "github.com/cespare/xxhash/v2", "github.com/google/uuid", "k8s.io/klog/v2"},
 		never:     []string{apiServer, clientGo, "sigs.k8s.io/gateway-api/..."},
 	},
 	{

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -436,4 +437,74 @@ func stored(t *testing.T, objects *registry.Store) []fleetv1alpha1.EnvoyNode {
 	items := list.(*fleetv1alpha1.EnvoyNodeList).Items
 	slices.SortFunc(items, func(a, b fleetv1alpha1.EnvoyNode) int { return cmp.Compare(a.Name, b.Name) })
 	return items
+}
+
+// outOfSpace has an etcd take no writes until the alarm is disarmed, as when it has no space left.
+func outOfSpace(t *testing.T, client *clientv3.Client) (end func()) {
+	t.Helper()
+	alarm := func(action etcdserverpb.AlarmRequest_AlarmAction) {
+		t.Helper()
+		if _, err := etcdserverpb.NewMaintenanceClient(client.ActiveConnection()).Alarm(t.Context(), &etcdserverpb.AlarmRequest{
+			Action: action, Alarm: etcdserverpb.AlarmType_NOSPACE,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alarm(etcdserverpb.AlarmRequest_ACTIVATE)
+	return func() { t.Helper(); alarm(etcdserverpb.AlarmRequest_DEACTIVATE) }
+}
+
+// tries tells of transactions.
+type tries struct {
+	clientv3.KV
+	begun chan struct{}
+}
+
+func (k *tries) Txn(ctx context.Context) clientv3.Txn {
+	select {
+	case k.begun <- struct{}{}:
+	default:
+	}
+	return k.KV.Txn(ctx)
+}
+
+// TestOutOfSpace: an etcd that takes no writes has the replicas' reports and EnvoyNodes stay, and gets what has changed afterwards.
+func TestOutOfSpace(t *testing.T) {
+	t.Parallel()
+	endpoint, _ := startEtcd(t, t.TempDir())
+	objects := newObjects(t, endpoint)
+	a, b := newReplica(t, endpoint, "a"), newReplica(t, endpoint, "b")
+	writes := &tries{a.client.KV, make(chan struct{})}
+	a.client.KV = writes
+	for _, r := range []*replica{a, b} {
+		r.connect(envoy("of-"+r.name, "mesh", 1))
+		r.deliver("mesh", "v1", 1, 1)
+		r.run(t, objects)
+	}
+	nodes := []string{"of-a: of-a mesh a", "of-b: of-b mesh b"}
+	shows(t, objects, "at first", nodes...)
+	b.hears(t, "at first", report("a", "mesh", "v1", 1, 1), report("b", "mesh", "v1", 1, 1))
+	before, err := b.client.Get(t.Context(), Prefix(prefix)+"a")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	end := outOfSpace(t, b.client)
+	a.deliver("mesh", "v2", 2, 0)
+	for range 2 { // it is tried, refused, and tried again
+		select {
+		case <-writes.begun:
+		case <-time.After(time.Minute):
+			t.Fatal("what etcd doesn't take isn't tried again")
+		}
+	}
+	b.hears(t, "meanwhile", report("a", "mesh", "v1", 1, 1), report("b", "mesh", "v1", 1, 1))
+	shows(t, objects, "meanwhile", nodes...)
+	end()
+	b.hears(t, "afterwards", report("a", "mesh", "v2", 2, 0), report("b", "mesh", "v1", 1, 1))
+	shows(t, objects, "afterwards", nodes...)
+	after, err := b.client.Get(t.Context(), Prefix(prefix)+"a")
+	if err != nil || len(after.Kvs) != 1 || after.Kvs[0].CreateRevision != before.Kvs[0].CreateRevision || after.Kvs[0].Lease != before.Kvs[0].Lease {
+		t.Errorf("the replica was away meanwhile: %v, %v", after, err)
+	}
 }

@@ -26,6 +26,7 @@ type listener struct {
 	// reports are those of the replicas, by scope and replica, and present the replicas.
 	reports map[string]map[string]Report
 	present map[string]struct{}
+	failing bool // etcd hasn't been reached since that was reported
 }
 
 func newListener(s *Store, config Config, roster *roster) *listener {
@@ -35,18 +36,16 @@ func newListener(s *Store, config Config, roster *roster) *listener {
 // run listens until ctx ends.
 func (l *listener) run(ctx context.Context) {
 	logger := klog.FromContext(ctx)
-	failing := false
 	for ctx.Err() == nil {
-		before := l.at
 		err := l.listen(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		// An etcd that is away is reported once, and not by each try to reach it.
-		if l.at != before || !failing {
+		if !l.failing {
 			logger.Error(err, "Following in etcd which xDS nodes are connected; will try again")
 		}
-		failing = true
+		l.failing = true
 		pause(ctx, retryAfter)
 	}
 }
@@ -64,13 +63,14 @@ func (l *listener) listen(ctx context.Context) error {
 	defer watcher.Close()
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	for response := range watcher.Watch(ctx, l.config.directory(), clientv3.WithPrefix(), clientv3.WithRev(l.at+1)) {
+	for response := range watcher.Watch(ctx, l.config.directory(), clientv3.WithPrefix(), clientv3.WithRev(l.at+1), clientv3.WithCreatedNotify()) {
 		if err := response.Err(); err != nil {
 			if errors.Is(err, rpctypes.ErrCompacted) {
 				l.at = 0
 			}
 			return fmt.Errorf("watching: %w", err)
 		}
+		l.failing = false
 		changed := map[string]struct{}{}
 		for _, event := range response.Events {
 			if scope := l.apply(event.Kv, event.Type == clientv3.EventTypeDelete); scope != "" {

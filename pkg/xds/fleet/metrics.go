@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"sync"
+	"time"
 
 	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
@@ -28,6 +29,9 @@ var (
 		StabilityLevel: metrics.ALPHA,
 	})
 )
+
+// ObserveDelivery counts how long an xDS node was not current. It is for cache.Cache.OnCurrent.
+func ObserveDelivery(after time.Duration) { deliveries.Observe(after.Seconds()) }
 
 var registerMetrics = sync.OnceFunc(func() {
 	legacyregistry.MustRegister(connected, rejections, deliveries)

@@ -5,21 +5,19 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/server"
 )
 
 // What nodes say of themselves is cut to these lengths, in bytes.
 const (
-	maxID      = 512
 	maxText    = 256
 	maxMessage = 1024
 )
@@ -32,9 +30,9 @@ func statusOf(replica string, info server.NodeInfo) fleetv1alpha1.EnvoyNodeStatu
 	status := fleetv1alpha1.EnvoyNodeStatus{
 		NodeID:         info.ID,
 		Cluster:        info.Cluster,
-		Identity:       printable(info.Identity, maxMessage),
+		Identity:       server.Printable(info.Identity, maxMessage),
 		Scope:          info.Scope,
-		Version:        printable(info.Version, maxText),
+		Version:        server.Printable(info.Version, maxText),
 		Protocol:       info.Protocol,
 		Replica:        replica,
 		ConnectedSince: metav1.NewMicroTime(info.Since.Truncate(time.Microsecond)),
@@ -49,13 +47,13 @@ func statusOf(replica string, info server.NodeInfo) fleetv1alpha1.EnvoyNodeStatu
 	}
 	for _, typeURL := range slices.Sorted(maps.Keys(info.Acknowledged)) {
 		if len(status.Acknowledged) < maxListed {
-			status.Acknowledged = append(status.Acknowledged, fleetv1alpha1.AcknowledgedResources{Type: typeName(typeURL), Version: info.Acknowledged[typeURL]})
+			status.Acknowledged = append(status.Acknowledged, fleetv1alpha1.AcknowledgedResources{Type: cache.TypeName(typeURL), Version: info.Acknowledged[typeURL]})
 		}
 	}
 	for _, rejected := range info.Rejected {
 		if len(status.Rejected) < maxListed {
 			status.Rejected = append(status.Rejected, fleetv1alpha1.RejectedResource{
-				Type: typeName(rejected.Name.TypeURL), Name: rejected.Name.Name, Version: rejected.Version, Message: printable(rejected.Message, maxMessage),
+				Type: cache.TypeName(rejected.Name.TypeURL), Name: rejected.Name.Name, Version: rejected.Version, Message: server.Printable(rejected.Message, maxMessage),
 			})
 		}
 	}
@@ -90,32 +88,4 @@ func sanitized(id string) string {
 		return "node"
 	}
 	return name
-}
-
-// typeName returns the short name of a type.
-func typeName(typeURL string) string {
-	switch typeURL {
-	case resource.ClusterType:
-		return "clusters"
-	case resource.EndpointType:
-		return "endpoints"
-	case resource.SecretType:
-		return "secrets"
-	case resource.ListenerType:
-		return "listeners"
-	case resource.RouteType:
-		return "routes"
-	}
-	return typeURL
-}
-
-// printable makes what a client has sent fit for a terminal and for a field: cut to n bytes, and with line breaks and control
-// characters escaped. What is cut ends with a hash of the whole.
-func printable(s string, n int) string {
-	if len(s) > n {
-		sum := sha256.Sum256([]byte(s))
-		s = strings.ToValidUTF8(s[:n], "") + "..." + hex.EncodeToString(sum[:4])
-	}
-	quoted := strconv.QuoteToGraphic(s)
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }

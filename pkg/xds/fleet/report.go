@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
 	"k8s.io/klog/v2"
@@ -111,8 +112,10 @@ func (r *reporter) begin(ctx context.Context, lease clientv3.LeaseID) error {
 	return nil
 }
 
-// follow writes what changes, until the session ends or something fails.
+// follow writes what changes, until the session ends. What can't be written stays due: an etcd that takes no writes still keeps
+// the lease, and it gives no other.
 func (r *reporter) follow(ctx context.Context, session *concurrency.Session) error {
+	failing := false
 	next := time.Now() // when something is due
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -126,8 +129,15 @@ func (r *reporter) follow(ctx context.Context, session *concurrency.Session) err
 			next = earliest(next, r.collect(time.Now()))
 		case <-timer.C:
 			var err error
-			if next, err = r.write(ctx, session.Lease(), time.Now()); err != nil {
+			next, err = r.write(ctx, session.Lease(), time.Now())
+			switch {
+			case errors.Is(err, rpctypes.ErrLeaseNotFound):
 				return err
+			case err != nil && !failing && ctx.Err() == nil:
+				klog.FromContext(ctx).Error(err, "Reporting to etcd what xDS nodes have; will try again")
+			}
+			if failing = err != nil; failing {
+				next = time.Now().Add(retryAfter)
 			}
 		}
 		timer.Reset(time.Until(next))

@@ -7,10 +7,8 @@ import (
 	"sync"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -27,6 +25,9 @@ const (
 	workers = 4
 	// sweepEvery is how often it is looked for EnvoyNodes that nobody has removed, besides when a replica goes.
 	sweepEvery = time.Minute
+	// clearedAtOnce is how many EnvoyNodes that a replica has left behind are removed before it is looked again which there are:
+	// all other replicas remove them, too, and that one may come back.
+	clearedAtOnce = 100
 )
 
 // node is what there is one EnvoyNode for.
@@ -37,8 +38,6 @@ type entry struct {
 	info server.NodeInfo
 	// gone is when it was disconnected. Zero if it is connected.
 	gone time.Time
-	// pending is since when the node is not current. Zero if it is.
-	pending time.Time
 	// object is the name of its EnvoyNode, which says written. Empty and nil if it has none yet.
 	object  string
 	written *fleetv1alpha1.EnvoyNodeStatus
@@ -46,20 +45,15 @@ type entry struct {
 	routine time.Time
 }
 
-// item is something to look at: the EnvoyNode of a node of this replica, or the one with a name that a replica seems to have left
-// behind.
-type item struct {
-	node
-	object, replica string
-}
-
 // roster keeps the EnvoyNodes.
 type roster struct {
 	pace
 	config Config
-	queue  workqueue.TypedDelayingInterface[item]
+	queue  workqueue.TypedDelayingInterface[node]
 	budget *rate.Limiter
 	sweeps chan struct{} // has an entry when it is to be looked for what replicas have left behind
+	// left are the replicas that have left something behind, since it was noticed. It is the sweep's.
+	left map[string]time.Time
 
 	mu      sync.Mutex
 	nodes   map[node]*entry
@@ -70,9 +64,10 @@ type roster struct {
 func newRoster(pace pace, config Config) *roster {
 	return &roster{
 		pace: pace, config: config,
-		queue:  workqueue.NewTypedDelayingQueue[item](),
+		queue:  workqueue.NewTypedDelayingQueue[node](),
 		budget: rate.NewLimiter(writesPerSecond, burst),
 		sweeps: make(chan struct{}, 1),
+		left:   map[string]time.Time{},
 		nodes:  map[node]*entry{},
 	}
 }
@@ -89,21 +84,25 @@ func (r *roster) run(ctx context.Context) {
 	for range workers {
 		running.Go(func() { r.work(ctx) })
 	}
-	ticker := time.NewTicker(sweepEvery)
-	defer ticker.Stop()
+	timer := time.NewTimer(sweepEvery)
+	defer timer.Stop()
+	failing := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		case <-r.sweeps:
 		}
-		next := sweepEvery
-		if err := r.sweep(ctx); err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "Looking for EnvoyNodes of replicas that are gone; will try again")
+		next, err := r.sweep(ctx)
+		if err != nil {
 			next = retryAfter
+			if !failing && ctx.Err() == nil {
+				klog.FromContext(ctx).Error(err, "Looking for EnvoyNodes of replicas that are gone; will try again")
+			}
 		}
-		ticker.Reset(next)
+		failing = err != nil
+		timer.Reset(next)
 	}
 }
 
@@ -123,7 +122,7 @@ func (r *roster) forget() {
 // all the time: it is written a moment later, when all of it is there, and not that often.
 func (r *roster) changed(info server.NodeInfo, gone bool) {
 	n := node{info.ID, info.Scope}
-	r.queue.AddAfter(item{node: n}, r.note(n, info, gone, time.Now()))
+	r.queue.AddAfter(n, r.note(n, info, gone, time.Now()))
 }
 
 // note returns after what time the EnvoyNode is to be written.
@@ -145,52 +144,10 @@ func (r *roster) note(n node, info server.NodeInfo, gone bool, now time.Time) ti
 	}
 	e.info, e.gone = info, time.Time{}
 	count(info, 1)
-	if wasGone {
-		e.pending = time.Time{}
-	}
-	switch {
-	case !info.Current && e.pending.IsZero():
-		e.pending = now
-	case info.Current && !e.pending.IsZero():
-		deliveries.Observe(now.Sub(e.pending).Seconds())
-		e.pending = time.Time{}
-	}
 	if wasGone || !alike(before, info) {
 		return 0
 	}
 	return max(r.interval, e.routine.Add(5*r.interval).Sub(now))
-}
-
-// replicas takes in which replicas are present.
-func (r *roster) replicas(present map[string]struct{}) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	lost := r.present == nil
-	for replica := range r.present {
-		if _, ok := present[replica]; !ok {
-			lost = true
-		}
-	}
-	r.present = present
-	if lost {
-		select {
-		case r.sweeps <- struct{}{}:
-		default: // it is to be done already
-		}
-	}
-}
-
-// isPresent asks etcd: what has been heard of a replica may be older than its EnvoyNodes.
-func (r *roster) isPresent(ctx context.Context, replica string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	there := r.config
-	there.Replica = replica
-	response, err := r.config.Client.Get(ctx, there.presence(), clientv3.WithCountOnly())
-	if err != nil {
-		return false, fmt.Errorf("looking for replica %s: %w", replica, err)
-	}
-	return response.Count > 0, nil
 }
 
 // rewrite has all EnvoyNodes of this replica written anew.
@@ -199,59 +156,25 @@ func (r *roster) rewrite() {
 	defer r.mu.Unlock()
 	for n, e := range r.nodes {
 		e.written = nil
-		r.queue.Add(item{node: n})
+		r.queue.Add(n)
 	}
 }
 
-// sweep looks for EnvoyNodes whose replica is gone, or is this one, which has no such node. Nodes get a while to connect again:
-// then another replica takes the EnvoyNode over. And it looks for those of this replica's nodes that another one has taken over
-// although the connection here is newer: it took this replica for gone.
-func (r *roster) sweep(ctx context.Context) error {
-	asking, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	list, err := r.config.Objects.ListAll(asking, metav1.ListOptions{ResourceVersion: "0"})
-	if err != nil {
-		return err
-	}
-	stored, ok := list.(*fleetv1alpha1.EnvoyNodeList)
-	if !ok {
-		return fmt.Errorf("%T is no list of EnvoyNodes", list)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.present == nil {
-		return nil
-	}
-	for i := range stored.Items {
-		o := &stored.Items[i]
-		replica := o.Status.Replica
-		if _, present := r.present[replica]; replica == r.config.Replica && !r.has(o) || replica != r.config.Replica && !present {
-			r.queue.AddAfter(item{object: o.Name, replica: replica}, r.linger)
-		}
-		n := node{o.Status.NodeID, o.Status.Scope}
-		if e, ok := r.nodes[n]; ok && e.written != nil && replica != r.config.Replica && e.written.ConnectedSince.After(o.Status.ConnectedSince.Time) {
-			e.written = nil
-			r.queue.Add(item{node: n})
-		}
-	}
-	return nil
-}
-
-// work looks at one thing after the other.
+// work looks at one node after the other.
 func (r *roster) work(ctx context.Context) {
 	for {
-		i, shutdown := r.queue.Get()
+		n, shutdown := r.queue.Get()
 		if shutdown {
 			return
 		}
-		again, err := r.process(ctx, i)
+		again, err := r.process(ctx, n)
 		r.report(ctx, err)
 		if err != nil {
 			again = retryAfter
 		}
-		r.queue.Done(i)
+		r.queue.Done(n)
 		if again > 0 {
-			r.queue.AddAfter(i, again)
+			r.queue.AddAfter(n, again)
 		}
 	}
 }
@@ -279,13 +202,10 @@ func (e *newerError) Error() string {
 	return "the node has connected to replica " + e.replica + " since"
 }
 
-// process brings an EnvoyNode up to date. It returns after which time to look at it again, if that is not 0.
-func (r *roster) process(ctx context.Context, i item) (again time.Duration, err error) {
-	if i.object != "" {
-		return 0, r.clear(ctx, i)
-	}
+// process brings the EnvoyNode of a node up to date. It returns after which time to look at it again, if that is not 0.
+func (r *roster) process(ctx context.Context, n node) (again time.Duration, err error) {
 	r.mu.Lock()
-	e, known := r.nodes[i.node]
+	e, known := r.nodes[n]
 	if !known {
 		r.mu.Unlock()
 		return 0, nil
@@ -296,13 +216,13 @@ func (r *roster) process(ctx context.Context, i item) (again time.Duration, err 
 		if wait := seen.gone.Add(r.linger).Sub(now); wait > 0 {
 			return wait, nil
 		}
-		return 0, r.remove(ctx, i.node, seen)
+		return 0, r.remove(ctx, n, seen)
 	}
 	status := statusOf(r.config.Replica, seen.info)
 	if seen.written != nil && equality.Semantic.DeepEqual(status, *seen.written) {
 		return 0, nil
 	}
-	return r.write(ctx, i.node, seen, status)
+	return r.write(ctx, n, seen, status)
 }
 
 // write writes the EnvoyNode of a node that is connected to this replica.
@@ -402,45 +322,11 @@ func (r *roster) remove(ctx context.Context, n node, seen entry) error {
 	case !ok:
 	case e.gone.IsZero(): // it is back
 		e.object, e.written = "", nil
-		r.queue.Add(item{node: n})
+		r.queue.Add(n)
 	default:
 		delete(r.nodes, n)
 	}
 	return nil
-}
-
-// clear removes an EnvoyNode that a replica has left behind.
-func (r *roster) clear(ctx context.Context, i item) error {
-	if i.replica != r.config.Replica {
-		if present, err := r.isPresent(ctx, i.replica); present || err != nil {
-			return err
-		}
-	}
-	err := r.afford(ctx, func(ctx context.Context) error {
-		return r.config.Objects.Remove(ctx, types.NamespacedName{Name: i.object}, func(obj runtime.Object) error {
-			if o, ok := obj.(*fleetv1alpha1.EnvoyNode); !ok || o.Status.Replica != i.replica || r.owns(o) {
-				return errKept
-			}
-			return nil
-		})
-	})
-	if err != nil && !errors.Is(err, errKept) {
-		return fmt.Errorf("removing EnvoyNode %s: %w", i.object, err)
-	}
-	return nil
-}
-
-// owns says whether an EnvoyNode is that of a node of this replica.
-func (r *roster) owns(o *fleetv1alpha1.EnvoyNode) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.has(o)
-}
-
-// has is owns with r.mu held.
-func (r *roster) has(o *fleetv1alpha1.EnvoyNode) bool {
-	_, ok := r.nodes[node{o.Status.NodeID, o.Status.Scope}]
-	return ok && o.Status.Replica == r.config.Replica
 }
 
 // afford does a write when the budget allows it.

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/google/go-cmp/cmp"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/time/rate"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -59,11 +62,14 @@ func shows(t *testing.T, objects *registry.Store, what string, want ...string) {
 	}
 }
 
-// cached waits until the replicas, which look for EnvoyNodes in a cache, see that one is another replica's.
+// cached waits until the replicas, which look for EnvoyNodes in a cache, see that one is another replica's, or gone if that is empty.
 func cached(t *testing.T, objects *registry.Store, name, replica string) {
 	t.Helper()
 	if err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		o, err := objects.Get(ctx, name, &metav1.GetOptions{ResourceVersion: "0"})
+		if apierrors.IsNotFound(err) {
+			return replica == "", nil
+		}
 		return err == nil && o.(*fleetv1alpha1.EnvoyNode).Status.Replica == replica, err
 	}); err != nil {
 		t.Fatalf("%s: %v", name, err)
@@ -210,6 +216,79 @@ func TestTakenOver(t *testing.T) {
 	cached(t, objects, "edge", "b")
 	b.stop() // which has the others look
 	shows(t, objects, "taken back", "edge: edge mesh a")
+}
+
+// TestManyLeftBehind: of what a replica has left behind, each of the others removes its share, and asks for that replica a few times.
+func TestManyLeftBehind(t *testing.T) {
+	t.Parallel()
+	endpoint, _ := startEtcd(t, t.TempDir())
+	objects := newObjects(t, endpoint)
+	var others []*replica
+	var removals, questions atomic.Int64
+	const left = 2*clearedAtOnce + 50
+	for i := range left {
+		status := statusOf("gone", envoy(fmt.Sprint("left-", i), "mesh", 1))
+		if err := objects.Put(t.Context(), types.NamespacedName{Name: status.NodeID}, func(o runtime.Object) error { return update(o, &status, "") }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"a", "b"} {
+		r := newReplica(t, endpoint, name)
+		r.client.KV = &questioned{r.client.KV, &questions}
+		others = append(others, r)
+	}
+	for _, r := range others {
+		r.run(t, &removing{objects, &removals})
+	}
+	shows(t, objects, "in the end")
+	if n := removals.Load(); n >= 2*left {
+		t.Errorf("%d removals of %d", n, left)
+	}
+	if n := questions.Load(); n > 20 {
+		t.Errorf("asked %d times for a replica", n)
+	}
+}
+
+// removing counts removals.
+type removing struct {
+	*registry.Store
+	n *atomic.Int64
+}
+
+func (r *removing) Remove(ctx context.Context, name types.NamespacedName, check func(runtime.Object) error) error {
+	r.n.Add(1)
+	return r.Store.Remove(ctx, name, check)
+}
+
+// questioned counts reads.
+type questioned struct {
+	clientv3.KV
+	n *atomic.Int64
+}
+
+func (q *questioned) Get(ctx context.Context, key string, options ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	q.n.Add(1)
+	return q.KV.Get(ctx, key, options...)
+}
+
+// TestRemovedByMistake: an EnvoyNode that another replica has removed is written again.
+func TestRemovedByMistake(t *testing.T) {
+	t.Parallel()
+	endpoint, _ := startEtcd(t, t.TempDir())
+	objects := newObjects(t, endpoint)
+	a, b := newReplica(t, endpoint, "a"), newReplica(t, endpoint, "b")
+	a.run(t, objects)
+	a.connect(envoy("edge", "mesh", 2))
+	shows(t, objects, "at first", "edge: edge mesh a")
+	b.run(t, objects)
+	b.deliver("mesh", "v1", 1, 1)
+	a.hears(t, "b is present", report("b", "mesh", "v1", 1, 1))
+	if err := objects.Remove(t.Context(), types.NamespacedName{Name: "edge"}, func(runtime.Object) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	cached(t, objects, "edge", "")
+	b.stop() // which has the others look
+	shows(t, objects, "back", "edge: edge mesh a")
 }
 
 // TestBudget: what can't be afforded isn't written.

@@ -63,15 +63,25 @@ type parked struct {
 	mu        sync.Mutex
 	good      map[string]string // version of the good one, by "scope name version"
 	published map[string]string // version, by "scope name"
+	// beside is what good versions need, by version: when they are stored and when they are parked.
+	beside map[string][]*cache.Resource
 }
 
-func (p *parked) Park(scope string, name cache.Name, version string, good *cache.Resource) {
+func (p *parked) Park(scope string, name cache.Name, version string, good *cache.Resource, needs ...*cache.Resource) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.good[scope+" "+name.Name+" "+version] = ""
 	if good != nil {
 		p.good[scope+" "+name.Name+" "+version] = good.Version()
+		p.beside[good.Version()] = needs
 	}
+}
+
+// Needs returns what a test has put beside a good version.
+func (p *parked) Needs(_ string, r *cache.Resource) []*cache.Resource {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.beside[r.Version()]
 }
 
 func (p *parked) Unpark(scope string, name cache.Name, version string) {
@@ -113,7 +123,7 @@ type replica struct {
 // newReplica returns a replica that doesn't run, and is in a hurry.
 func newReplica(t *testing.T, prefix string, key []byte) *replica {
 	t.Helper()
-	r := &replica{parked: &parked{good: map[string]string{}, published: map[string]string{}}, t: t, news: make(chan []Record, 1)}
+	r := &replica{parked: &parked{good: map[string]string{}, published: map[string]string{}, beside: map[string][]*cache.Resource{}}, t: t, news: make(chan []Record, 1)}
 	var err error
 	r.Store, err = New(Config{Client: newClient(t), Prefix: prefix, Cache: r.parked, Key: key})
 	if err != nil {

@@ -29,12 +29,11 @@ func (s *Store) serve(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	events := s.client.Watch(ctx, s.records, clientv3.WithPrefix(), clientv3.WithRev(s.revision+1))
+	events := s.client.Watch(ctx, s.records, clientv3.WithPrefix(), clientv3.WithRev(s.revision+1), clientv3.WithCreatedNotify())
 	tick := time.NewTicker(s.pace.write)
 	defer tick.Stop()
 	var wrote time.Time
 	for {
-		var err error
 		// All that is Run's is touched here, and by what is called from here:
 		//   - records change in etcd, by this replica or another one;
 		//   - a client has rejected something, or a version is lifted;
@@ -46,22 +45,32 @@ func (s *Store) serve(ctx context.Context) error {
 			if !ok {
 				return errors.New("the watch has ended")
 			}
-			err = s.advance(ctx, &response)
+			if err := s.advance(ctx, &response); err != nil {
+				return err
+			}
 		case <-s.told:
 			s.take()
 			if time.Since(wrote) < s.pace.write {
 				continue
 			}
 			wrote = time.Now()
-			err = s.write(ctx)
+			s.failed(ctx, s.write(ctx, wrote))
 		case now := <-tick.C:
 			wrote = now
-			err = errors.Join(s.write(ctx), s.tidy(ctx, now))
-		}
-		if err != nil {
-			return err
+			s.failed(ctx, errors.Join(s.write(ctx, now), s.tidy(ctx, now)))
 		}
 	}
+}
+
+// failed logs the first of several failures to write. What failed is tried again.
+func (s *Store) failed(ctx context.Context, err error) {
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	if !s.failing {
+		klog.FromContext(ctx).Error(err, "Writing to etcd what xDS clients have rejected; will try again")
+	}
+	s.failing = true
 }
 
 // list reads all records, and forgets those that are no more.
@@ -111,6 +120,7 @@ func (s *Store) advance(ctx context.Context, response *clientv3.WatchResponse) e
 		}
 		return fmt.Errorf("watching: %w", err)
 	}
+	s.away = false
 	for _, event := range response.Events {
 		if event.Type == clientv3.EventTypeDelete {
 			s.lost(s.idOf(event.Kv))
@@ -146,10 +156,13 @@ func (s *Store) found(ctx context.Context, kv *mvccpb.KeyValue) error {
 	if err := s.openGood(ctx, id, e, r); err != nil {
 		return err
 	}
-	e.stored, e.modified = r, kv.ModRevision
+	if e.stored != nil && e.Doubted && !r.Doubted {
+		e.idle = time.Time{}
+	}
+	e.stored, e.modified, e.bytes = r, kv.ModRevision, len(kv.Value)
 	s.entries[id] = e
 	delete(s.gone, id)
-	s.cache.Park(r.Scope, r.key(), r.Version, e.good)
+	s.cache.Park(r.Scope, r.key(), r.Version, e.good, e.needs...)
 	return nil
 }
 
@@ -158,17 +171,17 @@ func (s *Store) openGood(ctx context.Context, id string, e *entry, r *stored) er
 	if e.stored != nil && e.Good != nil && r.Good != nil && e.Good.Chunks == r.Good.Chunks {
 		return nil
 	}
-	e.good = nil
+	e.replacement = replacement{}
 	if r.Good == nil {
 		return nil
 	}
 	if own := s.own[id]; own != nil && own.Good != nil && own.Good.Version() == r.Good.Version {
-		e.good = own.Good // this replica has stored it, or might have
+		e.good = own.Good // this replica has stored it, or might have; its cache keeps what that uses
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	good, err := s.readGood(ctx, r)
+	kept, err := s.readGood(ctx, r)
 	var away unreachable
 	if errors.As(err, &away) {
 		return fmt.Errorf("reading a good version: %w", err)
@@ -177,7 +190,7 @@ func (s *Store) openGood(ctx context.Context, id string, e *entry, r *stored) er
 		s.complain(ctx, r.Good.Chunks, err, "Reading in etcd what xDS clients were served before they rejected something; new ones get nothing",
 			"scope", r.Scope, "type", r.Type, "name", r.Name)
 	}
-	e.good = good
+	e.replacement = kept
 	return nil
 }
 

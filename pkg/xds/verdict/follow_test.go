@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -106,18 +107,21 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-func FuzzResource(f *testing.F) {
-	f.Add(encodeResource(routes("r", "whole")))
-	f.Add(encodeResource(routes("r", "in", "", "parts")))
+func FuzzReplacement(f *testing.F) {
+	f.Add(replacement{good: routes("r", "whole")}.encode())
+	f.Add(replacement{routes("r", "in", "", "parts"), []*cache.Resource{
+		cache.NewResource(resource.ClusterType, "c", []byte("c")), cache.NewResource(resource.EndpointType, "e", nil),
+	}}.encode())
 	f.Add([]byte{})
 	f.Add([]byte{2, 200, 1})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := decodeResource(cache.Name{TypeURL: resource.RouteType, Name: "r"}, data)
+		r, err := decodeReplacement(cache.Name{TypeURL: resource.RouteType, Name: "r"}, data)
 		if err != nil {
 			return
 		}
-		again, err := decodeResource(cache.Name{TypeURL: resource.RouteType, Name: "r"}, encodeResource(r))
-		if err != nil || again.Version() != r.Version() {
+		again, err := decodeReplacement(cache.Name{TypeURL: resource.RouteType, Name: "r"}, r.encode())
+		same := func(a, b *cache.Resource) bool { return a.Version() == b.Version() }
+		if err != nil || !same(again.good, r.good) || !slices.EqualFunc(again.needs, r.needs, same) {
 			t.Errorf("%q is another one when it is read again: %v", data, err)
 		}
 	})

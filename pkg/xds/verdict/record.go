@@ -22,8 +22,9 @@ type Record struct {
 	Version string
 	// Message is what a client said when it rejected it, cut to 4 KiB: the first whose rejection is stored.
 	Message string
-	// Nodes is how many clients did, by their node ids and over all replicas. More than 16,384 aren't told from that many.
+	// Nodes is how many clients did, by their node ids and over all replicas, up to 256. More says that there are more of them.
 	Nodes int
+	More  bool
 	// First and Last are when the first of them did, and the last.
 	First, Last time.Time
 	// Good is what clients are served instead: the last version before it that some of them took; nil if there is none, or if it is
@@ -33,7 +34,7 @@ type Record struct {
 
 const (
 	maxMessage = 4 << 10
-	maxNodes   = 1 << 14
+	maxNodes   = 256
 )
 
 // stored is a record in etcd.
@@ -44,9 +45,12 @@ type stored struct {
 	Version string      `json:"version"`
 	Message string      `json:"message,omitempty"`
 	Nodes   nodeSet     `json:"nodes"`
+	More    bool        `json:"more,omitempty"`
 	First   time.Time   `json:"first"`
 	Last    time.Time   `json:"last"`
 	Good    *storedGood `json:"good,omitempty"`
+	// Doubted says that the elected replica doesn't publish the version. A replica that does takes that back.
+	Doubted bool `json:"doubted,omitempty"`
 }
 
 // storedGood says where the good version is.
@@ -97,29 +101,19 @@ func (r *stored) encode() []byte {
 func (r *stored) record(good *cache.Resource) Record {
 	return Record{
 		Scope: r.Scope, Name: r.key(), Version: r.Version,
-		Message: r.Message, Nodes: len(r.Nodes), First: r.First, Last: r.Last, Good: good,
+		Message: r.Message, Nodes: len(r.Nodes), More: r.More, First: r.First, Last: r.Last, Good: good,
 	}
 }
 
 // nodeSet is a set of node ids, by their hashes, sorted.
 type nodeSet []uint64
 
-// with returns the union of two sets, neither of which is too large, as far as there is room.
-func (s nodeSet) with(other nodeSet) nodeSet {
-	union := slices.Concat(s, other)
+// with returns the union of two sets, as far as there is room, and whether there was.
+func (s nodeSet) with(more nodeSet) (union nodeSet, all bool) {
+	union = slices.Concat(s, more)
 	slices.Sort(union)
 	union = slices.Compact(union)
-	if len(union) <= maxNodes {
-		return union
-	}
-	// Those that are in it stay.
-	more := slices.DeleteFunc(union, func(node uint64) bool {
-		_, known := slices.BinarySearch(s, node)
-		return known
-	})
-	union = slices.Concat(s, more[:maxNodes-len(s)])
-	slices.Sort(union)
-	return union
+	return union[:min(len(union), maxNodes)], len(union) <= maxNodes
 }
 
 // MarshalText returns the hashes one after the other, in hexadecimal.

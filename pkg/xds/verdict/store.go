@@ -24,8 +24,10 @@ func Prefix(storagePrefix string) string { return storagePrefix + ".xds/rejectio
 
 // Cache is what a replica serves its clients; a *cache.Cache.
 type Cache interface {
-	Park(scope string, name cache.Name, version string, good *cache.Resource)
+	Park(scope string, name cache.Name, version string, good *cache.Resource, needs ...*cache.Resource)
 	Unpark(scope string, name cache.Name, version string)
+	// Needs returns the clusters and endpoints that a resource uses, as those see them who are served it instead of another version.
+	Needs(scope string, r *cache.Resource) []*cache.Resource
 	// Version returns the version of a resource that is published in a scope, be it parked or not; empty if there is none.
 	Version(scope string, name cache.Name) string
 }
@@ -81,6 +83,9 @@ type Store struct {
 	swept   time.Time // when they were looked for
 	// complaints are keys about which something has been logged.
 	complaints map[string]bool
+	// away says that it has been logged that the records can't be followed, and failing that something can't be written, and that
+	// this hasn't changed since.
+	away, failing bool
 }
 
 // limits bound what is stored.
@@ -88,7 +93,8 @@ type limits struct{ records, bytes int }
 
 // pace is how often Run does what it does without being asked to, and how long it waits.
 type pace struct {
-	// write is the least time between two writes of a record, and how often it is tried.
+	// write is how often it is looked for what there is to be written. It is also the time between the first two writes of a record
+	// by this replica, or tries of one. The next ones are twice as far apart each, up to maxPauses times that.
 	write time.Duration
 	// settle is how long a record may be gone before this replica acts on it, so that what made another one remove it, a newer
 	// version, arrives here too.
@@ -102,10 +108,13 @@ type pace struct {
 // entry is a record in etcd.
 type entry struct {
 	*stored
-	good *cache.Resource
+	replacement
 	// created and modified are the revisions at which the record was created and last written.
 	created, modified int64
-	// idle is since when the elected replica hasn't published the version; zero if it does.
+	// bytes is the size of the record itself.
+	bytes int
+	// idle is since when the elected replica hasn't published the version, or has waited for another one to say that it does; zero
+	// if it publishes it.
 	idle time.Time
 }
 
@@ -120,13 +129,19 @@ type goneRecord struct {
 type report struct {
 	cache.Rejection
 	nodes       map[uint64]struct{} // hashes of their ids
+	more        bool                // nodes than there is room for
 	first, last time.Time
 	// unwritten says that etcd isn't known to have all of it.
 	unwritten bool
 	// withoutGood says that its good version can't be stored.
 	withoutGood bool
+	// chunks is what the good version was called that this replica tried to store last; see storedGood.
+	chunks string
 	// created is the revision at which its record was created; 0 if that isn't known.
 	created int64
+	// next is when it may be written again, and pause how long it was from the last time to then.
+	next  time.Time
+	pause time.Duration
 }
 
 // New returns a Store that doesn't know anything before it runs. An error is about the key.
@@ -195,16 +210,23 @@ func (s *Store) tell() {
 
 // merge adds what is in a later report of the same.
 func (r *report) merge(later *report) {
+	before, hadMore := len(r.nodes), r.more
+	r.more = r.more || later.more
 	for node := range later.nodes {
-		if len(r.nodes) < maxNodes {
-			r.nodes[node] = struct{}{}
+		if _, known := r.nodes[node]; known {
+			continue
 		}
+		if len(r.nodes) >= maxNodes {
+			r.more = true
+			break
+		}
+		r.nodes[node] = struct{}{}
 	}
 	r.last = later.last
-	if r.Good == nil {
-		r.Good = later.Good
+	r.unwritten = r.unwritten || len(r.nodes) != before || r.more != hadMore
+	if r.Good == nil && later.Good != nil {
+		r.Good, r.unwritten, r.next = later.Good, true, time.Time{} // new clients wait for it
 	}
-	r.unwritten = true
 }
 
 // Lead has this replica remove, until ctx ends, the records of versions that it hasn't published for a minute, and what replicas
@@ -281,18 +303,16 @@ func (f *followers) tell(records []Record) {
 // Run reads the records, parks the versions that they are about, follows them and writes what Reject is told, until ctx ends.
 func (s *Store) Run(ctx context.Context) {
 	logger := klog.FromContext(ctx)
-	var reported bool
 	for ctx.Err() == nil {
-		before := s.revision
 		err := s.serve(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		// An etcd that is away is reported once, and not by each try to reach it.
-		if s.revision != before || !reported {
+		if !s.away {
 			logger.Error(err, "Following in etcd what xDS clients have rejected; will try again")
 		}
-		reported = true
+		s.away = true
 		select {
 		case <-time.After(s.pace.retry):
 		case <-ctx.Done():

@@ -62,7 +62,9 @@ func TestRestart(t *testing.T) {
 	random := make([]byte, 3<<20) // nothing to compress: several chunks
 	rand.Read(random)
 	goods := []*cache.Resource{routes("0", "small"), routes("1", "of", "", "parts"), routes("2", string(random)), routes("3", "of parts", string(random)), nil}
+	cluster, endpoints := cache.NewResource(resource.ClusterType, "c", []byte("cluster")), cache.NewResource(resource.EndpointType, "e", []byte("endpoints"))
 	a := newReplica(t, prefixOf(t), nil).run()
+	a.beside[goods[0].Version()] = []*cache.Resource{cluster, endpoints}
 	var all []cache.Rejection
 	for i, good := range goods {
 		all = append(all, rejected(string(rune('0'+i)), "bad", good))
@@ -71,6 +73,9 @@ func TestRestart(t *testing.T) {
 	a.await("all", has(all...))
 	a.stop()
 	b := newReplica(t, prefixOf(t), nil).run()
+	if needs := b.Needs("", goods[0]); len(needs) != 2 || needs[0].Version() != cluster.Version() || needs[1].Version() != endpoints.Version() {
+		t.Errorf("what a good version needs is %v", needs)
+	}
 	for i, r := range all {
 		version, isParked := b.goodOf(r)
 		if want := goods[i]; !isParked || want != nil && version != want.Version() || want == nil && version != "" {
@@ -103,7 +108,7 @@ func TestSecrets(t *testing.T) {
 	}
 	for _, kv := range response.Kvs {
 		if packed, err := newReplica(t, prefix, nil).unpack(&stored{Type: resource.RouteType, Good: &storedGood{}}, kv.Value); err == nil {
-			t.Errorf("%s can be read: %q", kv.Key, packed.Any().GetValue())
+			t.Errorf("%s can be read: %q", kv.Key, packed.good.Any().GetValue())
 		}
 	}
 	for name, test := range map[string]struct {
@@ -125,7 +130,7 @@ func TestSealedForOneRecord(t *testing.T) {
 	t.Parallel()
 	a := newReplica(t, prefixOf(t), bytes.Repeat([]byte{7}, 32))
 	record := &stored{Scope: "s", Type: resource.SecretType, Name: "n", Version: "v", Good: &storedGood{Sealed: true}}
-	chunks, err := a.pack(cache.NewResource(resource.SecretType, "n", []byte("x")), record.id())
+	chunks, err := a.pack(replacement{good: cache.NewResource(resource.SecretType, "n", []byte("x"))}, record.id())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,11 +207,13 @@ func TestCountsMerge(t *testing.T) {
 	a, b := newReplica(t, prefixOf(t), nil).run(), newReplica(t, prefixOf(t), nil).run()
 	r := rejected("r", "2", routes("r", "1"))
 	var wg sync.WaitGroup
-	wg.Go(func() { a.reject(r, nodeNames(0, 3000)...) })
-	wg.Go(func() { b.reject(r, nodeNames(2000, 5000)...) })
+	wg.Go(func() { a.reject(r, nodeNames(0, 150)...) })
+	wg.Go(func() { b.reject(r, nodeNames(100, maxNodes)...) })
 	wg.Wait()
-	a.await("all nodes", nodes(5000))
-	b.await("all nodes", nodes(5000))
+	a.await("all nodes", nodes(maxNodes))
+	if record := b.await("all nodes", nodes(maxNodes))[0]; record.More {
+		t.Error("there are said to be more")
+	}
 	record, err := a.client.Get(t.Context(), a.records+id(r))
 	if err != nil || record.Kvs[0].Version > 50 {
 		t.Errorf("written %d times, %v", record.Kvs[0].Version, err)
@@ -214,8 +221,23 @@ func TestCountsMerge(t *testing.T) {
 	if left := keys(t, a.client, prefixOf(t)); left["chunks"] != 1 {
 		t.Errorf("left in etcd: %v", left)
 	}
-	b.reject(r, nodeNames(5000, maxNodes+5000)...)
-	a.await("as many as are counted", nodes(maxNodes))
+	b.reject(r, "one more")
+	a.await("more than are counted", func(records []Record) bool { return nodes(maxNodes)(records) && records[0].More })
+	record, err = a.client.Get(t.Context(), a.records+id(r))
+	if err != nil || len(record.Kvs[0].Value) > 8<<10 {
+		t.Errorf("it has %d bytes, %v", len(record.Kvs[0].Value), err)
+	}
+	// No further one changes anything.
+	written := record.Kvs[0].ModRevision
+	b.reject(r, nodeNames(maxNodes, 2*maxNodes)...)
+	a.reject(r, nodeNames(2*maxNodes, 3*maxNodes)...)
+	other := rejected("other", "2", nil)
+	a.reject(other, "one")
+	b.reject(other, "two")
+	a.await("what was rejected last", func(records []Record) bool { return has(other, r)(records) && records[0].Nodes == 2 })
+	if record, err = a.client.Get(t.Context(), a.records+id(r)); err != nil || record.Kvs[0].ModRevision != written {
+		t.Errorf("it was written again, %v", err)
+	}
 }
 
 func TestLimits(t *testing.T) {
@@ -246,7 +268,7 @@ func TestLimits(t *testing.T) {
 
 	tooLarge := make([]byte, (maxChunks+1)*chunkSize)
 	rand.Read(tooLarge)
-	if _, err := a.pack(routes("r", string(tooLarge)), "id"); err != errTooLarge {
+	if _, err := a.pack(replacement{good: routes("r", string(tooLarge))}, "id"); err != errTooLarge {
 		t.Errorf("got %v", err)
 	}
 }

@@ -14,6 +14,9 @@ import (
 // tidy mends what is wrong about records, after a while in which it may mend itself.
 func (s *Store) tidy(ctx context.Context, now time.Time) error {
 	s.reconsider(now)
+	if err := s.confirm(ctx); err != nil {
+		return err
+	}
 	if s.leading.Load() == 0 {
 		clear(s.orphans)
 		return nil
@@ -33,27 +36,62 @@ func (s *Store) reconsider(now time.Time) {
 		}
 		delete(s.gone, id)
 		if own := s.own[id]; own != nil {
-			own.unwritten = !s.limits.full(s.size()) // else it had to make room
+			own.unwritten, own.next = !s.limits.full(s.size()), time.Time{} // else it had to make room
 		} else {
 			s.cache.Unpark(r.scope, r.name, r.version)
 		}
 	}
 }
 
-// removeIdle removes the records of versions that haven't been published for a while: those that were replaced while no server ran, or of
-// which the replica died that would have removed them.
-func (s *Store) removeIdle(ctx context.Context, now time.Time) error {
-	for _, id := range slices.Sorted(maps.Keys(s.entries)) {
-		switch e := s.entries[id]; {
-		case s.cache.Version(e.Scope, e.key()) == e.Version:
-			e.idle = time.Time{}
-		case e.idle.IsZero():
-			e.idle = now
-		case now.Sub(e.idle) >= s.pace.forget:
-			if err := s.remove(ctx, id, e.created); err != nil {
+// confirm takes back that records are doubted whose versions this replica publishes.
+func (s *Store) confirm(ctx context.Context) error {
+	for id, e := range s.entries {
+		if e.Doubted && s.isPublished(e) {
+			if err := s.doubt(ctx, id, e, false); err != nil {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// removeIdle removes the records of versions that haven't been published for a while: those that were replaced while no server ran, or of
+// which the replica died that would have removed them. It isn't enough that this replica doesn't publish them, since it may be behind,
+// or of another release: it says so in the record first, and waits as long again for another one to take that back.
+func (s *Store) removeIdle(ctx context.Context, now time.Time) error {
+	for _, id := range slices.Sorted(maps.Keys(s.entries)) {
+		var err error
+		switch e := s.entries[id]; {
+		case s.isPublished(e):
+			e.idle = time.Time{}
+		case e.idle.IsZero():
+			e.idle = now
+		case now.Sub(e.idle) < s.pace.forget:
+		case !e.Doubted:
+			e.idle = now
+			err = s.doubt(ctx, id, e, true)
+		default:
+			err = s.remove(ctx, id, clientv3.Compare(clientv3.ModRevision(s.records+id), "=", e.modified))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) isPublished(e *entry) bool { return s.cache.Version(e.Scope, e.key()) == e.Version }
+
+// doubt writes into a record whether it is doubted, unless somebody else has written it meanwhile.
+func (s *Store) doubt(ctx context.Context, id string, e *entry, doubted bool) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	record := *e.stored
+	record.Doubted = doubted
+	_, err := s.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(s.records+id), "=", e.modified)).
+		Then(clientv3.OpPut(s.records+id, string(record.encode()))).Commit()
+	if err != nil {
+		return fmt.Errorf("asking who publishes what xDS clients have rejected: %w", err)
 	}
 	return nil
 }

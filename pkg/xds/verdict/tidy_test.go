@@ -1,7 +1,9 @@
 package verdict
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
 )
@@ -56,6 +58,53 @@ func TestLeadIsPatient(t *testing.T) {
 				t.Fatalf("idle since %v when %q is published", idle, version)
 			}
 		}
+	}
+}
+
+// TestLeadBehind: a leader that doesn't publish a version removes no record that another replica publishes.
+func TestLeadBehind(t *testing.T) {
+	t.Parallel()
+	follower, leader := newReplica(t, prefixOf(t), nil), newReplica(t, prefixOf(t), nil)
+	published, idle := rejected("published", "2", routes("r", "1")), rejected("idle", "2", nil)
+	for _, r := range []cache.Rejection{published, idle} {
+		r := &stored{Scope: r.Scope, Type: r.Name.TypeURL, Name: r.Name.Name, Version: r.Version}
+		if _, err := leader.client.Put(t.Context(), leader.records+r.id(), string(r.encode())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	follower.publishes(published.Scope, published.Name, published.Version)
+	now := time.Now()
+	// round has everybody read what there is, and then do what there is to do, when so much time has passed.
+	round := func(passed time.Duration) {
+		t.Helper()
+		now = now.Add(passed)
+		for _, r := range []*replica{follower, leader} {
+			if err := r.list(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(follower.confirm(t.Context()), leader.removeIdle(t.Context(), now)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		round(0)                      // not published
+		round(leader.pace.forget)     // doubted
+		round(leader.pace.forget / 2) // confirmed
+		round(leader.pace.forget / 2) // and removed, if it isn't
+		if round(0); leader.entries[id(published)] == nil || leader.entries[id(idle)] != nil {
+			t.Fatalf("there are %v", leader.Records())
+		}
+	}
+	if leader.entries[id(published)].created != follower.entries[id(published)].created || leader.entries[id(published)].modified == leader.entries[id(published)].created {
+		t.Error("nobody has doubted it")
+	}
+	follower.publishes(published.Scope, published.Name, "3")
+	for range 8 {
+		round(leader.pace.forget / 2)
+	}
+	if len(leader.entries) > 0 {
+		t.Errorf("what nobody publishes stays: %v", leader.Records())
 	}
 }
 
