@@ -22,7 +22,15 @@ const ownMetrics = "gateway_apiserver_"
 const maxBuckets = 4
 
 // keptLabels are those of the libraries' histograms that are kept: what was done, rather than to what.
-var keptLabels = []string{"verb", "operation"}
+var keptLabels = []string{"verb", "scope", "operation"}
+
+// keptBounds are the buckets of histograms about which there are usual alerts and dashboards. The objectives of kubernetes-mixin are
+// a second for requests about one object, 5 for those about a namespace and 30 for those about the cluster.
+var keptBounds = map[string][]float64{
+	"apiserver_request_duration_seconds":     {0.1, 1, 5, 30},
+	"apiserver_request_sli_duration_seconds": {0.1, 1, 5, 30},
+	"etcd_request_duration_seconds":          {0.005, 0.025, 0.1, 1},
+}
 
 // serveFewerSeries replaces what serves the metrics. The libraries have histograms of some 20 buckets for each kind, version
 // and verb, which would make up thousands of the series that a monitoring system keeps of each replica. reset says that
@@ -41,9 +49,9 @@ func serveFewerSeries(server *genericapiserver.GenericAPIServer, reset bool) {
 	})
 }
 
-// fewerSeries gathers metrics. The histograms of the libraries are summed over all labels but keptLabels, and those that have any
-// label then have no more than maxBuckets buckets. Which ones these are depends on the histogram alone, so that rates and
-// quantiles can be computed of them.
+// fewerSeries gathers metrics. The histograms of the libraries are summed over all labels but keptLabels. They, and those of our own
+// that have any label, then have no more than maxBuckets buckets, or keptBounds. Which ones these are depends on the histogram alone,
+// so that rates and quantiles can be computed of them.
 type fewerSeries struct{ prometheus.Gatherer }
 
 // Gather implements prometheus.Gatherer.
@@ -53,12 +61,13 @@ func (g fewerSeries) Gather() ([]*dto.MetricFamily, error) {
 		if family.GetType() != dto.MetricType_HISTOGRAM {
 			continue
 		}
-		if !strings.HasPrefix(family.GetName(), ownMetrics) {
+		own := strings.HasPrefix(family.GetName(), ownMetrics)
+		if !own {
 			family.Metric = summed(family.GetMetric())
 		}
 		for _, metric := range family.GetMetric() {
-			if h := metric.GetHistogram(); len(metric.GetLabel()) > 0 {
-				h.Bucket = fewer(h.GetBucket())
+			if h := metric.GetHistogram(); !own || len(metric.GetLabel()) > 0 {
+				h.Bucket = fewer(h.GetBucket(), keptBounds[family.GetName()])
 			}
 		}
 	}
@@ -95,14 +104,22 @@ func summed(metrics []*dto.Metric) []*dto.Metric {
 	return sums
 }
 
-// fewer returns at most maxBuckets buckets, at even distances, the last one among them. They are cumulative, so each of them
-// is right without the others.
-func fewer(buckets []*dto.Bucket) []*dto.Bucket {
+// fewer returns the buckets with the given bounds, or, if there are none, at most maxBuckets, at even distances, the last one among
+// them. They are cumulative, so each of them is right without the others.
+func fewer(buckets []*dto.Bucket, bounds []float64) []*dto.Bucket {
 	n := len(buckets)
-	if n <= maxBuckets {
+	kept := make([]*dto.Bucket, 0, maxBuckets)
+	for _, bucket := range buckets {
+		if slices.Contains(bounds, bucket.GetUpperBound()) {
+			kept = append(kept, bucket)
+		}
+	}
+	switch {
+	case len(kept) > 0:
+		return kept
+	case n <= maxBuckets:
 		return buckets
 	}
-	kept := make([]*dto.Bucket, 0, maxBuckets)
 	for i := 1; i <= maxBuckets; i++ {
 		kept = append(kept, buckets[i*n/maxBuckets-1])
 	}

@@ -17,7 +17,8 @@ func TestFewerSeries(t *testing.T) {
 		return h
 	}
 	many, few, alone := of("many", 20, "kind", "verb"), of("few", 3, "verb"), of("alone", 20)
-	own := of("gateway_apiserver_own", 3, "kind")
+	own, ownAlone := of("gateway_apiserver_own", 3, "kind"), of("gateway_apiserver_alone", 20)
+	requests := of("apiserver_request_duration_seconds", 30, "verb", "scope", "resource")
 	for value := range 20 {
 		many.WithLabelValues(fmt.Sprint(value%3), "a").Observe(float64(value) + 0.5)
 	}
@@ -26,6 +27,10 @@ func TestFewerSeries(t *testing.T) {
 	}
 	few.WithLabelValues("a").Observe(1.5)
 	alone.WithLabelValues().Observe(1.5)
+	ownAlone.WithLabelValues().Observe(1.5)
+	requests.WithLabelValues("LIST", "cluster", "gateways").Observe(0.5)
+	requests.WithLabelValues("LIST", "cluster", "httproutes").Observe(3.5)
+	requests.WithLabelValues("LIST", "namespace", "httproutes").Observe(20)
 
 	families, err := fewerSeries{registry}.Gather()
 	if err != nil {
@@ -52,7 +57,14 @@ func TestFewerSeries(t *testing.T) {
 	if n := len(got["gateway_apiserver_own"]); n != 2*3 {
 		t.Errorf("two histograms of our own, of 3 buckets each, have %d", n)
 	}
-	if n := len(got["alone"]); n != 20 {
+	if n := len(got["alone"]); n != maxBuckets {
 		t.Errorf("a histogram without labels, of 20 buckets, has %d left", n)
+	}
+	if n := len(got["gateway_apiserver_alone"]); n != 20 {
+		t.Errorf("one of our own without labels, of 20 buckets, has %d left", n)
+	}
+	want := []bucket{{1, 1}, {5, 2}, {30, 2}, {1, 0}, {5, 0}, {30, 1}} // no bucket has a bound of 0.1 here
+	if diff := cmp.Diff(want, got["apiserver_request_duration_seconds"]); diff != "" {
+		t.Errorf("of requests, by scope (-want +have):\n%s", diff)
 	}
 }

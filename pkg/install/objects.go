@@ -78,8 +78,17 @@ func (o Options) base() []Object {
 				Selector: selector(),
 				Ports: []corev1.ServicePort{
 					{Name: SecurePortName, Port: o.ServicePort, TargetPort: intstr.FromString(SecurePortName), Protocol: corev1.ProtocolTCP},
-					{Name: xdsPortName, Port: XDSPort, TargetPort: intstr.FromString(xdsPortName), Protocol: corev1.ProtocolTCP},
 				},
+			},
+		},
+		// Without etcd no replica is ready, but each that has been serves Envoys what it has. One that never was refuses connections.
+		&corev1.Service{
+			TypeMeta:   typeMeta(corev1.SchemeGroupVersion.String(), "Service"),
+			ObjectMeta: o.meta(XDSService),
+			Spec: corev1.ServiceSpec{
+				PublishNotReadyAddresses: true,
+				Selector:                 selector(),
+				Ports:                    []corev1.ServicePort{{Name: xdsPortName, Port: XDSPort, TargetPort: intstr.FromString(xdsPortName), Protocol: corev1.ProtocolTCP}},
 			},
 		},
 		&policyv1.PodDisruptionBudget{

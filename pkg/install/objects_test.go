@@ -323,6 +323,11 @@ func TestWorkload(t *testing.T) {
 		if service.Port != o.ServicePort || ports[service.TargetPort.String()] == 0 {
 			t.Errorf("the Service's port is %v, of %v", service, ports)
 		}
+		services := of[*corev1.Service](objects)
+		xds := services[slices.IndexFunc(services, func(s *corev1.Service) bool { return s.Name == "gateway-apiserver-xds" })].Spec
+		if !xds.PublishNotReadyAddresses || xds.ClusterIP == corev1.ClusterIPNone || xds.Ports[0].Port != 18000 || ports[xds.Ports[0].TargetPort.String()] != 18000 {
+			t.Errorf("Envoys don't find replicas that aren't ready: %v", xds)
+		}
 		for what, probe := range map[string]*corev1.Probe{"startup": container.StartupProbe, "liveness": container.LivenessProbe, "readiness": container.ReadinessProbe} {
 			if probe.HTTPGet.Scheme != corev1.URISchemeHTTPS || ports[probe.HTTPGet.Port.String()] == 0 {
 				t.Errorf("the %s probe asks %v", what, probe.HTTPGet)
@@ -439,7 +444,6 @@ func TestValidate(t *testing.T) {
 		"doesn't run as root":        func(o *install.Options) { o.SecurePort = 443 },
 		"--image=\"\"":               func(o *install.Options) { o.Image = "" },
 		"--secure-port=18000":        func(o *install.Options) { o.SecurePort = 18000 },
-		"--service-port=18000":       func(o *install.Options) { o.ServicePort = 18000 },
 		"--secure-port=2380":         func(o *install.Options) { o.SecurePort, o.Etcd.Members = 2380, 3 },
 		"--namespace=\"A\" is no":    func(o *install.Options) { o.Namespace = "A" },
 		"--secret-namespaces: \"*\"": func(o *install.Options) { o.SecretNamespaces = []string{"*"} },

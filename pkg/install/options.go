@@ -110,8 +110,6 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--secure-port=%d: the members of an embedded etcd reach each other at this port, so want another one", o.SecurePort)
 	case o.SecurePort == XDSPort:
 		return fmt.Errorf("--secure-port=%d: Envoys reach the server at this port, so want another one", o.SecurePort)
-	case o.ServicePort == XDSPort:
-		return fmt.Errorf("--service-port=%d: Envoys reach the server at this port, so want another one", o.ServicePort)
 	case o.Image == "" || strings.ContainsAny(o.Image, " \t\n"):
 		return fmt.Errorf("--image=%q: want an image, for example %s:v0.1.0", o.Image, DefaultImage)
 	case o.Replicas < 1 || o.Replicas > maxReplicas:

@@ -14,8 +14,13 @@ import (
 // SecurePortName is the name of the port, of pods and of the Service.
 const SecurePortName = "https"
 
-// XDSPort is where Envoys reach the server, at its Service and at its pods.
-const XDSPort = 18000
+// Where Envoys reach the server.
+const (
+	// XDSService is the name of the Service.
+	XDSService = Name + "-xds"
+	// XDSPort is the port, of the Service and of pods.
+	XDSPort = 18000
+)
 
 const (
 	xdsPortName  = "xds"

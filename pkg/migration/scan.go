@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -13,8 +14,13 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/registry"
 )
 
-// pageSize is how many objects are read at once.
-const pageSize = 500
+const (
+	// pageSize is how many objects are read at once.
+	pageSize = 100
+	// idleShare is for how long nothing is read after a page, in multiples of the time that the page took. All replicas scan when
+	// they start, and have more urgent things to do.
+	idleShare = 9
+)
 
 // findings are the objects of a kind that are stored in another form than that of this release, by their keys in the store.
 type findings struct {
@@ -34,6 +40,7 @@ func scan(ctx context.Context, etcd clientv3.KV, prefix string, store *registry.
 	next := prefix + store.Root()
 	end := clientv3.GetPrefixRangeEnd(next)
 	for {
+		began := time.Now()
 		page, err := etcd.Get(ctx, next, clientv3.WithRange(end), clientv3.WithLimit(pageSize))
 		if err != nil {
 			return nil, fmt.Errorf("reading %s from etcd: %w", store.DefaultQualifiedResource, err)
@@ -45,6 +52,11 @@ func scan(ctx context.Context, etcd clientv3.KV, prefix string, store *registry.
 			return found, nil
 		}
 		next = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00"
+		select {
+		case <-time.After(idleShare * time.Since(began)):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }
 

@@ -22,8 +22,8 @@ import (
 const (
 	// certificateLife is how long certificates of IssueServer and IssueClient are valid. They are issued anew at every start.
 	certificateLife = 365 * 24 * time.Hour
-	// clockSkew is how far the clocks of clients may be behind.
-	clockSkew = 5 * time.Minute
+	// clockSkew is how far the clocks of clients may be behind: what client-go allows for its own certificates, too.
+	clockSkew = time.Hour
 )
 
 // CA signs certificates.

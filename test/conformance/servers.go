@@ -83,7 +83,7 @@ func startProvisioned(t *testing.T) servers {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := fmt.Sprintf("gateway-apiserver.%s.svc", installed.Namespace)
+	service := fmt.Sprintf("gateway-apiserver-xds.%s.svc", installed.Namespace)
 	startNode(t, kube, node.Options{Spare: in(installed.Namespace), Names: map[string]netip.Addr{service: node.Address}})
 	xds, err := cluster.NewLinkAtPort(node.Address.String(), xdsPort, replicasXDS(installed)...)
 	if err != nil {

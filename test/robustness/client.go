@@ -92,7 +92,7 @@ func (c *Client) run(ctx context.Context) {
 // choose picks something that makes sense for what the client last knew of an object, which needn't be so any more.
 func (c *Client) choose(kind *Kind, name string) Verb {
 	n := c.random.IntN(100)
-	_, known := c.known[kind][name]
+	known := c.knows(kind, name)
 	switch {
 	case n < 25:
 		return Get
@@ -112,9 +112,20 @@ func (c *Client) choose(kind *Kind, name string) Verb {
 
 // do asks for something, and says whether the answer was one that the model knows.
 func (c *Client) do(kind *Kind, name string, verb Verb) bool {
-	c.sequence++
 	known := c.known[kind][name]
-	return c.ask(kind, Input{Verb: verb, Name: name, Mark: fmt.Sprintf("c%d-%d", c.ID, c.sequence), UID: known.UID, Base: known.Version}, kind.spec)
+	return c.ask(kind, Input{Verb: verb, Name: name, Mark: c.mark(), UID: known.UID, Base: known.Version}, kind.spec)
+}
+
+// mark returns a mark that nobody has used.
+func (c *Client) mark() string {
+	c.sequence++
+	return fmt.Sprintf("c%d-%d", c.ID, c.sequence)
+}
+
+// knows says whether the client knows of an object.
+func (c *Client) knows(kind *Kind, name string) bool {
+	_, known := c.known[kind][name]
+	return known
 }
 
 // ask sends one request and has the history know what became of it.

@@ -186,7 +186,8 @@ func (r *Run) trouble(ctx context.Context, length time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// cleanse writes routes and Gateways once more, without poison, so that all nodes accept them.
+// cleanse makes the Gateways that are missing, without which their nodes aren't told anything, and writes routes once more, without
+// poison, so that all nodes accept them.
 func (r *Run) cleanse(ctx context.Context) error {
 	clean := func(random *rand.Rand, mark string) map[string]any {
 		for {
@@ -196,16 +197,30 @@ func (r *Run) cleanse(ctx context.Context) error {
 			}
 		}
 	}
-	c, route := r.clients[len(r.clients)-1], kinds[1]
-	for _, name := range route.Objects {
+	c, gateway, route := r.clients[len(r.clients)-1], kinds[0], kinds[1]
+	for _, name := range gateway.Objects {
 		if err := eventually(ctx, func(context.Context) error {
-			c.sequence++
-			c.ask(route, Input{Verb: Get, Name: name}, nil)
-			known, is := c.known[route][name]
-			if !is {
+			if c.do(gateway, name, Get) && c.knows(gateway, name) {
 				return nil
 			}
-			in := Input{Verb: Update, Name: name, Mark: fmt.Sprintf("c%d-%d", c.ID, c.sequence), UID: known.UID, Base: known.Version}
+			if !c.do(gateway, name, Create) {
+				return fmt.Errorf("%s can't be created", name)
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	for _, name := range route.Objects {
+		if err := eventually(ctx, func(context.Context) error {
+			if !c.do(route, name, Get) {
+				return fmt.Errorf("%s can't be read", name)
+			}
+			if !c.knows(route, name) {
+				return nil
+			}
+			known := c.known[route][name]
+			in := Input{Verb: Update, Name: name, Mark: c.mark(), UID: known.UID, Base: known.Version}
 			if c.ask(route, in, clean); c.known[route][name].Mark != in.Mark {
 				return fmt.Errorf("%s can't be written", name)
 			}

@@ -165,7 +165,7 @@ func (w *World) faultsOfReplica(r *Replica, random *rand.Rand) []Fault {
 		{r.Name + " is killed", func(context.Context) error { return r.Kill() }, r.restart},
 		{r.Name + " stands still", func(context.Context) error { return r.Pause() }, func(context.Context) error { return r.Resume() }},
 		{r.Name + "'s clock is stepped", func(context.Context) error {
-			// Certificates are valid five minutes before they are made, and tokens for hours.
+			// Certificates are valid an hour before they are made, and tokens for hours.
 			return r.setStep(time.Duration(random.IntN(3600)-240) * time.Second)
 		}, func(context.Context) error { return nil }},
 	}

@@ -13,9 +13,11 @@
 //	                           before FILE, one in that namespace
 //	serves --sidecar NS FILE   and of what the sidecars in a namespace receive
 //	envoy ID NAMESPACE/GATEWAY connect a stand-in for an Envoy that serves a Gateway, asks for what an Envoy would, and acknowledges it; with
-//	                           fleet/NAMESPACE/NAME one that serves Gateways that are merged
+//	                           fleet/NAMESPACE/NAME one that serves Gateways that are merged. A directory of "xds-cert" after
+//	                           that has the certificate that it shows
 //	envoy ID rejects TEXT MSG   and from now on it rejects, with that message, responses in which a resource contains TEXT
 //	envoy ID has TEXT          wait until something that it has taken contains TEXT; with "!", nothing does
+//	envoy ID ended REGEXP      wait until the server has ended its stream, with an error that matches
 //	envoy ID stops             disconnect it
 //	refused COMMAND [ARG...]   run gateway-apiserver, which has to end with exit code 1 and one line of error
 //	cert NAME DNSNAME...       write a self-signed certificate, NAME.crt and NAME.key

@@ -3,8 +3,13 @@ package script
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -19,6 +24,7 @@ import (
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/reflect/protopath"
 	"google.golang.org/protobuf/reflect/protorange"
@@ -26,7 +32,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-const envoyUsage = "usage: envoy ID NAMESPACE/GATEWAY | fleet/NAMESPACE/NAME, or [!] envoy ID has TEXT, or envoy ID rejects TEXT MESSAGE | stops"
+const envoyUsage = "usage: envoy ID NAMESPACE/GATEWAY | fleet/NAMESPACE/NAME [CERTDIR], or [!] envoy ID has TEXT, or envoy ID rejects TEXT MESSAGE | ended REGEXP | stops"
 
 // envoys are those that scripts have running, by script and id.
 type envoys struct {
@@ -49,8 +55,14 @@ func (n *envoys) cmd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	running := mine[id]
 	switch {
-	case running == nil && len(args) == 1:
-		started, err := startEnvoy(ts.Getenv("XDS"), id, args[0])
+	case running == nil && len(args) <= 2:
+		security := insecure.NewCredentials()
+		if len(args) == 2 {
+			var err error
+			security, err = shown(ts.MkAbs(args[1]))
+			ts.Check(err)
+		}
+		started, err := startEnvoy(ts.Getenv("XDS"), security, id, args[0])
 		ts.Check(err)
 		mine[id] = started
 	case running == nil:
@@ -61,6 +73,10 @@ func (n *envoys) cmd(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	case args[0] == "rejects" && len(args) == 3:
 		running.reject(args[1], args[2])
+	case args[0] == "ended" && len(args) == 2:
+		if ended := running.waitEnded(); ended == nil || !regexp.MustCompile(args[1]).MatchString(ended.Error()) {
+			ts.Fatalf("envoy %s ended %s: it ended with %v", id, args[1], ended)
+		}
 	case args[0] == "stops" && len(args) == 1:
 		running.stop()
 		delete(mine, id)
@@ -86,10 +102,26 @@ type envoy struct {
 	rejected map[string]string // the message for each text
 	// resources are those that it has taken, by type and name; of those that it waits for there is nil.
 	resources map[string]map[string]*discoveryv3.Resource
+	ended     error // of the stream; nil while there is one
+}
+
+// shown returns credentials with the certificate in a directory that "gateway-apiserver xds-cert" has written.
+func shown(dir string) (credentials.TransportCredentials, error) {
+	certificate, err := tls.LoadX509KeyPair(filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"))
+	if err != nil {
+		return nil, err
+	}
+	authorities, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authorities)
+	return credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: roots}), nil
 }
 
 // startEnvoy connects a node that serves a Gateway, or a fleet of merged ones.
-func startEnvoy(server, id, serves string) (*envoy, error) {
+func startEnvoy(server string, security credentials.TransportCredentials, id, serves string) (*envoy, error) {
 	key := "gateway-apiserver.dev/gateway"
 	if fleet, ok := strings.CutPrefix(serves, "fleet/"); ok {
 		key, serves = "gateway-apiserver.dev/fleet", fleet
@@ -98,7 +130,7 @@ func startEnvoy(server, id, serves string) (*envoy, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(server, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
+	conn, err := grpc.NewClient(server, grpc.WithTransportCredentials(security), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
 	if err != nil {
 		return nil, err
 	}
@@ -136,6 +168,9 @@ func startEnvoy(server, id, serves string) (*envoy, error) {
 		for {
 			response, err := stream.Recv()
 			if err != nil {
+				n.mu.Lock()
+				n.ended = err
+				n.mu.Unlock()
 				return
 			}
 			for _, request := range n.receive(response) {
@@ -146,6 +181,17 @@ func startEnvoy(server, id, serves string) (*envoy, error) {
 		}
 	}()
 	return n, nil
+}
+
+// waitEnded returns why the stream has ended, and waits for that as long as the script's commands do.
+func (n *envoy) waitEnded() (ended error) {
+	Poll(func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		ended = n.ended
+		return ended != nil
+	})
+	return ended
 }
 
 // reject has the node reject what has a text in it from now on.

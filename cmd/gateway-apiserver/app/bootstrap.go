@@ -105,7 +105,7 @@ but those made without it. The paths are those that the node sees.`,
   envoy --config-path /etc/envoy/envoy.yaml
 
   # An Envoy in a Pod, with a projected token for the audience gateway-apiserver.dev/xds
-  gateway-apiserver bootstrap --gateway default/web --xds-server gateway-apiserver.gateway-apiserver.svc:18000 \
+  gateway-apiserver bootstrap --gateway default/web --xds-server gateway-apiserver-xds.gateway-apiserver.svc:18000 \
     --ca-file /etc/xds/ca.crt --token-file /var/run/secrets/xds/token > envoy.yaml`,
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,

@@ -72,7 +72,7 @@ func newClusterServer(ctx context.Context, config clusterConfig) (_ *clusterServ
 		return nil, err
 	}
 	if s.options.selfSigned.enabled {
-		if s.certificates, err = s.options.selfSigned.serving(ctx, kube, recommended.SecureServing.BindAddress); err != nil {
+		if s.certificates, err = s.options.selfSigned.serving(ctx, kube, recommended.SecureServing.BindAddress, s.options.xdsService); err != nil {
 			return nil, err
 		}
 		recommended.SecureServing.ServerCert.GeneratedCert = s.certificates
@@ -87,6 +87,9 @@ func newClusterServer(ctx context.Context, config clusterConfig) (_ *clusterServ
 			}
 		}()
 		recommended.Etcd.StorageConfig.Transport.ServerList = []string{s.embedded.Endpoint()}
+	}
+	if err := publishedClientCA(ctx, recommended.Authentication); err != nil {
+		return nil, err
 	}
 	if err := recommended.ApplyTo(api.Generic); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -32,10 +33,10 @@ import (
 const writesCheck = "etcd-writes"
 
 // reportEtcd has requests that fail because of etcd say what is wrong and what helps, in a Status of its own, and a metric and
-// readyz say the same. It comes before config is completed.
-func reportEtcd(config *genericapiserver.Config, client *clientv3.Client) {
+// readyz say the same. When stopping ends, nothing waits for etcd any more. It comes before config is completed.
+func reportEtcd(stopping context.Context, config *genericapiserver.Config, client *clientv3.Client) {
 	registerEtcdMetrics()
-	config.RESTOptionsGetter = explaining{config.RESTOptionsGetter, explainer{client}}
+	config.RESTOptionsGetter = explaining{config.RESTOptionsGetter, explainer{client, stopping}}
 	writable := etcd.NewWritable(client)
 	config.AddReadyzChecks(healthz.NamedCheck(writesCheck, func(r *http.Request) error {
 		return writable.Check(r.Context())
@@ -44,8 +45,8 @@ func reportEtcd(config *genericapiserver.Config, client *clientv3.Client) {
 
 var etcdFailures = metrics.NewCounterVec(&metrics.CounterOpts{
 	Namespace: "gateway_apiserver", Subsystem: "etcd", Name: "failed_operations_total",
-	Help: "What etcd did not do for requests and for the server itself, by reason: no_space (it takes no writes), corrupt, no_leader, " +
-		"unreachable, slow or denied; and by operation: read or write.",
+	Help: "What etcd did not do with stored objects, for requests and for the server itself, by reason: no_space (it takes no writes), " +
+		"corrupt, no_leader, unreachable, slow or denied; and by operation: read or write.",
 	StabilityLevel: metrics.ALPHA,
 }, []string{"operation", "reason"})
 
@@ -64,11 +65,37 @@ const (
 	writing = "write"
 )
 
-// explainer explains what is wrong with the etcd of a client.
-type explainer struct{ client *clientv3.Client }
+// explainer explains what is wrong with the etcd of a client, or that the server stops.
+type explainer struct {
+	client   *clientv3.Client
+	stopping context.Context
+}
+
+// untilStop returns a context that also ends when the server has waited long enough.
+func (e explainer) untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	unbind := context.AfterFunc(e.stopping, cancel)
+	return ctx, func() {
+		unbind()
+		cancel()
+	}
+}
+
+// bounded returns a context that ends after etcdTimeout, too.
+func (e explainer) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, unbind := e.untilStop(ctx)
+	ctx, cancel := context.WithTimeout(ctx, etcdTimeout)
+	return ctx, func() {
+		cancel()
+		unbind()
+	}
+}
 
 // explain turns an error that is about the state of etcd into what a client of the API is told.
 func (e explainer) explain(operation string, err error) error {
+	if e.stopping.Err() != nil && errors.Is(err, context.Canceled) {
+		return apierrors.NewServiceUnavailable("this server stops, and waits for etcd no longer. Try again")
+	}
 	trouble := etcd.TroubleOf(err)
 	if err == nil || trouble == "" {
 		return err
@@ -136,36 +163,40 @@ type explainedStorage struct {
 }
 
 func (s explainedStorage) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, etcdTimeout)
+	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	return s.explain(writing, s.Interface.Create(ctx, key, obj, out, ttl))
 }
 
 func (s explainedStorage) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) error {
-	ctx, cancel := context.WithTimeout(ctx, etcdTimeout)
+	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	return s.explain(writing, s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts))
 }
 
 func (s explainedStorage) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
 	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) error {
-	ctx, cancel := context.WithTimeout(ctx, etcdTimeout)
+	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	return s.explain(writing, s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, tryUpdate, cached))
 }
 
 func (s explainedStorage) Get(ctx context.Context, key string, opts storage.GetOptions, out runtime.Object) error {
-	ctx, cancel := context.WithTimeout(ctx, etcdTimeout)
+	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	return s.explain(reading, s.Interface.Get(ctx, key, opts, out))
 }
 
 func (s explainedStorage) GetList(ctx context.Context, key string, opts storage.ListOptions, out runtime.Object) error {
+	ctx, cancel := s.untilStop(ctx)
+	defer cancel()
 	return s.explain(reading, s.Interface.GetList(ctx, key, opts, out))
 }
 
 func (s explainedStorage) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
+	ctx, cancel := context.WithCancel(ctx) // which lasts as long as the watch
+	defer context.AfterFunc(s.stopping, cancel)()
 	w, err := s.Interface.Watch(ctx, key, opts)
 	return w, s.explain(reading, err)
 }

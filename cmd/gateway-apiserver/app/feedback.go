@@ -42,6 +42,7 @@ func (s *server) newFeedback(key []byte) (*feedback, error) {
 	})
 	s.cache.OnLift(verdicts.Lifted)
 	s.cache.OnDelivery(f.fleet.Delivered)
+	s.cache.OnCurrent(fleet.ObserveDelivery)
 	verdicts.Follow(func(records []verdict.Record) { s.engine.SetRejections(rejections(records)) })
 	f.fleet.Follow(func(scope string, reports []fleet.Report) { s.engine.SetDeliveries(scope, deliveries(reports)) })
 	return f, nil
@@ -76,7 +77,7 @@ func rejections(records []verdict.Record) []engine.Rejection {
 	out := make([]engine.Rejection, 0, len(records))
 	for _, r := range records {
 		rejection := engine.Rejection{
-			Scope: r.Scope, TypeURL: r.Name.TypeURL, Name: r.Name.Name, Version: r.Version, Message: r.Message, Nodes: r.Nodes,
+			Scope: r.Scope, TypeURL: r.Name.TypeURL, Name: r.Name.Name, Version: r.Version, Message: r.Message, Nodes: r.Nodes, More: r.More,
 		}
 		if r.Good != nil {
 			rejection.Good = r.Good.Any().GetValue()

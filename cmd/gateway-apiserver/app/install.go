@@ -55,7 +55,7 @@ The server is registered last, by APIServices for all versions of the Gateway AP
 CustomResourceDefinitions, which may stay; but as they hide the objects that those hold, that is refused if there are any:
 "gateway-apiserver takeover" moves them. The GatewayClass ` + install.Name + ` follows when the server is available.
 
-xDS is at port 18000 of the Service, with TLS: an Envoy shows the token of a ServiceAccount for the audience gateway-apiserver.dev/xds, which
+xDS is at port 18000 of the Service ` + install.XDSService + `, with TLS: an Envoy shows the token of a ServiceAccount for the audience gateway-apiserver.dev/xds, which
 may get gateways/xds (gateway.networking.k8s.io) of the name of its Gateway, or envoyfleets/xds (gateway-apiserver.dev).
 
 The server may read Secrets and ConfigMaps of all namespaces, and only reads those that Gateways and policies refer to.

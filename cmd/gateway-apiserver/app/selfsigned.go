@@ -69,8 +69,8 @@ func (o *selfSignedOptions) complete() []error {
 	return errs
 }
 
-// serving makes the serving certificate.
-func (o *selfSignedOptions) serving(ctx context.Context, config *rest.Config, bind net.IP) (*selfsigned.Certificates, error) {
+// serving makes the serving certificate, which is for a Service of xDS, too.
+func (o *selfSignedOptions) serving(ctx context.Context, config *rest.Config, bind net.IP, xdsService string) (*selfsigned.Certificates, error) {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, err
@@ -81,8 +81,9 @@ func (o *selfSignedOptions) serving(ctx context.Context, config *rest.Config, bi
 	}
 	c := selfsigned.Config{
 		Client: client, APIServices: services.ApiregistrationV1().APIServices(),
-		Namespace: o.namespace, Service: o.service, DNSNames: o.dnsNames, IPs: []net.IP{bind},
-		Life: o.life, Interval: o.interval, Grace: o.grace,
+		Namespace: o.namespace, Service: o.service, IPs: []net.IP{bind},
+		DNSNames: append([]string{xdsService + "." + o.namespace + ".svc", xdsService + "." + o.namespace}, o.dnsNames...),
+		Life:     o.life, Interval: o.interval, Grace: o.grace,
 	}
 	for _, gv := range install.GroupVersions() {
 		c.APIServiceNames = append(c.APIServiceNames, install.APIServiceName(gv))

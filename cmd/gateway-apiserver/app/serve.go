@@ -38,6 +38,7 @@ type serveOptions struct {
 
 	channel      choiceFlag
 	xds          xdsServing
+	xdsService   string
 	xdsCA        string
 	lintXDS      bool
 	provisioning bool
@@ -52,6 +53,7 @@ func newServeOptions() *serveOptions {
 		embedded:    newEmbeddedOptions(),
 		channel:     newChannelFlag(),
 		xds:         newXDSServing(),
+		xdsService:  install.XDSService,
 	}
 	o.run.ShutdownWatchTerminationGracePeriod = apiserver.WatchGrace
 	o.recommended.SecureServing.BindPort = securePort
@@ -117,6 +119,7 @@ func (o *serveOptions) flags() *cliflag.NamedFlagSets {
 	xds := sets.FlagSet("xds")
 	o.xds.addFlags(xds, "address of the xDS server, HOST:PORT; plaintext on a loopback address, TLS on others. Empty: none. With --provisioning, "+
 		provisioningXDS+" by default", "by default that of the API")
+	xds.StringVar(&o.xdsService, "xds-service", o.xdsService, "Service by which Envoys find the server, in the namespace of --service; certificates of --self-signed are for both")
 	xds.StringVar(&o.xdsCA, "xds-ca-file", "", "CAs, in PEM, read again when they change, by which Envoys of --provisioning verify the server; by default those of --self-signed")
 
 	r := o.recommended
@@ -189,9 +192,9 @@ func (o *serveOptions) checkProvisioning() []error {
 	return errs
 }
 
-// envoyServer is where Envoys in the cluster find the xDS server: at its port of the server's Service.
+// envoyServer is where Envoys in the cluster find the xDS server.
 func (o *serveOptions) envoyServer() bootstrap.Address {
-	return bootstrap.Address{Host: fmt.Sprintf("%s.%s.svc", o.selfSigned.service, o.selfSigned.namespace), Port: install.XDSPort}
+	return bootstrap.Address{Host: fmt.Sprintf("%s.%s.svc", o.xdsService, o.selfSigned.namespace), Port: install.XDSPort}
 }
 
 // completeEtcd checks which etcd is used.
@@ -219,11 +222,12 @@ func (o *serveOptions) completeEtcd() []error {
 func (o *serveOptions) serve(ctx context.Context) error {
 	var xds net.Listener
 	if o.xds.listen != "" {
-		var err error
-		if xds, err = listen("--xds-listen", o.xds.listen); err != nil {
+		l, err := listen("--xds-listen", o.xds.listen)
+		if err != nil {
 			return err
 		}
-		defer xds.Close()
+		defer l.Close()
+		xds = newRefusing(l.(*net.TCPListener))
 	}
 	s, err := newClusterServer(ctx, clusterConfig{
 		options: o, channel: crd.Channel(o.channel.value), xdsListen: xds,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -30,6 +31,9 @@ const storagePrefix = "/gateway-apiserver.dev"
 // lintXDSUsage is the help of --lint-xds.
 const lintXDSUsage = "log what is wrong in published Envoy configuration, such as routes that are never reached; each change then takes time in proportion to all that its Gateway has"
 
+// stopPatience is how long a server that stops waits for etcd: longer than that takes to elect another leader.
+const stopPatience = 5 * time.Second
+
 // server is what a standalone server and one in a cluster have in common: an API over an etcd, an engine and xDS. They
 // differ in where etcd and the core objects are, and in who is let in.
 type server struct {
@@ -41,6 +45,8 @@ type server struct {
 	// replica is the name of this server among those that share an etcd.
 	replica  string
 	feedback *feedback
+	// giveUp ends the requests that wait for etcd.
+	giveUp context.CancelFunc
 	// withoutStatus leaves statuses empty. Only benchmarks set it, to measure what statuses cost.
 	withoutStatus bool
 }
@@ -61,7 +67,9 @@ func (s *server) build(config *apiserver.Config, storage storagebackend.Config, 
 	if err != nil {
 		return err
 	}
-	reportEtcd(&config.Generic.Config, client)
+	stopping, giveUp := context.WithCancel(context.Background())
+	s.giveUp = giveUp
+	reportEtcd(stopping, &config.Generic.Config, client)
 	if s.api, err = config.Complete().New(); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("%w: is there an etcd at %s, and are --etcd-cafile, --etcd-certfile and --etcd-keyfile right?",
@@ -97,6 +105,7 @@ func (s *server) serve(ctx context.Context, fail context.CancelCauseFunc, xds *x
 			inputs.Writers[graph.Kind(kind.Kind)] = store
 		}
 	}
+	defer s.giveUp()
 	engineDone := make(chan struct{})
 	// The engine ends last: stopping requests still ask it.
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
@@ -112,6 +121,8 @@ func (s *server) serve(ctx context.Context, fail context.CancelCauseFunc, xds *x
 	var running sync.WaitGroup
 	defer running.Wait()
 	if err := s.api.AddPostStartHook("beside", func(hook genericapiserver.PostStartHookContext) error {
+		// From now on there are no new requests.
+		context.AfterFunc(hook, func() { time.AfterFunc(stopPatience, s.giveUp) })
 		running.Go(func() {
 			if s.engine.WaitForSync(hook) != nil || s.feedback.verdicts.WaitForSync(hook) != nil {
 				return // told to stop
@@ -121,6 +132,7 @@ func (s *server) serve(ctx context.Context, fail context.CancelCauseFunc, xds *x
 			} else {
 				defer s.feedback.report(hook, nil)()
 			}
+			running.Go(func() { saveMemory(hook) })
 			beside(hook)
 			<-hook.Done()
 		})

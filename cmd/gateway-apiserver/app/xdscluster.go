@@ -6,7 +6,6 @@ import (
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
-	"k8s.io/apiserver/pkg/authentication/token/cache"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	webhooktoken "k8s.io/apiserver/plugin/pkg/authenticator/token/webhook"
@@ -27,8 +26,8 @@ func (s *clusterServer) xdsEndpoint(ctx context.Context, config *genericapiserve
 	return s.options.xds.endpoint(ctx, s.xdsListen, config.SecureServing.Cert, nil, identity.NewTokens(tokens, config.Authorization.Authorizer))
 }
 
-// xdsTokens has kube-apiserver review tokens, as for the API and with the same flags. The authenticator of the API can't be
-// asked: what it reviews has to be for the audience of kube-apiserver.
+// xdsTokens has kube-apiserver review tokens, as for the API. The authenticator of the API can't be asked: what it reviews has to be
+// for the audience of kube-apiserver. Answers aren't remembered here (identity.NewTokens).
 func (s *clusterServer) xdsTokens() (authenticator.Token, error) {
 	options := s.options.recommended.Authentication
 	config, err := kubeConfig(options.RemoteKubeConfigFile)
@@ -41,14 +40,10 @@ func (s *clusterServer) xdsTokens() (authenticator.Token, error) {
 		return nil, err
 	}
 	// Without audiences of its own, it accepts no answer of somebody who hasn't looked at those of the token.
-	reviewed, err := webhooktoken.NewFromInterface(client.AuthenticationV1(), nil, *options.WebhookRetryBackoff, options.TokenRequestTimeout,
+	return webhooktoken.NewFromInterface(client.AuthenticationV1(), nil, *options.WebhookRetryBackoff, options.TokenRequestTimeout,
 		webhooktoken.AuthenticatorMetrics{
 			RecordRequestTotal: authenticatorfactory.RecordRequestTotal, RecordRequestLatency: authenticatorfactory.RecordRequestLatency,
 		})
-	if err != nil {
-		return nil, err
-	}
-	return cache.New(reviewed, false, options.CacheTTL, options.CacheTTL), nil
 }
 
 // newProvisioner runs Envoys in the cluster.

@@ -32,7 +32,7 @@ type xdsServing struct {
 
 func newXDSServing() xdsServing {
 	return xdsServing{listen: defaultXDS.String(), limits: xdsserver.Limits{
-		Streams: 50_000, Age: time.Hour, Drain: 10 * time.Second,
+		Streams: 50_000, StreamsPerAddress: 10_000, ConnectionsPerAddress: 2_000, Age: time.Hour, Drain: 10 * time.Second,
 	}}
 }
 
@@ -44,6 +44,8 @@ func (o *xdsServing) addFlags(flags *pflag.FlagSet, listenUsage, certificate str
 	flags.StringVar(&o.keyFile, "xds-private-key-file", "", "private key of --xds-cert-file, in PEM")
 	flags.StringVar(&o.clientCA, "xds-client-ca-file", "", "CAs, in PEM, read again when they change, whose certificates say by their URIs what xDS clients may read, such as spiffe://gateway-apiserver.dev/gateway/NAMESPACE/NAME")
 	flags.IntVar(&o.limits.Streams, "xds-max-streams", o.limits.Streams, "streams that xDS clients may have open, in all")
+	flags.IntVar(&o.limits.StreamsPerAddress, "xds-max-streams-per-address", o.limits.StreamsPerAddress, "streams that xDS clients of one IP address may have open; more for fleets behind one address, such as that of a NAT or a proxy for gRPC")
+	flags.IntVar(&o.limits.ConnectionsPerAddress, "xds-max-connections-per-address", o.limits.ConnectionsPerAddress, "connections that xDS clients of one IP address may have open; more for fleets behind one address, such as that of a NAT")
 	flags.DurationVar(&o.limits.Age, "xds-max-connection-age", o.limits.Age, "when a connection with TLS of an xDS client is ended, give or take a tenth, so that clients spread over replicas")
 	flags.DurationVar(&o.limits.Drain, "xds-drain", o.limits.Drain, "how long the streams of xDS clients take to end, one after the other, when the server stops, so that they don't come to another replica all at once")
 }
@@ -90,8 +92,17 @@ func (o *xdsServing) validate() []error {
 			errs = append(errs, fmt.Errorf("%s is for TLS, and xDS on the loopback address %s is plaintext: give --xds-tls too", f[0], o.listen))
 		}
 	}
-	if o.limits.Streams < 1 {
-		errs = append(errs, fmt.Errorf("--xds-max-streams %d: want 1 or more", o.limits.Streams))
+	for _, limit := range []struct {
+		flag string
+		n    int
+	}{
+		{"--xds-max-streams", o.limits.Streams},
+		{"--xds-max-streams-per-address", o.limits.StreamsPerAddress},
+		{"--xds-max-connections-per-address", o.limits.ConnectionsPerAddress},
+	} {
+		if limit.n < 1 {
+			errs = append(errs, fmt.Errorf("%s %d: want 1 or more", limit.flag, limit.n))
+		}
 	}
 	if o.limits.Age <= 0 {
 		errs = append(errs, fmt.Errorf("--xds-max-connection-age %s: want more than nothing, for example 1h", o.limits.Age))
@@ -158,18 +169,21 @@ func (o *xdsServing) endpoint(ctx context.Context, listener net.Listener, servin
 			authorities = dynamiccertificates.NewUnionCAContentProvider(authorities, files)
 		}
 	}
-	clients := identity.FirstOf(others)
+	clients, ask := identity.FirstOf(others), tls.NoClientCert
 	if authorities != nil {
+		if ask = tls.VerifyClientCertIfGiven; len(others) == 0 { // who gives none has nothing else
+			ask = tls.RequireAndVerifyClientCert
+		}
 		clients = append(identity.FirstOf{identity.Certificates{}}, others...)
 	}
 	e.clients = clients
 	var err error
-	e.tls, err = xdsTLS(ctx, serving, authorities)
+	e.tls, err = xdsTLS(ctx, serving, authorities, ask)
 	return e, err
 }
 
-// xdsTLS follows certificates until ctx ends. Clients may show one of the authorities, if there are any.
-func xdsTLS(ctx context.Context, serving dynamiccertificates.CertKeyContentProvider, authorities dynamiccertificates.CAContentProvider) (*tls.Config, error) {
+// xdsTLS follows certificates until ctx ends. Clients are asked for one of the authorities, if there are any.
+func xdsTLS(ctx context.Context, serving dynamiccertificates.CertKeyContentProvider, authorities dynamiccertificates.CAContentProvider, ask tls.ClientAuthType) (*tls.Config, error) {
 	base := &tls.Config{
 		MinVersion: tls.VersionTLS12, // Envoy speaks nothing newer to its upstreams unless it is told to
 		NextProtos: []string{"h2"},
@@ -177,9 +191,7 @@ func xdsTLS(ctx context.Context, serving dynamiccertificates.CertKeyContentProvi
 		ClientCAs: x509.NewCertPool(),
 		// A session that goes on would outlive the certificates that it began with.
 		SessionTicketsDisabled: true,
-	}
-	if authorities != nil {
-		base.ClientAuth = tls.VerifyClientCertIfGiven // who gives none has to have something else
+		ClientAuth:             ask,
 	}
 	follower := dynamiccertificates.NewDynamicServingCertificateController(base, authorities, serving, nil, nil)
 	serving.AddListener(follower)

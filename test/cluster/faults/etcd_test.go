@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,39 @@ func TestEtcdTrouble(t *testing.T) {
 		_, err = send(s.Context(), s.api.Delete().AbsPath(objectPath(routeKey("after"))))
 		s.must(err)
 	}
+	s.stops()
+}
+
+// stops has the replica stop while etcd stands still, and requests wait for it that would go on to do so for much longer.
+func (s *etcdScene) stops() {
+	s.must(s.installed.Etcd.Pause())
+	list := listPath(graph.KindHTTPRoute, "")
+	requests := map[string]*rest.Request{
+		"list": s.api.Get().AbsPath(list), "watch": s.api.Get().AbsPath(list).Param("watch", "true"), "get": s.api.Get().AbsPath(objectPath(troubled)),
+	}
+	answers := map[string]chan error{}
+	for verb, request := range requests {
+		sent, answer := make(chan struct{}), make(chan error, 1)
+		answers[verb] = answer
+		ctx := httptrace.WithClientTrace(s.Context(), &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }})
+		go func() {
+			_, err := send(ctx, request)
+			answer <- err
+		}()
+		<-sent
+	}
+	s.must(s.replica.Stop())
+	for verb, answer := range answers {
+		var status apierrors.APIStatus
+		err := <-answer
+		if verb == "watch" {
+			continue // told to end like any other, before it has begun
+		}
+		if !errors.As(err, &status) || !strings.Contains(status.Status().Message, "this server stops") {
+			s.Errorf("a %s that waited is answered with %v", verb, err)
+		}
+	}
+	s.must(s.installed.Etcd.Resume())
 }
 
 var troubled = graph.Key{Kind: graph.KindGateway, Namespace: "default", Name: "troubled"}

@@ -98,7 +98,7 @@ func read(ctx context.Context, address, token, gateway string) (int, error) {
 	}
 	conn, err := grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
-			MinVersion: tls.VersionTLS13, RootCAs: authority, ServerName: "gateway-apiserver." + installed.Namespace + ".svc",
+			MinVersion: tls.VersionTLS13, RootCAs: authority, ServerName: "gateway-apiserver-xds." + installed.Namespace + ".svc",
 		})),
 		grpc.WithPerRPCCredentials(oauth.TokenSource{TokenSource: oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token})}))
 	if err != nil {
