@@ -103,6 +103,7 @@ func (d *deltaClient) send(req *discoveryv3.DeltaDiscoveryRequest) {
 		return
 	}
 	d.pump()
+	req.ResourceNamesSubscribe = slices.Clone(req.GetResourceNamesSubscribe()) // the cache may change it
 	d.err = d.stream.Delta(req, func(r *DeltaResponse) { d.responses = append(d.responses, r) })
 }
 

@@ -2,9 +2,9 @@
 // everything and where all replicas of a server see it: in their etcd.
 //
 // A record names a version of a resource that a client refused, and holds the last version before it that clients took, with the
-// clusters and endpoints that this one uses, which need not be published any more. Each
-// replica parks that version in its cache, be it the one whose client refused it or not, and a server reads the records before it
-// serves anything, so that nobody is sent again what is known to be bad.
+// clusters and endpoints that this one uses, which need not be published any more. Each replica parks that version in its cache, be
+// it the one whose client refused it or not, and a server reads the records before it serves anything, so that nobody is sent again
+// what is known to be bad.
 //
 // The one invariant: a record is about one version. So a replica that has come to publish another version can remove what it
 // knows of the old one, and never what another replica has found out about a newer one; and the elected one, which removes what
