@@ -42,7 +42,7 @@ func TestAddressesAreAskedAboutInTurn(t *testing.T) {
 			return nil, status.Error(codes.Unauthenticated, "no")
 		}
 		return mayRead(time.Time{}), nil
-	}), func(c *Config) { c.Limits.Recheck, c.Limits.Handshake = -1, time.Minute })
+	}), func(c *Config) { c.Limits.Recheck, c.Limits.Handshake = -1, 20*time.Second })
 	s.cache.Publish(scope, set(res(lds, "l", "l1"), res(rds, "r", "r1")))
 	served := s.delta(t, gatewayNode("ns/gw"))
 	served.subscribe(lds)
@@ -95,9 +95,11 @@ func (s *testServer) waitUnproven(n int) {
 // TestProvenStreamsDoNotWait has new streams of many addresses take every turn there is.
 func TestProvenStreamsDoNotWait(t *testing.T) {
 	t.Parallel()
-	s := serve(t, authenticated(func(context.Context) (*identity.Identity, error) { return mayRead(time.Time{}), nil }), func(c *Config) {
-		c.Limits.Recheck, c.Limits.Handshake = -1, 50*time.Millisecond
-	})
+	var asked atomic.Int64
+	s := serve(t, authenticated(func(context.Context) (*identity.Identity, error) {
+		asked.Add(1)
+		return mayRead(time.Time{}), nil
+	}), func(c *Config) { c.Limits.Recheck, c.Limits.Handshake = -1, 50*time.Millisecond })
 	s.cache.Publish(scope, set(res(lds, "l", "l1"), res(rds, "r", "r1")))
 	served := s.delta(t, gatewayNode("ns/gw"))
 	served.subscribe(lds)
@@ -108,8 +110,12 @@ func TestProvenStreamsDoNotWait(t *testing.T) {
 	if err := s.admitFrom(t.Context(), "192.0.2.1"); status.Code(err) != codes.Unavailable {
 		t.Errorf("a new stream: got %v, want Unavailable", err)
 	}
+	before := asked.Load()
 	served.subscribe(rds, "r")
 	served.wantAck("routes +r=r1")
+	if asked.Load() == before {
+		t.Error("the stream went on without an answer")
+	}
 }
 
 // TestStaleAnswer has the fleets change while it is asked what a client may read. The answer is one about what was before.
