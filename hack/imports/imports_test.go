@@ -129,7 +129,7 @@ var rules = []rule{
 		pkg:     "pkg/xds/server",
 		project: []string{"pkg/xds/cache", "pkg/xds/identity", "pkg/xds/nodes"},
 		libraries: []string{
-			envoy, grpc, protobuf, rpcStatus, "golang.org/x/time/rate", "k8s.io/component-base/metrics/...", "k8s.io/klog/v2",
+			envoy, grpc, protobuf, rpcStatus, "golang.org/x/time/rate", "k8s.io/component-base/metrics/...", "k8s.io/klog/v2", "k8s.io/utils/lru",
 		},
 		never: []string{genericServer, "sigs.k8s.io/gateway-api/..."},
 	},
