@@ -77,7 +77,8 @@ func (s *session) rejected(typeURL, nonce string, detail *rpcstatus.Status) {
 		version = "superseded" // another response was on its way
 	}
 	s.server.logger.Error(errors.New(Printable(detail.GetMessage(), 4096)), "An xDS node rejected its configuration",
-		"node", s.id, "scope", s.scope, "type", typeLabel(typeURL), "version", version, "rejections", n)
+		"node", s.id, "identity", Printable(s.proof.name(), 512), "scope", s.scope, "type", typeLabel(typeURL), "version", version,
+		"rejections", n)
 }
 
 // refusal is whom the server refused, and why.
