@@ -32,7 +32,7 @@ func (e *Endpoint) checkReached(ctx context.Context, version string) error {
 	}
 	current, err := e.Storage.Storage.GetCurrentResourceVersion(ctx)
 	if err != nil {
-		return fmt.Errorf("asking etcd for its revision: %w", err)
+		return err // which says what is wrong with etcd
 	}
 	e.reached.Store(current) // if it falls, by one who has asked earlier, the next one just asks again
 	if asked > current {

@@ -194,6 +194,13 @@ func (s explainedStorage) GetList(ctx context.Context, key string, opts storage.
 	return s.explain(reading, s.Interface.GetList(ctx, key, opts, out))
 }
 
+func (s explainedStorage) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	version, err := s.Interface.GetCurrentResourceVersion(ctx)
+	return version, s.explain(reading, err)
+}
+
 func (s explainedStorage) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
 	ctx, cancel := context.WithCancel(ctx) // which lasts as long as the watch
 	defer context.AfterFunc(s.stopping, cancel)()
