@@ -13,6 +13,7 @@ import (
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/bootstrap"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/client"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 )
 
 // nodeFlags are what the xds command says of itself, besides what it asks for.
@@ -69,10 +70,11 @@ func (o *xdsOptions) query() (client.Query, string, error) {
 	}
 	node.Cluster = cmp.Or(o.node.cluster, node.Cluster)
 	node.UserAgentName = "gateway-apiserver xds"
+	if node.Metadata == nil {
+		node.Metadata = &structpb.Struct{Fields: map[string]*structpb.Value{}}
+	}
+	node.Metadata.Fields[nodes.ObserverKey] = structpb.NewStringValue("true")
 	for key, value := range o.node.metadata {
-		if node.Metadata == nil {
-			node.Metadata = &structpb.Struct{Fields: map[string]*structpb.Value{}}
-		}
 		node.Metadata.Fields[key] = structpb.NewStringValue(value)
 	}
 	return client.Query{Node: node, Listeners: o.mesh}, subject, nil

@@ -83,12 +83,25 @@ func (c *Cache) Resources(scope string) []*Resource {
 // Stream returns the view that one xDS stream has of a scope, which need not have been published. The caller closes it. Rejections
 // name the node, which may be anything.
 func (c *Cache) Stream(scope string, node any) *Stream {
+	return c.open(scope, &Stream{node: node})
+}
+
+// Observer opens a stream of a client that serves nothing of what it is sent: it isn't in the Delivery of the scope.
+func (c *Cache) Observer(scope string, node any) *Stream {
+	return c.open(scope, &Stream{node: node, observes: true})
+}
+
+func (c *Cache) open(scope string, st *Stream) *Stream {
 	s := c.acquire(scope)
-	st := &Stream{cache: c, scope: s, node: node, since: time.Now()}
+	st.cache, st.scope, st.since = c, s, time.Now()
 	s.mu.Lock()
 	defer s.unlock()
 	s.streams[st] = struct{}{}
-	s.moved()
+	if st.observes {
+		s.observers++
+	} else {
+		s.moved()
+	}
 	return st
 }
 
@@ -152,6 +165,8 @@ type scope struct {
 	remembered map[Name]map[string]replacement
 
 	streams map[*Stream]struct{}
+	// observers is how many of them aren't counted.
+	observers int
 	// How many of the streams are current and rejecting, and how many of the readers unsettled.
 	current, rejecting, unsettled int
 }

@@ -31,7 +31,7 @@ func (s *scope) delivery() Delivery {
 	for i := range s.views {
 		sums = binary.LittleEndian.AppendUint64(sums, s.views[i].sum())
 	}
-	return Delivery{Version: version(xxhash.Sum64(sums)), Streams: len(s.streams), Current: s.current, Rejecting: s.rejecting}
+	return Delivery{Version: version(xxhash.Sum64(sums)), Streams: len(s.streams) - s.observers, Current: s.current, Rejecting: s.rejecting}
 }
 
 // Current reports whether the client has acknowledged all that is published of what it subscribes to, and rejected none of it.
@@ -101,6 +101,9 @@ func (s *Stream) recount() counts {
 		c.current = c.current && w.answeredAll() && !w.fresh && len(w.stale) == 0 && !w.short()
 	}
 	c.current = c.current && !c.rejecting
+	if s.observes {
+		c.current, c.rejecting = false, false
+	}
 	return c
 }
 

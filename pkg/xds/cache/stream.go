@@ -14,10 +14,12 @@ import (
 // must have ordered ADS, for only so it keeps the order of responses, and legacy wildcards off for all types but listeners and
 // clusters, as the protocol has them.
 type Stream struct {
-	cache   *Cache
-	scope   *scope
-	node    any
-	watches [len(kinds)]*watch
+	cache *Cache
+	scope *scope
+	node  any
+	// observes: the client isn't one of those that Delivery counts.
+	observes bool
+	watches  [len(kinds)]*watch
 	// rewarm are the endpoints of clusters that the client was sent anew. Envoy replaces such a cluster by one that has no
 	// endpoints until they are sent to it again, changed or not (the protocol's section "Resource warming").
 	rewarm map[string]struct{}
@@ -171,6 +173,9 @@ func (s *Stream) size() int {
 func (s *Stream) Close() {
 	s.scope.mu.Lock()
 	delete(s.scope.streams, s)
+	if s.observes {
+		s.scope.observers--
+	}
 	s.uncount()
 	s.scope.unlock()
 	s.cache.release(s.scope)

@@ -22,6 +22,14 @@ const (
 	NamespaceKey = "gateway-apiserver.dev/namespace"
 )
 
+// ObserverKey says, as "true" in the metadata of a node, that it only looks at what nodes get, and serves nothing.
+const ObserverKey = "gateway-apiserver.dev/observer"
+
+// Observes says whether a node only looks at what nodes get.
+func Observes(node *corev3.Node) bool {
+	return node.GetMetadata().GetFields()[ObserverKey].GetStringValue() == "true"
+}
+
 const (
 	// MeshScope is the scope of nodes that name nothing and that no fleet selects: proxyless clients of the mesh.
 	MeshScope = "mesh"

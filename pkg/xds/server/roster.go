@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 )
 
 // NodeInfo is what is known of a node: of all streams that name its id and have its scope.
@@ -58,8 +59,14 @@ const (
 	pausePerNode = 100 * time.Microsecond
 )
 
+// observes says that the client only looks, and is no node of the scope.
+func (s *session) observes() bool { return nodes.Observes(s.node) }
+
 // join notes a session that has a scope.
 func (r *roster) join(s *session) {
+	if s.observes() {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.nodes == nil {
@@ -70,6 +77,9 @@ func (r *roster) join(s *session) {
 }
 
 func (r *roster) leave(s *session) {
+	if s.observes() {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if left := slices.DeleteFunc(r.nodes[s.key()], func(other *session) bool { return other == s }); len(left) > 0 {
@@ -82,7 +92,7 @@ func (r *roster) leave(s *session) {
 
 // touch notes that something has changed about a session.
 func (r *roster) touch(s *session) {
-	if s.touched.Swap(true) {
+	if s.observes() || s.touched.Swap(true) {
 		return // nobody has looked since
 	}
 	r.mu.Lock()

@@ -4,7 +4,39 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 )
+
+// TestObserver: who only looks gets what nodes get, and is none of them.
+func TestObserver(t *testing.T) {
+	t.Parallel()
+	s := serve(t, secured)
+	s.cache.Publish(scope, set(res(lds, "l", "l1")))
+	client := s.with(t, trustDomain+"/gateway/ns/gw")
+	looking, node := gatewayNode("ns/gw"), gatewayNode("ns/gw")
+	looking.Id, looking.Metadata.Fields[nodes.ObserverKey] = "looks", structpb.NewStringValue("true")
+	observer, served := client.delta(t, looking), client.delta(t, node)
+	observer.subscribe(lds)
+	observer.wantAck("listeners +l=l1")
+	served.subscribe(lds)
+	response := served.want("listeners +l=l1")
+	if d := s.cache.Delivery(scope); d.Streams != 1 || d.Current != 0 || d.Rejecting != 0 {
+		t.Errorf("of a node and an observer, %+v", d)
+	}
+	if all := s.Nodes(); len(all) != 1 || all[0].ID != node.Id {
+		t.Errorf("nodes are %+v", all)
+	}
+	served.ack(response)
+	observer.CloseSend()
+	s.cache.Publish(scope, set(res(lds, "l", "l2")))
+	served.wantAck("listeners +l=l2")
+	if d := s.cache.Delivery(scope); d.Streams != 1 {
+		t.Errorf("without the observer, %+v", d)
+	}
+}
 
 // TestNodes holds what is known of nodes, as it changes.
 func TestNodes(t *testing.T) {

@@ -175,7 +175,11 @@ func (s *session) enroll(node *corev3.Node) error {
 
 // subscribe begins to follow the scope. If the fleets have changed since it was found and asked for, the stream ends.
 func (s *session) subscribe() {
-	stream := s.server.cache.Stream(s.scope, s.id)
+	open := s.server.cache.Stream
+	if s.observes() {
+		open = s.server.cache.Observer
+	}
+	stream := open(s.scope, s.id)
 	s.server.mu.Lock()
 	s.stream = stream
 	if scope, err := s.server.nodes.Scope(s.node); err != nil || scope != s.scope || s.server.fleetOf(scope) != s.fleet {
