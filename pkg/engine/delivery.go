@@ -10,6 +10,9 @@ const (
 	// deliveryPause is how long what is heard of nodes is gathered before it is shown, so that a Gateway has no more than two
 	// writes in that time: this one, and the one that says at once that something else is published.
 	deliveryPause = 2 * time.Second
+	// deliveryDoubt is how long a replica that doesn't lead may leave it at having said that something else is published. So long the
+	// leader, too, makes no more than those two writes, so that three replicas together make one a second.
+	deliveryDoubt = 4 * time.Second
 	// deliveryLag is how long a node that has just connected may take to acknowledge what it is sent before it makes a
 	// difference: in a large fleet there is always one.
 	deliveryLag = 10 * time.Second
@@ -51,6 +54,8 @@ type delivery struct {
 	published          time.Time
 	// shown is what was last known of version when it was time to show it; nil before.
 	shown *graph.DeliveryFacts
+	// showed is when something was shown last, of whatever version.
+	showed time.Time
 	// settled is the last that was shown of version when all nodes had it; nil before.
 	settled *graph.DeliveryFacts
 	// nodes is how many there were last, since when.
@@ -133,6 +138,10 @@ func (d *delivery) look(now time.Time) {
 // show makes what is known what is shown. That there are no nodes has to be so for a while.
 func (d *delivery) show(now time.Time) {
 	d.due = time.Time{}
+	if again := d.showed.Add(deliveryDoubt); d.claim.inDoubt(now) && now.Before(again) {
+		d.schedule(again)
+		return
+	}
 	s := d.sum(now)
 	if s.Nodes == 0 && now.Sub(d.heard) < deliveryAbsence {
 		d.schedule(d.heard.Add(deliveryAbsence))
@@ -142,7 +151,7 @@ func (d *delivery) show(now time.Time) {
 		s = *d.settled
 		d.schedule(d.counted.Add(deliveryCount))
 	}
-	d.shown = &s
+	d.shown, d.showed = &s, now
 	if s.Complete() {
 		d.settled = &s
 	}

@@ -16,23 +16,32 @@ import (
 //
 // A write that is stored after etcd was asked, by another replica, is not in that. Its replica says False before the write returns,
 // and the leader's True then fails, since the Gateway isn't what the leader has seen any more. Where that is said already, it is said
-// again, naming another version, but no more often than every deliveryPause: the leader doesn't ask sooner after it has seen such a
+// again, naming another version, but no more often than every deliveryDoubt: the leader doesn't ask sooner after it has seen such a
 // False. So whatever is published in that time is there when the leader asks.
 type claim struct {
-	// doubted is when this replica last saw a Gateway of the scope say something else than before that isn't True.
+	// doubted is when this replica last saw that another one had a Gateway of the scope say something else than before that isn't True.
 	doubted time.Time
 	// asked says that etcd is being asked, and proven that all that was stored then is published. Neither survives a doubt, or that
 	// something else is published.
 	asked, proven bool
-	// told is when this replica last began to write a Gateway that says False.
-	told map[graph.Key]time.Time
+	// told is what this replica last wrote of each Gateway that isn't True.
+	told map[graph.Key]telling
+}
+
+// A telling is a write of a Gateway: when it began, and the version that it has led to.
+type telling struct {
+	began   time.Time
+	version string
 }
 
 func (c *claim) withdraw() { c.asked, c.proven = false, false }
 
+// inDoubt says that another replica has published something a moment ago.
+func (c *claim) inDoubt(now time.Time) bool { return now.Before(c.doubted.Add(deliveryDoubt)) }
+
 // owes says that this replica, which isn't the leader, has to say again that something else is published for a Gateway.
 func (e *Engine) owes(gateway graph.Key, d *delivery) bool {
-	if e.leader || e.inputs.Progress == nil || d.published.Before(d.claim.told[gateway].Add(deliveryPause)) {
+	if e.leader || e.inputs.Progress == nil || d.published.Before(d.claim.told[gateway].began.Add(deliveryDoubt)) {
 		return false
 	}
 	said := e.saidDelivered(gateway)
@@ -46,24 +55,27 @@ func (e *Engine) retracts(key graph.Key, obj any) bool {
 	return c != nil && c.Status != metav1.ConditionTrue && !equality.Semantic.DeepEqual(c, deliveredOf(e.graph.Object(key)))
 }
 
-// told takes note that a Gateway has been written that retracts, which began at a time.
-func (e *Engine) told(gateway graph.Key, began time.Time) {
+// told takes note that this replica has written a Gateway that retracts.
+func (e *Engine) told(gateway graph.Key, t telling) {
 	if _, d := e.deliveryFor(gateway); d != nil {
-		d.claim.told[gateway] = began
-		maps.DeleteFunc(d.claim.told, func(key graph.Key, _ time.Time) bool { return e.graph.Object(key) == nil })
+		d.claim.told[gateway] = t
+		maps.DeleteFunc(d.claim.told, func(key graph.Key, _ telling) bool { return e.graph.Object(key) == nil })
 	}
 }
 
-// doubt takes note that a Gateway retracts: another replica has something that this one may not have seen yet.
-func (e *Engine) doubt(gateway graph.Key) {
+// doubt takes note that a Gateway retracts as of a version: unless this replica has written it, another one has something that this one
+// may not have seen yet.
+func (e *Engine) doubt(gateway graph.Key, version string) {
 	scope, d := e.deliveryFor(gateway)
 	if d == nil {
 		return
 	}
-	now := time.Now()
-	d.claim.doubted = now
 	d.claim.withdraw()
-	d.schedule(now.Add(deliveryPause))
+	wait := deliveryPause
+	if d.claim.told[gateway].version != version {
+		d.claim.doubted, wait = time.Now(), deliveryDoubt
+	}
+	d.schedule(time.Now().Add(wait))
 	e.arm(scope, d)
 }
 
@@ -79,13 +91,12 @@ func (e *Engine) deliveryFor(gateway graph.Key) (string, *delivery) {
 
 // prove has etcd asked for a scope, unless it has been, or later if there has been a doubt a moment ago.
 func (e *Engine) prove(scope string, d *delivery) {
-	again := d.claim.doubted.Add(deliveryPause)
 	switch {
 	case d.claim.proven || d.claim.asked:
 	case e.inputs.Progress == nil:
 		d.claim.proven = true // all writes go through this process, which has published them
-	case time.Now().Before(again):
-		d.schedule(again)
+	case d.claim.inDoubt(time.Now()):
+		d.schedule(d.claim.doubted.Add(deliveryDoubt))
 	default:
 		d.claim.asked = true
 		e.unproven[scope] = d

@@ -23,7 +23,7 @@ func TestDeliveredAround(t *testing.T) {
 			for _, r := range []*rig{a, b} {
 				r.hears(a.says("x", 3, 3, 0))
 			}
-			a.passes(deliveryPause)
+			a.passes(deliveryDoubt)
 		}
 		hear()
 		a.check("when all have it", a.delivered(), threeServe)
@@ -35,7 +35,7 @@ func TestDeliveredAround(t *testing.T) {
 		a.check("while the leader lacks the route", a.delivered(), want)
 		resume()
 		synctest.Wait()
-		a.passes(2 * deliveryPause)
+		a.passes(2 * deliveryDoubt)
 		a.check("when it has it", a.delivered(), "False Pending: 0 of 3 nodes have acknowledged the latest configuration of generation 0")
 		hear()
 		a.passes(deliveryPause)
@@ -77,7 +77,7 @@ func TestDeliveredMeanwhile(t *testing.T) {
 			b.hears(b.says("x", 3, 3, 0))
 		}
 		hear()
-		a.passes(deliveryPause)
+		a.passes(deliveryDoubt)
 		a.check("when all have it", a.delivered(), threeServe)
 		for _, tt := range []struct {
 			name string
@@ -85,8 +85,8 @@ func TestDeliveredMeanwhile(t *testing.T) {
 			heard, after time.Duration
 		}{
 			{"at once", 0, 0},
-			{"before the leader asks", 0, deliveryPause - time.Millisecond},
-			{"while the leader asks", 0, deliveryPause + time.Millisecond},
+			{"before the leader asks", 0, deliveryDoubt - time.Millisecond},
+			{"while the leader asks", 0, deliveryDoubt + time.Millisecond},
 			{"when the leader would ask if it had seen nothing", time.Second, deliveryPause - time.Second + time.Millisecond},
 		} {
 			a.hears(a.says("x", 4, 4, 0))
@@ -117,7 +117,7 @@ func TestDeliveredMeanwhile(t *testing.T) {
 			default:
 			}
 			hear()
-			a.passes(3 * deliveryPause)
+			a.passes(3 * deliveryDoubt)
 			a.check("when all have the second write, "+tt.name, a.delivered(), threeServe)
 		}
 	})

@@ -28,7 +28,7 @@ func (e *Engine) setDeliveries(scope string, reports []Delivery) {
 
 func (e *Engine) newDelivery(scope string) *delivery {
 	now, version := time.Now(), e.publisher.xds.Delivery(scope).Version
-	d := &delivery{version: version, confirmed: version, heard: now, claim: claim{doubted: now, told: map[graph.Key]time.Time{}}}
+	d := &delivery{version: version, confirmed: version, heard: now, claim: claim{doubted: now, told: map[graph.Key]telling{}}}
 	d.schedule(now.Add(deliveryAbsence))
 	e.deliveries[scope] = d
 	return d

@@ -73,7 +73,7 @@ func (f *feed) apply(obj metav1.Object) []graph.Key {
 	retracts := f.engine.retracts(key, obj)
 	dirty := f.engine.graph.Apply(obj)
 	if retracts {
-		f.engine.doubt(key)
+		f.engine.doubt(key, obj.GetResourceVersion())
 	}
 	return f.engine.changed(dirty)
 }

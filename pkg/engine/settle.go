@@ -166,7 +166,7 @@ func (e *Engine) settle(ctx context.Context, key graph.Key) error {
 		}
 		if err := e.do(ctx, atOnce, func() {
 			if current && retracts {
-				e.told(key, began)
+				e.told(key, telling{began, stored.(metav1.Object).GetResourceVersion()})
 			}
 			stale, _ := e.feedOf(stored).committed(stored.(metav1.Object), false)
 			e.enqueue(slices.DeleteFunc(stale, func(k graph.Key) bool { return k == key }))
