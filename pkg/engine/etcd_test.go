@@ -53,7 +53,9 @@ func startReplica(t *testing.T, etcdEndpoint string) *replica {
 	config := genericapiserver.NewConfig(apis.Codecs)
 	storage := storagebackend.NewDefaultConfig(root, apis.Codecs.LegacyCodec(apis.StorageVersions...))
 	storage.Transport = transport
-	if err := genericoptions.NewEtcdOptions(storage).ApplyTo(config); err != nil {
+	options := genericoptions.NewEtcdOptions(storage)
+	options.SkipHealthEndpoints = true // whose clients would outlive the test
+	if err := options.ApplyTo(config); err != nil {
 		t.Fatal(err)
 	}
 	r := &replica{engine: engine.New(cache.New(), klog.Background()), stores: map[graph.Kind]*registry.Store{}}

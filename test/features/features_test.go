@@ -1,11 +1,13 @@
 package features
 
 import (
+	"io"
 	"maps"
 	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"google.golang.org/grpc/grpclog"
 
 	"github.com/gateway-apiserver/gateway-apiserver/test/script"
 	"github.com/gateway-apiserver/gateway-apiserver/test/standalone"
@@ -15,6 +17,7 @@ func TestMain(m *testing.M) { standalone.Main(m) }
 
 func TestFeatures(t *testing.T) {
 	t.Parallel()
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) // that connections end is no news here
 	bin := filepath.Dir(standalone.BuildKubectl(t))
 	repository, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
