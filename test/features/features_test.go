@@ -16,8 +16,8 @@ import (
 func TestMain(m *testing.M) { standalone.Main(m) }
 
 func TestFeatures(t *testing.T) {
-	t.Parallel()
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) // that connections end is no news here
+	t.Parallel()
 	bin := filepath.Dir(standalone.BuildKubectl(t))
 	repository, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
