@@ -32,7 +32,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-const envoyUsage = "usage: envoy ID NAMESPACE/GATEWAY | fleet/NAMESPACE/NAME [CERTDIR], or [!] envoy ID has TEXT, or envoy ID rejects TEXT MESSAGE | ended REGEXP | stops"
+const envoyUsage = "usage: envoy ID NAMESPACE/GATEWAY | fleet/NAMESPACE/NAME [CERTDIR], or [!] envoy ID has TEXT, or envoy ID rejects TEXT MESSAGE | ended REGEXP | pauses | resumes | stops"
 
 // envoys are those that scripts have running, by script and id.
 type envoys struct {
@@ -77,6 +77,10 @@ func (n *envoys) cmd(ts *testscript.TestScript, neg bool, args []string) {
 		if ended := running.waitEnded(); ended == nil || !regexp.MustCompile(args[1]).MatchString(ended.Error()) {
 			ts.Fatalf("envoy %s ended %s: it ended with %v", id, args[1], ended)
 		}
+	case args[0] == "pauses" && len(args) == 1 && running.resumed == nil:
+		running.pause()
+	case args[0] == "resumes" && len(args) == 1 && running.resumed != nil:
+		running.resume()
 	case args[0] == "stops" && len(args) == 1:
 		running.stop()
 		delete(mine, id)
@@ -103,6 +107,8 @@ type envoy struct {
 	// resources are those that it has taken, by type and name; of those that it waits for there is nil.
 	resources map[string]map[string]*discoveryv3.Resource
 	ended     error // of the stream; nil while there is one
+	// resumed is closed when it goes on after a pause; nil when there is none.
+	resumed chan struct{}
 }
 
 // shown returns credentials with the certificate in a directory that "gateway-apiserver xds-cert" has written.
@@ -173,6 +179,7 @@ func startEnvoy(server string, security credentials.TransportCredentials, id, se
 				n.mu.Unlock()
 				return
 			}
+			n.await(ctx)
 			for _, request := range n.receive(response) {
 				if stream.Send(request) != nil {
 					return
@@ -199,6 +206,34 @@ func (n *envoy) reject(text, message string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.rejected[text] = message
+}
+
+// pause has the node take and answer nothing until it resumes.
+func (n *envoy) pause() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.resumed = make(chan struct{})
+}
+
+func (n *envoy) resume() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	close(n.resumed)
+	n.resumed = nil
+}
+
+// await returns when there is no pause any more.
+func (n *envoy) await(ctx context.Context) {
+	n.mu.Lock()
+	resumed := n.resumed
+	n.mu.Unlock()
+	if resumed == nil {
+		return
+	}
+	select {
+	case <-resumed:
+	case <-ctx.Done():
+	}
 }
 
 // has says whether something that the node has taken has a text in it.
