@@ -49,9 +49,12 @@ func (e *Engine) SetDeliveries(scope string, reports []Delivery) {
 // which are a moment late.
 type delivery struct {
 	reports []Delivery
-	// version is what is published, since when, and confirmed the last of these that all reports were about, or the first that there was.
-	version, confirmed string
-	published          time.Time
+	// version is what is published, since when.
+	version   string
+	published time.Time
+	// owed are the Gateways of which this replica has to say that something else is published, until it has, or another one has, or
+	// all nodes have what is published. That a report names this is not enough: nodes may have been offered it before that is said.
+	owed map[graph.Key]bool
 	// shown is what was last known of version when it was time to show it; nil before.
 	shown *graph.DeliveryFacts
 	// showed is when something was shown last, of whatever version.
@@ -83,9 +86,6 @@ func (d *delivery) sum(now time.Time) graph.DeliveryFacts {
 	return s
 }
 
-// outdated says that something else has been published than what the nodes were last known to have been offered.
-func (d *delivery) outdated() bool { return d.version != d.confirmed }
-
 // report takes what replicas say now.
 func (d *delivery) report(reports []Delivery, now time.Time) {
 	if d.sum(now).Nodes > 0 {
@@ -93,6 +93,9 @@ func (d *delivery) report(reports []Delivery, now time.Time) {
 	}
 	d.reports = reports
 	d.look(now)
+	if s := d.sum(now); s.Complete() {
+		clear(d.owed)
+	}
 	if d.shown == nil || *d.shown != d.sum(now) {
 		d.schedule(now.Add(deliveryPause))
 	}
@@ -102,9 +105,6 @@ func (d *delivery) report(reports []Delivery, now time.Time) {
 func (d *delivery) publish(version string, now time.Time) bool {
 	if version == d.version {
 		return false
-	}
-	if d.version == "" {
-		d.confirmed = version
 	}
 	d.version, d.published = version, now
 	d.shown, d.settled = nil, nil
@@ -119,13 +119,6 @@ func (d *delivery) look(now time.Time) {
 	s := d.sum(now)
 	if s.Nodes != d.nodes {
 		d.nodes, d.counted = s.Nodes, now
-	}
-	confirmed := s.Nodes > 0
-	for _, r := range d.reports {
-		confirmed = confirmed && (r.Nodes == 0 || r.Version == d.version)
-	}
-	if confirmed {
-		d.confirmed = d.version
 	}
 	switch {
 	case s.Current == s.Nodes:

@@ -70,6 +70,7 @@ func (e *Engine) doubt(gateway graph.Key, version string) {
 	if d == nil {
 		return
 	}
+	delete(d.owed, gateway)
 	d.claim.withdraw()
 	wait := deliveryPause
 	if d.claim.told[gateway].version != version {

@@ -28,7 +28,7 @@ func (e *Engine) setDeliveries(scope string, reports []Delivery) {
 
 func (e *Engine) newDelivery(scope string) *delivery {
 	now, version := time.Now(), e.publisher.xds.Delivery(scope).Version
-	d := &delivery{version: version, confirmed: version, heard: now, claim: claim{doubted: now, told: map[graph.Key]telling{}}}
+	d := &delivery{version: version, heard: now, claim: claim{doubted: now, told: map[graph.Key]telling{}}}
 	d.schedule(now.Add(deliveryAbsence))
 	e.deliveries[scope] = d
 	return d
@@ -75,23 +75,38 @@ func (e *Engine) showAll() {
 // has caused it.
 func (e *Engine) delivered(scope string) []graph.Key {
 	d := e.deliveries[scope]
+	var news bool // unlike what may well have been published before a restart
 	switch {
 	case d != nil:
+		news = d.version != ""
+		news = d.publish(e.publisher.xds.Delivery(scope).Version, time.Now()) && news
 	case !slices.ContainsFunc(e.gatewaysOf(scope), func(key graph.Key) bool { return e.saidDelivered(key) != "" }):
 		return nil
 	default:
 		d = e.newDelivery(scope)
-		if e.HasSynced() { // else it is what may well have been published before a restart
-			d.confirmed, d.published = "", time.Now()
+		if news = e.HasSynced(); news {
+			d.published = time.Now()
 		}
 	}
-	if d.publish(e.publisher.xds.Delivery(scope).Version, time.Now()) {
-		e.arm(scope, d)
+	e.arm(scope, d)
+	if news {
+		e.owe(scope, d)
 	}
 	// What doesn't say True is not outdated; what is being written now may say so in a moment.
 	return e.staleGateways(slices.DeleteFunc(e.gatewaysOf(scope), func(key graph.Key) bool {
 		return e.undelivered(key) && e.unsettled[key] == 0 && !e.owes(key, d)
 	}))
+}
+
+// owe takes note that something else is published. What is being written may say in a moment that all nodes have what there is.
+func (e *Engine) owe(scope string, d *delivery) {
+	owed := map[graph.Key]bool{}
+	for _, key := range e.gatewaysOf(scope) {
+		if d.owed[key] || !e.undelivered(key) || e.unsettled[key] > 0 {
+			owed[key] = true
+		}
+	}
+	d.owed = owed
 }
 
 // saidDelivered returns the status of the condition of a Gateway as it is stored; empty if it has none.
@@ -133,12 +148,12 @@ func (e *Engine) deliveryOf(gateway graph.Key, scope string) *graph.DeliveryFact
 	switch {
 	case d == nil:
 		return nil
+	case d.owed[gateway] && !e.undelivered(gateway), e.owes(gateway, d):
+		return &graph.DeliveryFacts{Outdated: true, Version: d.version}
 	case d.shown != nil && e.leader:
 		shown := *d.shown
 		shown.Proven = d.claim.proven
 		return &shown
-	case d.outdated() && !e.undelivered(gateway), e.owes(gateway, d):
-		return &graph.DeliveryFacts{Outdated: true, Version: d.version}
 	}
 	return nil
 }

@@ -166,6 +166,42 @@ func TestDeliveredRate(t *testing.T) {
 	})
 }
 
+// TestDeliveredHeard: nodes have heard of a write, and a report says so, before it could be said that they still have to acknowledge it.
+func TestDeliveredHeard(t *testing.T) {
+	for name, leads := range map[string]bool{"by the leader": true, "by another replica": false} {
+		t.Run(name, func(t *testing.T) {
+			inReplicas(t, func(a, b *rig) {
+				a.engine.SetLeader(leads)
+				b.engine.SetLeader(!leads)
+				hear := func(reports ...Delivery) {
+					a.hears(reports...)
+					b.hears(reports...)
+				}
+				synctest.Wait()
+				a.write(hostRoute("a"))
+				synctest.Wait()
+				next := a.says("x", 2, 1, 0)
+				other := hostRoute("a")
+				other.Spec.Hostnames = []gwv1.Hostname{"other.example.com"}
+				a.write(other)
+				synctest.Wait()
+				hear(a.says("x", 2, 2, 0))
+				a.passes(2 * deliveryDoubt)
+				a.check("when all have it", a.delivered(), "True Delivered: 2 of 2 nodes serve generation 0")
+
+				hear(next)
+				a.write(hostRoute("a"))
+				a.check("version", a.xds.Delivery(gwScope).Version, next.Version)
+				a.check("when the write returns", a.delivered(), a.notYet(0))
+				next.Current = 2
+				hear(next)
+				a.passes(2 * deliveryDoubt)
+				a.check("when all have that", a.delivered(), "True Delivered: 2 of 2 nodes serve generation 0")
+			})
+		})
+	}
+}
+
 // TestDeliveredAfterRestart: the condition stays what it is when everything restarts, until something else is published.
 func TestDeliveredAfterRestart(t *testing.T) {
 	inRig(t, putGateway, func(r *rig) {
