@@ -42,6 +42,7 @@ func (c *Cache) Publish(scope string, u Update) {
 	s.published = true
 	s.apply(u)
 	s.tell()
+	s.tellChanged()
 }
 
 // Withdraw ends a scope: its streams are told that everything is removed, and streams that come later are not answered,
@@ -59,6 +60,7 @@ func (c *Cache) Withdraw(scope string) {
 	}
 	s.apply(u)
 	s.tell()
+	s.tellChanged()
 	s.published = false
 }
 

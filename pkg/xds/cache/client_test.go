@@ -259,6 +259,9 @@ func (s *stateClient) pump(except string) {
 
 func (s *stateClient) send(req *discoveryv3.DiscoveryRequest) {
 	s.t.Helper()
+	if err := s.stream.Late(req); err != nil {
+		s.t.Fatal(err)
+	}
 	legacy := req.GetTypeUrl() == cds || req.GetTypeUrl() == lds
 	ty := s.types[req.GetTypeUrl()]
 	if ty == nil {

@@ -83,7 +83,6 @@ func (s *Stream) answerDelta(w *watch, limit int64) error {
 func (s *Stream) respond(w *watch, d *difference) {
 	s.nonces++
 	resp := &DeltaResponse{typeURL: w.kind.typeURL, version: w.view.version(), nonce: strconv.FormatUint(s.nonces, 10), content: d}
-	w.answered()
 	w.awaits(pending{delta: resp, content: d, version: resp.version, at: s.scope.rev})
 	w.delta.respond(resp)
 }
@@ -191,7 +190,7 @@ func (w *watch) withoutStale(d *difference) *difference {
 // removeStale returns what was stale, once the client has acknowledged its first response, and what may use it: a client that
 // reconnects subscribes to all types before it acknowledges any.
 func (s *Stream) removeStale(w *watch) []string {
-	if len(w.stale) == 0 || w.unacked > 0 || w.fresh || min(s.unused(w), s.heldBack(w)) < w.start {
+	if len(w.stale) == 0 || len(w.pending) > 0 || w.fresh || min(s.unused(w), s.heldBack(w)) < w.start {
 		return nil
 	}
 	stale := slices.DeleteFunc(w.stale, func(name string) bool {

@@ -27,8 +27,10 @@ type judge struct {
 	ever     map[Name]map[string]bool // that it rejected, whether the server knows or has forgotten
 	// accepted are contents that the client has been sent on this connection, or said to have, and not rejected.
 	accepted map[Name]map[string]bool
-	// lost are names of which the server doesn't know that they were rejected, because it had sent another response.
-	lost map[Name]bool
+	// Of a state-of-the-world client: unseen are responses that it has read and not looked at, and taken is the version of each type
+	// that it has acknowledged.
+	unseen []*discoveryv3.DiscoveryResponse
+	taken  map[string]string
 }
 
 // The types of the test, with the names that are subscribed to; everything if there are none.
@@ -44,7 +46,7 @@ func (j *judge) connect() {
 		j.has = map[Name]string{}
 	}
 	j.rejected, j.accepted = map[Name]map[string]int{}, map[Name]map[string]bool{}
-	j.lost, j.ever = map[Name]bool{}, map[Name]map[string]bool{}
+	j.ever, j.unseen, j.taken = map[Name]map[string]bool{}, nil, map[string]string{}
 	for name, content := range j.has {
 		j.accept(name, content)
 	}
@@ -108,8 +110,25 @@ func (j *judge) step() bool {
 		j.delta.reject(resp, message)
 		return true
 	}
-	resp := j.state.next()
-	if resp == nil {
+	return j.stepState()
+}
+
+// stepState is step in the state-of-the-world protocol. At times the client asks again before it looks at what it has read, and may be
+// sent more.
+func (j *judge) stepState() bool {
+	if j.rand.IntN(3) == 0 {
+		if resp := j.state.next(); resp != nil {
+			j.unseen = append(j.unseen, resp)
+			typeURL := resp.GetTypeUrl()
+			j.state.send(&discoveryv3.DiscoveryRequest{TypeUrl: typeURL, ResourceNames: judged[typeURL], ResponseNonce: resp.GetNonce(),
+				VersionInfo: j.taken[typeURL]})
+			return true
+		}
+	}
+	var resp *discoveryv3.DiscoveryResponse
+	if len(j.unseen) > 0 {
+		resp, j.unseen = j.unseen[0], j.unseen[1:]
+	} else if resp = j.state.next(); resp == nil {
 		return false
 	}
 	typeURL := resp.GetTypeUrl()
@@ -127,19 +146,20 @@ func (j *judge) step() bool {
 		for name, content := range told {
 			j.accept(Name{typeURL, name}, content)
 		}
+		j.taken[typeURL] = resp.GetVersionInfo()
 		j.state.ack(resp)
 		return true
 	}
-	if j.state.pump(""); j.state.types[typeURL].nonce != resp.GetNonce() { // the server ignores it
-		for name := range told {
-			j.lost[Name{typeURL, name}] = typeURL == rds
-		}
-		j.state.reject(resp, message)
-		return true
+	if j.state.pump(""); typeURL == rds || !j.hasMore(typeURL) { // which lists it again, or something else instead
+		j.blames(typeURL, news, message, j.state.nonce)
 	}
-	j.blames(typeURL, news, message, j.state.nonce)
 	j.state.reject(resp, message)
 	return true
+}
+
+// hasMore reports whether another response of a type has been sent.
+func (j *judge) hasMore(typeURL string) bool {
+	return slices.ContainsFunc(slices.Concat(j.unseen, j.state.inbox), func(r *discoveryv3.DiscoveryResponse) bool { return r.GetTypeUrl() == typeURL })
 }
 
 // nameOfText reads the name from a content.
@@ -204,7 +224,7 @@ func (j *judge) forget() {
 func (j *judge) check() {
 	j.t.Helper()
 	s := j.cache.scopes[j.scope]
-	lacks, rejects, lost := false, false, false
+	lacks, rejects := false, false
 	published := map[Name]bool{}
 	for _, r := range j.cache.Resources(j.scope) {
 		name := Name{r.TypeURL(), r.Name()}
@@ -212,10 +232,6 @@ func (j *judge) check() {
 			continue
 		}
 		published[name] = true
-		if j.lost[name] {
-			lost = true
-			continue
-		}
 		e, _ := s.views[kindOf(r.TypeURL())].entry(r.Name())
 		content := string(r.Any().GetValue())
 		rejected := func(content string) bool { _, ok := j.rejected[name][content]; return ok }
@@ -243,7 +259,7 @@ func (j *judge) check() {
 		}
 	}
 	st := j.stream()
-	if !lost && (st.Current() == lacks || (len(st.Rejected()) > 0) != rejects) {
+	if st.Current() == lacks || (len(st.Rejected()) > 0) != rejects {
 		j.t.Errorf("%s is current: %t, rejected: %v; it lacks something: %t", j.kind(), st.Current(), st.Rejected(), lacks)
 	}
 }
@@ -252,7 +268,7 @@ func (j *judge) check() {
 func (j *judge) held(name Name) bool {
 	w := j.stream().watches[kindOf(name.TypeURL)]
 	e, ok := w.view.entry(name.Name)
-	return ok && e.removed && e.rev > j.stream().heldBack(w)
+	return ok && e.removed && e.rev > j.stream().heldBack(w) || slices.Contains(w.stale, name.Name)
 }
 
 func (j *judge) kind() string {

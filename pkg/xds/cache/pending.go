@@ -1,13 +1,13 @@
 package cache
 
 import (
-	"maps"
 	"math"
 	"slices"
 	"strings"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/types/known/anypb"
 )
 
 // maxPending bounds the responses of a type that a delta client may leave unanswered; more wait.
@@ -60,35 +60,42 @@ func (v *verdicts) isVersion(nonce, version string) bool {
 	return slices.ContainsFunc(v.pending, func(p pending) bool { return p.nonce() == nonce && p.version == version })
 }
 
-// awaits notes a response that the client has to acknowledge.
-func (v *verdicts) awaits(p pending) {
-	if len(v.pending) == maxPending { // in the state-of-the-world protocol, the later ones tell all
-		v.pending = slices.Delete(v.pending, 0, 1)
+// awaits notes a response that was sent, which the client has to acknowledge.
+func (w *watch) awaits(p pending) {
+	w.open = false
+	if len(w.pending) == maxPending { // a state-of-the-world client that asks again and again
+		w.pending = slices.Delete(w.pending, 0, 1)
 	}
-	v.pending = append(v.pending, p)
+	w.pending = append(w.pending, p)
 }
 
-// hears takes the answer of the client to the response with a nonce. What was sent before that is not waited for any more: of a
-// state-of-the-world client that is answered alike, if the response lists everything, and else nothing is known of it.
+// hearsState takes the answer that is in a request of the state-of-the-world protocol, if there is one.
+func (s *Stream) hearsState(w *watch, req *discoveryv3.DiscoveryRequest) {
+	if req.GetErrorDetail() != nil || w.isVersion(req.GetResponseNonce(), req.GetVersionInfo()) {
+		s.hears(w, req.GetResponseNonce(), req.GetErrorDetail())
+	}
+}
+
+// hears takes the answer of the client to the response with a nonce, once. What was sent before that is not waited for any more.
 func (s *Stream) hears(w *watch, nonce string, detail *status.Status) {
 	i := slices.IndexFunc(w.pending, func(p pending) bool { return nonce != "" && p.nonce() == nonce })
 	if i < 0 {
 		return
 	}
-	answered := slices.Clone(w.pending[:i+1])
-	if answered[i].state == nil || !w.kind.full {
-		answered = answered[i:]
+	if overtaken := w.state != nil && i+1 < len(w.pending); overtaken && detail != nil && (w.kind.full || w.sub.IsWildcard()) {
+		return // the next one lists what is in this one again, so it is rejected as well, unless there is something else in it instead
 	}
+	has, answers := w.hasUntil(), answered(w.pending[:i+1])
 	if w.pending = slices.Delete(w.pending, 0, i+1); len(w.pending) == 0 {
 		w.pending = nil
 	}
 	if detail != nil {
-		w.usesFrom = min(w.usesFrom, w.hasUntil()) // it keeps what it has
-		s.rejects(w, news(answered), detail.GetMessage())
+		w.usesFrom = min(w.usesFrom, has) // it keeps what it has
+		s.rejects(w, news(answers), detail.GetMessage())
 		return
 	}
-	w.version = answered[len(answered)-1].version
-	for _, p := range answered {
+	w.version = answers[0].version
+	for _, p := range answers {
 		if !p.content.acked {
 			p.content.acked = true
 			for _, r := range p.content.set {
@@ -98,18 +105,46 @@ func (s *Stream) hears(w *watch, nonce string, detail *status.Status) {
 	}
 }
 
-// news returns what the last of some responses tells a client that has answered none of them.
+// answered returns what the answer to the last of some responses, which comes first, is about: that one, and of what was in those
+// before it, to which there was no answer, what it lists again. What the client thinks of the rest isn't known.
+func answered(responses []pending) []pending {
+	last := responses[len(responses)-1]
+	out := []pending{last}
+	if last.state == nil || len(responses) == 1 {
+		return out
+	}
+	listed := map[*anypb.Any]struct{}{}
+	for _, a := range last.state.GetResources() {
+		listed[a] = struct{}{}
+	}
+	for _, r := range last.content.set {
+		delete(listed, r.Any())
+	}
+	for _, p := range slices.Backward(responses[:len(responses)-1]) {
+		d := &difference{}
+		for _, r := range p.content.set {
+			if _, ok := listed[r.Any()]; ok {
+				delete(listed, r.Any())
+				d.set = append(d.set, r)
+			}
+		}
+		p.content = d
+		out = append(out, p)
+	}
+	return out
+}
+
+// news returns what is in some responses, sorted by name.
 func news(responses []pending) []*Resource {
 	if len(responses) == 1 {
 		return responses[0].content.set
 	}
-	last := map[string]*Resource{}
+	var all []*Resource
 	for _, p := range responses {
-		for _, r := range p.content.set {
-			last[r.Name()] = r
-		}
+		all = append(all, p.content.set...)
 	}
-	return slices.SortedFunc(maps.Values(last), byName)
+	slices.SortFunc(all, byName)
+	return all
 }
 
 // rejects takes a rejection of some resources.
@@ -134,7 +169,9 @@ func (s *Stream) reject(w *watch, r *Resource, message string) {
 	in := s.scope.publisher(r)
 	if in == nil {
 		s.scope.rejectLate(r)
-		w.keeps(name, r)
+		if !s.keeps(w, r) && e.is(r.Version()) { // it is gone, but not for this client
+			w.resend([]string{name})
+		}
 		return
 	}
 	rejection := &Rejection{Scope: in.name, Name: Name{r.TypeURL(), name}, Version: r.Version(), Message: message, Node: s.node}
@@ -142,15 +179,15 @@ func (s *Stream) reject(w *watch, r *Resource, message string) {
 	t := in.table(r.TypeURL())
 	rejection.Good = t.entries[name].good
 	in.raiseRejected(*rejection)
-	if !w.keeps(name, r) {
+	if !s.keeps(w, r) {
 		w.resend([]string{name})
 		s.replaces(w, []*Resource{rejection.Good})
 	}
 }
 
 // keeps reports whether there is nothing to send instead of a resource that was rejected, so that the client keeps what it has.
-func (w *watch) keeps(name string, rejected *Resource) bool {
-	if w.at(name, math.MaxInt64) != nil {
+func (s *Stream) keeps(w *watch, rejected *Resource) bool {
+	if w.at(rejected.Name(), max(min(s.heldBack(w), s.unused(w)), w.removed)) != nil {
 		return false
 	}
 	if w.state == nil {
@@ -160,7 +197,7 @@ func (w *watch) keeps(name string, rejected *Resource) bool {
 	if w.kept == nil {
 		w.kept = map[string]struct{}{}
 	}
-	w.kept[name] = struct{}{}
+	w.kept[rejected.Name()] = struct{}{}
 	return true
 }
 

@@ -200,7 +200,7 @@ func TestHistoryOfStateRejections(t *testing.T) {
 				last = resp
 				reject := r.IntN(3) == 0
 				if s.pump(""); reject && s.types[lds].nonce != resp.GetNonce() {
-					s.nack(resp) // which the server ignores
+					s.nack(resp) // of which the next one lists everything again
 					return true
 				}
 				told := map[string]string{}

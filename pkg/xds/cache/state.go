@@ -122,7 +122,6 @@ func (s *Stream) sendState(w *watch, c content, rewarmed []string) bool {
 	select {
 	case w.state.ch <- resp:
 		w.state.resp, w.sum, w.kept = resp, c.sum, nil
-		w.answered()
 		w.awaits(pending{state: resp.DiscoveryResponse, content: c.news, version: c.version, at: s.scope.rev})
 		return true
 	default:

@@ -10,8 +10,8 @@ import (
 )
 
 // Stream is the view that one xDS stream has of a scope, either of the delta protocol (Delta) or of the state-of-the-world protocol
-// (CreateWatch). For the latter it is the ConfigWatcher of the go-control-plane server that serves this stream and no other, which
-// must have ordered ADS, for only so it keeps the order of responses, and legacy wildcards off for all types but listeners and
+// (CreateWatch and Late). For the latter it is the ConfigWatcher of the go-control-plane server that serves this stream and no other,
+// which must have ordered ADS, for only so it keeps the order of responses, and legacy wildcards off for all types but listeners and
 // clusters, as the protocol has them.
 type Stream struct {
 	cache *Cache
@@ -52,9 +52,7 @@ type watch struct {
 	set, removed int64
 	// start is the revision at which the client was first sent something.
 	start int64
-	// unacked counts the responses that have not been acknowledged or rejected; acked and ackedRemoved are set and removed as of
-	// the last that was.
-	unacked             int
+	// acked and ackedRemoved are set and removed as of when no response was pending.
 	acked, ackedRemoved int64
 	verdicts
 	// usesFrom is the revision after which nothing may be removed that this type uses, because something was parked or rejected.
@@ -120,7 +118,6 @@ func (s *Stream) Delta(req *discoveryv3.DeltaDiscoveryRequest, respond func(*Del
 		return ErrTooMany
 	}
 	s.hears(w, req.GetResponseNonce(), req.GetErrorDetail())
-	w.unacked = len(w.pending)
 	d.asked = slices.DeleteFunc(asked, func(name string) bool { return !d.sub.knows(name) })
 	_, err := s.request(w, &d.sub)
 	return err
@@ -138,11 +135,9 @@ func (s *Stream) CreateWatch(req *discoveryv3.DiscoveryRequest, sub xdscache.Sub
 	if w.state != nil && w.state.resp != nil && !w.state.resp.sent {
 		s.dropped(w)
 	}
-	if req.GetErrorDetail() != nil || w.isVersion(req.GetResponseNonce(), req.GetVersionInfo()) {
-		s.hears(w, req.GetResponseNonce(), req.GetErrorDetail())
-	}
-	if req.GetResponseNonce() != "" {
-		w.unacked = 0 // go-control-plane ignores requests with another nonce than the last
+	s.hearsState(w, req)
+	if !sub.IsWildcard() && len(sub.SubscribedResources()) == 0 {
+		w.pending = nil // Envoy neither accepts nor rejects what it doesn't ask for any more
 	}
 	w.state = &stateWatch{req: req, ch: ch}
 	for _, name := range req.GetResourceNames() {
@@ -152,6 +147,27 @@ func (s *Stream) CreateWatch(req *discoveryv3.DiscoveryRequest, sub xdscache.Sub
 		return nil, ErrTooMany
 	}
 	return s.request(w, sub)
+}
+
+// Late takes the answer to a response after which another one of its type has been sent. go-control-plane ignores such requests, and
+// calls CreateWatch for all others. So it has to be given every request before that, by OnStreamRequest, and leaves those others alone.
+// An error ends the stream.
+func (s *Stream) Late(req *discoveryv3.DiscoveryRequest) error {
+	s.scope.mu.Lock()
+	defer s.scope.unlock()
+	w := s.watch(req.GetTypeUrl())
+	if w == nil || w.state == nil || !w.state.overtook(req.GetResponseNonce()) {
+		return nil
+	}
+	s.hearsState(w, req)
+	err := s.flush()
+	s.scope.tellChanged()
+	return err
+}
+
+// overtook reports whether the response to the request has been sent, and is another one than that with a nonce.
+func (w *stateWatch) overtook(nonce string) bool {
+	return w.resp != nil && w.resp.sent && w.resp.DiscoveryResponse.GetNonce() != nonce
 }
 
 // size returns what the client names, in bytes.
@@ -196,7 +212,7 @@ func (s *Stream) watch(typeURL string) *watch {
 // request opens a watch and answers what can be answered. What other types hold back may depend on it, so all of the
 // stream is looked at.
 func (s *Stream) request(w *watch, sub xdscache.Subscription) (func(), error) {
-	if w.unacked == 0 {
+	if len(w.pending) == 0 {
 		w.acked, w.ackedRemoved = w.set, w.removed
 	}
 	w.sub, w.open, w.requested = sub, true, true
@@ -277,7 +293,7 @@ func (s *Stream) unused(w *watch) int64 {
 		if len(c.stale) > 0 {
 			limit = 0
 		}
-		if c.unacked > 0 {
+		if len(c.pending) > 0 {
 			limit = min(limit, c.ackedRemoved)
 		}
 	}
@@ -316,11 +332,11 @@ func (s *Stream) holdsBack(w *watch) int64 {
 }
 
 // settled reports whether the client has acknowledged all there is, removals included.
-func (w *watch) settled() bool { return w.unacked == 0 && w.view.rev() <= w.removed }
+func (w *watch) settled() bool { return len(w.pending) == 0 && w.view.rev() <= w.removed }
 
 // hasUntil returns a revision after which all that the client has was still published, or what it has been served instead.
 func (w *watch) hasUntil() int64 {
-	if w.unacked > 0 {
+	if len(w.pending) > 0 {
 		return w.ackedRemoved
 	}
 	return w.removed
@@ -349,7 +365,7 @@ func (s *Stream) mustWait(w *watch) bool {
 	if w.waits == 0 {
 		w.waits = s.scope.rev
 	}
-	return c.view.rev() > c.set || c.unacked > 0 && c.acked < w.waits || s.heldBack(c) < c.removed
+	return c.view.rev() > c.set || len(c.pending) > 0 && c.acked < w.waits || s.heldBack(c) < c.removed
 }
 
 // caughtUp notes that the client has been sent all there is, but for removals after a limit.
@@ -371,12 +387,6 @@ func (w *watch) looked() {
 	w.wildcard = w.sub.IsWildcard()
 }
 
-// answered notes that a response was sent.
-func (w *watch) answered() {
-	w.open = false
-	w.unacked++
-}
-
 // rewarms notes that endpoints have to be sent again.
 func (s *Stream) rewarms(names []string) {
 	if s.rewarm == nil && len(names) > 0 {
@@ -393,10 +403,20 @@ func (s *Stream) dropped(w *watch) {
 	s.rewarms(resp.rewarmed)
 	w.resend(resp.again)
 	w.set, w.removed, w.fresh, w.sum, w.kept = resp.set, resp.removed, resp.fresh, resp.sum, resp.kept
-	w.began = s.scope.rev // what is parked by now is not sent again
-	if n := len(w.pending); n > 0 && w.pending[n-1].state == resp.DiscoveryResponse {
-		w.pending = w.pending[:n-1]
+	last := w.pending[len(w.pending)-1] // it
+	w.pending = w.pending[:len(w.pending)-1]
+	keep := func(name string, e entry) {
+		if e.withheld() && w.has(name, e) && !slices.Contains(last.content.set, e.res) {
+			w.hold(e.res)
+		}
 	}
+	for name, e := range w.view.parked() {
+		keep(name, e)
+	}
+	for name, e := range w.view.heldBack(w.removed) {
+		keep(name, e)
+	}
+	w.began = s.scope.rev // what else is parked by now is not sent again
 }
 
 // replaces notes the endpoints of clusters that are sent to a client that may have them already.

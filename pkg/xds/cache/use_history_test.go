@@ -25,6 +25,7 @@ type slowNode struct {
 	has   map[string]map[string]string // contents by type and name
 	asked map[string]map[string]bool   // names of endpoints and tables
 	last  map[string]*discoveryv3.DiscoveryResponse
+	taken map[string]string // the version that it has acknowledged
 	begun map[string]bool
 	todo  []request // that it has not made
 	trace []string
@@ -54,7 +55,7 @@ func (n *slowNode) connect() {
 		for typeURL := range shortTypes {
 			n.has[typeURL], n.asked[typeURL] = map[string]string{}, map[string]bool{}
 		}
-		n.last = map[string]*discoveryv3.DiscoveryResponse{}
+		n.last, n.taken = map[string]*discoveryv3.DiscoveryResponse{}, map[string]string{}
 	}
 	if n.state != nil {
 		n.state.close()
@@ -127,14 +128,17 @@ func (n *slowNode) read() bool {
 	wrong := n.apply(typeURL, told, gone)
 	n.last[typeURL] = resp
 	n.todo = append(n.todo, request{typeURL: typeURL, send: func() {
-		if n.last[typeURL] != resp {
+		if n.last[typeURL] != resp && n.rand.IntN(2) == 0 {
 			return // it answers the last one
 		}
 		n.logf("answers %s, %q", shortTypes[typeURL], wrong)
-		req := &discoveryv3.DiscoveryRequest{TypeUrl: typeURL, ResourceNames: names(n.asked[typeURL]), ResponseNonce: resp.GetNonce(), VersionInfo: resp.GetVersionInfo()}
-		if wrong != "" {
-			req.VersionInfo, req.ErrorDetail = "", &status.Status{Message: wrong}
+		req := &discoveryv3.DiscoveryRequest{TypeUrl: typeURL, ResourceNames: names(n.asked[typeURL]), ResponseNonce: resp.GetNonce()}
+		if wrong == "" {
+			n.taken[typeURL] = resp.GetVersionInfo()
+		} else {
+			req.ErrorDetail = &status.Status{Message: wrong}
 		}
+		req.VersionInfo = n.taken[typeURL]
 		n.state.send(req)
 	}})
 	n.check()
@@ -238,7 +242,8 @@ func (n *slowNode) subscribe(typeURL string, used map[string]string) {
 		n.delta.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURL, ResourceNamesSubscribe: add, ResourceNamesUnsubscribe: drop})
 		return
 	}
-	n.state.subscribe(typeURL, n.last[typeURL], names(n.asked[typeURL])...)
+	n.state.send(&discoveryv3.DiscoveryRequest{TypeUrl: typeURL, ResourceNames: names(n.asked[typeURL]),
+		ResponseNonce: n.last[typeURL].GetNonce(), VersionInfo: n.taken[typeURL]})
 }
 
 // TestHistoryOfUses holds, for random histories of updates, rejections and reconnects, that no client that is slow to answer ever

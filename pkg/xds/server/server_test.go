@@ -296,6 +296,53 @@ func TestLateRejection(t *testing.T) {
 	}
 }
 
+// TestCrossedRejection is TestLateRejection in the state-of-the-world protocol, in which each of two responses says nothing of what is in
+// the other: the client asks for more before it looks at the first.
+func TestCrossedRejection(t *testing.T) {
+	t.Parallel()
+	for _, crossed := range []struct {
+		name   string
+		detail *rpcstatus.Status
+		good   string // of a later version that another client rejects
+	}{
+		{"rejected", &rpcstatus.Status{Message: "no a"}, "a1"},
+		{"accepted", nil, "a2"},
+	} {
+		t.Run(crossed.name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t)
+			s.cache.Publish(scope, set(res(rds, "a", "a1"), res(rds, "b", "b1")))
+			st := s.state(t, gatewayNode("ns/gw"))
+			st.subscribe(rds, "a")
+			has := st.wantAck("routes a1")
+			s.cache.Publish(scope, set(res(rds, "a", "a2")))
+			first := st.want("routes a2")
+			st.names[rds] = []string{"a", "b"}
+			st.send(&discoveryv3.DiscoveryRequest{TypeUrl: rds, VersionInfo: has.GetVersionInfo()})
+			second := st.want("routes b1")
+			answer := &discoveryv3.DiscoveryRequest{TypeUrl: rds, ResourceNames: st.names[rds], ResponseNonce: first.GetNonce(),
+				VersionInfo: first.GetVersionInfo(), ErrorDetail: crossed.detail}
+			if crossed.detail != nil {
+				answer.VersionInfo = has.GetVersionInfo()
+			}
+			if err := st.Send(answer); err != nil {
+				t.Fatal(err)
+			}
+			st.ack(second)
+			if crossed.detail != nil {
+				st.wantAck("routes a1")
+			}
+			st.subscribe(lds) // is answered after that
+			st.wantAck("listeners")
+			s.cache.Publish(scope, set(res(rds, "a", "a3")))
+			d := s.delta(t, gatewayNode("ns/gw"))
+			d.subscribe(rds, "a")
+			d.nack(d.want("routes +a=a3"), "no a")
+			d.wantAck("routes +a=" + crossed.good)
+		})
+	}
+}
+
 func TestServicesOfOneType(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

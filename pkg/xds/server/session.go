@@ -297,7 +297,9 @@ func (s *session) OnStreamRequest(_ int64, req *discoveryv3.DiscoveryRequest) er
 	}
 	s.rejected(req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail())
 	forget(req.GetNode())
-	return nil
+	err := s.stream.Late(req)
+	s.server.roster.touch(s)
+	return err
 }
 
 // OnStreamResponse implements sotw.Callbacks.
