@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/bootstrap"
@@ -98,7 +99,19 @@ func (p *Provisioner) applyAll(ctx context.Context, wanted *graph.Infrastructure
 		}
 	}
 	for i, object := range objects {
-		if problem, err := p.apply(ctx, wanted, object, there[i]); problem != nil || err != nil {
+		var problem *graph.Problem
+		looked := true
+		err := retry.RetryOnConflict(retry.DefaultRetry, func() (err error) {
+			if !looked {
+				if there[i], problem, err = p.lookAt(ctx, wanted, object.Resource); problem != nil || err != nil {
+					return err
+				}
+			}
+			looked = false
+			problem, err = p.apply(ctx, wanted, object, there[i])
+			return err
+		})
+		if problem != nil || err != nil {
 			return problem, err
 		}
 	}
@@ -132,9 +145,10 @@ func (p *Provisioner) lookAt(ctx context.Context, wanted *graph.Infrastructure, 
 }
 
 // apply makes or changes an object. there is what there is of it. That is what is changed: if somebody puts another object in
-// its place meanwhile, kube-apiserver refuses.
+// its place meanwhile, or scales it for the first time, kube-apiserver refuses.
 func (p *Provisioner) apply(ctx context.Context, wanted *graph.Infrastructure, object Object, there *metav1.PartialObjectMetadata) (*graph.Problem, error) {
-	if deployment, ok := object.Apply.(*appsv1ac.DeploymentApplyConfiguration); ok && there != nil && scaledByOthers(there) {
+	deployment, ok := object.Apply.(*appsv1ac.DeploymentApplyConfiguration)
+	if ok && there != nil && scaledByOthers(there) {
 		deployment.Spec.Replicas = nil
 	}
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object.Apply)
@@ -144,6 +158,9 @@ func (p *Provisioner) apply(ctx context.Context, wanted *graph.Infrastructure, o
 	u := &unstructured.Unstructured{Object: content}
 	if there != nil {
 		u.SetUID(there.UID)
+		if ok && deployment.Spec.Replicas != nil {
+			u.SetResourceVersion(there.ResourceVersion)
+		}
 	}
 	// Conflicts are with who has changed, by hand or otherwise, what is the Gateway's.
 	_, err = p.objects.Resource(object.Resource.GroupVersionResource).Namespace(wanted.Gateway.Namespace).
