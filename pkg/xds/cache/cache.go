@@ -293,7 +293,7 @@ func (s *scope) toldAll(kind int) int64 {
 	told := s.rev
 	for st := range s.readers() {
 		if w := st.watches[kind]; w != nil && !w.fresh {
-			told = min(told, w.removed)
+			told = min(told, w.told())
 		}
 	}
 	return told

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"fmt"
 	"testing"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -194,4 +195,27 @@ func TestRejectedAndGone(t *testing.T) {
 	s.wantAck("routes c3")
 	s.wantAck("clusters 3")
 	s.wantNothing()
+}
+
+// TestDropAfterTrim has a response dropped after the changes in it have left the log: what the client rejects of the next one is news all
+// the same.
+func TestDropAfterTrim(t *testing.T) {
+	t.Parallel()
+	c, events := observed()
+	c.Publish("s", set(res(lds, "l", "l1")))
+	slow := newDelta(t, c, "s") // so that what is good is kept
+	slow.subscribe(lds)
+	s := newState(t, c, "s")
+	s.subscribe(lds, nil)
+	last := s.wantAck("listeners l1")
+	slow.wantAck("listeners +l=l1")
+	c.Publish("s", set(res(lds, "l", "l2")))
+	slow.want("listeners +l=l2")
+	for i := range 2 * minTrim {
+		c.Publish("s", set(res(lds, "m", fmt.Sprint("m", i))))
+		slow.next()
+	}
+	s.subscribe(lds, last)
+	s.reject(s.want(fmt.Sprint("listeners l2 m", 2*minTrim-1)), "l: no")
+	wantEvents(t, events, "s: <nil> rejected listeners l, good is l1")
 }

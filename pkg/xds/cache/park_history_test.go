@@ -245,7 +245,7 @@ func (j *judge) check() {
 		case rejected(content):
 			lacks, rejects = true, true
 			ok = good == "" || j.ever[name][good] || got == good || e.parked == nil
-		case e.parked != nil && e.withheld() && (!j.accepted[name][content] || got == good && j.scope != "s"): // it was covered in the meantime
+		case e.parked != nil && e.withheld() && (!j.accepted[name][content] || got != content && j.scope != "s"): // it was covered in the meantime
 			lacks, rejects = true, rejects || good != "" && rejected(good)
 			ok = got != content && (good == "" || j.ever[name][good] || got == good)
 		}

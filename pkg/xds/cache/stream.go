@@ -334,6 +334,14 @@ func (s *Stream) holdsBack(w *watch) int64 {
 // settled reports whether the client has acknowledged all there is, removals included.
 func (w *watch) settled() bool { return len(w.pending) == 0 && w.view.rev() <= w.removed }
 
+// told returns the revision up to which the client has been sent all changes, even if the last response turns out to be dropped.
+func (w *watch) told() int64 {
+	if w.state == nil || w.state.resp == nil || w.state.resp.fresh {
+		return w.removed
+	}
+	return min(w.removed, w.state.resp.removed)
+}
+
 // hasUntil returns a revision after which all that the client has was still published, or what it has been served instead.
 func (w *watch) hasUntil() int64 {
 	if len(w.pending) > 0 {
