@@ -92,20 +92,24 @@ const (
 	statusAge = time.Second
 )
 
-// Writable knows whether etcd takes writes, without trying any. It is safe for concurrent use.
+// Writable knows whether etcd takes writes, without changing anything. It is safe for concurrent use.
 type Writable struct {
 	client *clientv3.Client
+	prefix string
 
-	mu    sync.Mutex
-	asked time.Time
-	err   error
+	mu     sync.Mutex
+	asked  time.Time
+	err    error
+	denied error // until a write is allowed again
 }
 
-// NewWritable returns one for the etcd of a client.
-func NewWritable(client *clientv3.Client) *Writable { return &Writable{client: client} }
+// NewWritable returns one for the etcd of a client, which has to be allowed to write below a prefix.
+func NewWritable(client *clientv3.Client, prefix string) *Writable {
+	return &Writable{client: client, prefix: prefix}
+}
 
 // Check says why etcd takes no writes. One member that says it does is enough: an alarm of any member holds for all, and each
-// knows whether there is a leader.
+// knows whether there is a leader. What none of them says is whether we may write.
 func (w *Writable) Check(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -121,8 +125,28 @@ func (w *Writable) Check(ctx context.Context) error {
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", endpoint, err))
 	}
-	w.asked, w.err = time.Now(), errors.Join(errs...)
+	w.err = errors.Join(errs...)
+	if w.err == nil {
+		w.err = w.try(ctx)
+	}
+	w.asked = time.Now()
 	return w.err
+}
+
+// try says that we may not write below the prefix, if that is so. It deletes a key that nobody ever writes: etcd allows or denies
+// that as it does any other write, and then nothing has changed, not even the revision. No write of a client is needed for it to
+// be noticed, nor for it to be over, and a denied write of something that isn't ours doesn't count.
+func (w *Writable) try(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	switch _, err := w.client.Delete(ctx, w.prefix+"/"); {
+	case err == nil:
+		w.denied = nil
+	case TroubleOf(err) == Denied:
+		w.denied = fmt.Errorf("writes below %s are not allowed: %w", w.prefix, err)
+	default: // it says nothing about what is allowed, and about the rest the members have been asked
+	}
+	return w.denied
 }
 
 func (w *Writable) ask(ctx context.Context, endpoint string) error {

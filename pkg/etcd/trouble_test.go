@@ -56,11 +56,11 @@ func TestWritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if err := NewWritable(client).Check(t.Context()); err != nil {
+	if err := NewWritable(client, "/registry").Check(t.Context()); err != nil {
 		t.Error(err)
 	}
 	server.Stop()
-	if err := NewWritable(client).Check(t.Context()); err == nil {
+	if err := NewWritable(client, "/registry").Check(t.Context()); err == nil {
 		t.Error("an etcd that is gone takes writes")
 	}
 }

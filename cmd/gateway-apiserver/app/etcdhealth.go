@@ -33,11 +33,12 @@ import (
 const writesCheck = "etcd-writes"
 
 // reportEtcd has requests that fail because of etcd say what is wrong and what helps, in a Status of its own, and a metric and
-// readyz say the same. When stopping ends, nothing waits for etcd any more. It comes before config is completed.
-func reportEtcd(stopping context.Context, config *genericapiserver.Config, client *clientv3.Client) {
+// readyz say the same. All that is written is below the prefix. When stopping ends, nothing waits for etcd any more. It comes before
+// config is completed.
+func reportEtcd(stopping context.Context, config *genericapiserver.Config, client *clientv3.Client, prefix string) {
 	registerEtcdMetrics()
 	config.RESTOptionsGetter = explaining{config.RESTOptionsGetter, explainer{client, stopping}}
-	writable := etcd.NewWritable(client)
+	writable := etcd.NewWritable(client, prefix)
 	config.AddReadyzChecks(healthz.NamedCheck(writesCheck, func(r *http.Request) error {
 		return writable.Check(r.Context())
 	}))

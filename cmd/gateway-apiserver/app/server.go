@@ -69,7 +69,7 @@ func (s *server) build(config *apiserver.Config, storage storagebackend.Config, 
 	}
 	stopping, giveUp := context.WithCancel(context.Background())
 	s.giveUp = giveUp
-	reportEtcd(stopping, &config.Generic.Config, client)
+	reportEtcd(stopping, &config.Generic.Config, client, storage.Prefix)
 	if s.api, err = config.Complete().New(); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("%w: is there an etcd at %s, and are --etcd-cafile, --etcd-certfile and --etcd-keyfile right?",

@@ -22,8 +22,8 @@ import (
 	"github.com/gateway-apiserver/gateway-apiserver/test/cluster"
 )
 
-// TestEtcdTrouble has etcd run out of space, stand still and end, and looks at what users are told, and whether everything
-// else goes on.
+// TestEtcdTrouble has etcd run out of space, stand still, end and deny writes, and looks at what users are told, and whether
+// everything else goes on.
 func TestEtcdTrouble(t *testing.T) {
 	t.Parallel()
 	kube := cluster.Start(t)
@@ -50,13 +50,15 @@ func TestEtcdTrouble(t *testing.T) {
 		name        string
 		begin, end  func() error
 		reads       bool
+		deletes     bool
 		code        int
 		says        string // in the message
 		writesCheck string // what readyz/etcd-writes says
 	}{
-		{"out of space", s.fill, s.makeRoom, true, http.StatusInsufficientStorage, "out of space", "NOSPACE"},
-		{"standing still", installed.Etcd.Pause, installed.Etcd.Resume, false, http.StatusGatewayTimeout, "has not answered in time", "deadline exceeded"},
-		{"gone", installed.Etcd.Kill, func() error { return installed.Etcd.Start(t.Context()) }, false, http.StatusServiceUnavailable, "can't be reached", "can't be reached"},
+		{"out of space", s.fill, s.makeRoom, true, true, http.StatusInsufficientStorage, "out of space", "NOSPACE"},
+		{"standing still", installed.Etcd.Pause, installed.Etcd.Resume, false, false, http.StatusGatewayTimeout, "has not answered in time", "deadline exceeded"},
+		{"gone", installed.Etcd.Kill, func() error { return installed.Etcd.Start(t.Context()) }, false, false, http.StatusServiceUnavailable, "can't be reached", "can't be reached"},
+		{"read-only", s.deny, s.allow, true, false, http.StatusServiceUnavailable, "etcd doesn't allow this server", "are not allowed"}, // the last: users stay
 	} {
 		t.Logf("etcd is %s", trouble.name)
 		s.must(trouble.begin())
@@ -69,7 +71,7 @@ func TestEtcdTrouble(t *testing.T) {
 		if configuration, err := s.xds(s.Context(), s.replica, troubled); err != nil || !strings.Contains(string(configuration), "before-1.example.com") {
 			t.Errorf("Envoys are not told of what there is: %s (%v)", configuration, err)
 		}
-		if trouble.reads {
+		if trouble.deletes {
 			if _, err := send(s.Context(), s.api.Delete().AbsPath(objectPath(routeKey("before-0")))); err != nil {
 				t.Errorf("a route can't be deleted: %v", err)
 			}
