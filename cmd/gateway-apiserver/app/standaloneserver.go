@@ -134,7 +134,6 @@ func (s *standalone) run(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go failWith(ctx, cancel, s.embedded)
-	s.engine.SetLeader(true) // there is no other
 
 	inputs := engine.Inputs{Sources: map[graph.Kind]engine.Source{}, LintXDS: s.lintXDS}
 	xds, err := s.xdsEndpoint(ctx)
@@ -143,6 +142,7 @@ func (s *standalone) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	if err := s.serve(ctx, cancel, xds, inputs, func(ctx context.Context) {
+		s.engine.SetLeader(true) // there is no other; only now, as what nodes had rejected before is known
 		go garbage.Run(ctx, s.api.Stores)
 		go s.migrate(ctx)
 		go s.maintain(ctx, true)
