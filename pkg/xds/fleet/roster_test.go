@@ -197,6 +197,35 @@ func TestLeftBehind(t *testing.T) {
 	shows(t, objects, "not dead", "new: new mesh b")
 }
 
+// TestOtherName: a node that gets the name which another one had isn't also shown under the one that it had before a restart.
+func TestOtherName(t *testing.T) {
+	t.Parallel()
+	endpoint, _ := startEtcd(t, t.TempDir())
+	objects := newObjects(t, endpoint)
+	a := newReplica(t, endpoint, "a")
+	a.run(t, objects)
+	one, two := envoy("envoy", "gateway/ns/one", 1), envoy("envoy", "gateway/ns/two", 1)
+	a.connect(one)
+	shows(t, objects, "the first", "envoy: envoy gateway/ns/one a")
+	a.connect(two)
+	long := names(node{"envoy", "gateway/ns/two"})[1] + ": envoy gateway/ns/two a"
+	shows(t, objects, "both", "envoy: envoy gateway/ns/one a", long)
+	a.disconnect(one)
+	shows(t, objects, "the second", long)
+	a.stop()
+
+	again, b := newReplica(t, endpoint, "a"), newReplica(t, endpoint, "b")
+	b.run(t, objects)
+	b.deliver("mesh", "v1", 1, 1)
+	two.Since = noon.Add(time.Minute)
+	again.connect(two)
+	again.run(t, objects)
+	again.hears(t, "b is present", report("b", "mesh", "v1", 1, 1))
+	status(t, objects, "envoy", func(s *fleetv1alpha1.EnvoyNodeStatus) bool { return s.Scope == two.Scope })
+	b.stop() // which has the others look
+	shows(t, objects, "after a restart", "envoy: envoy gateway/ns/two a")
+}
+
 // TestTakenOver: an EnvoyNode that a replica took over which was mistaken is taken back.
 func TestTakenOver(t *testing.T) {
 	t.Parallel()

@@ -140,7 +140,8 @@ func (r *roster) clear(ctx context.Context, replica string, objects []string) (m
 	return len(objects) > clearedAtOnce, nil
 }
 
-// owns says whether an EnvoyNode is that of a node of this replica.
+// owns says whether an EnvoyNode is that of a node of this replica: not a second one, which an earlier run has left behind under the
+// other of the node's names.
 func (r *roster) owns(o *fleetv1alpha1.EnvoyNode) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -149,6 +150,6 @@ func (r *roster) owns(o *fleetv1alpha1.EnvoyNode) bool {
 
 // has is owns with r.mu held.
 func (r *roster) has(o *fleetv1alpha1.EnvoyNode) bool {
-	_, ok := r.nodes[node{o.Status.NodeID, o.Status.Scope}]
-	return ok && o.Status.Replica == r.config.Replica
+	e := r.nodes[node{o.Status.NodeID, o.Status.Scope}]
+	return e != nil && o.Status.Replica == r.config.Replica && (e.object == "" || e.object == o.Name)
 }
