@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/graph"
@@ -66,9 +67,10 @@ func (e *Engine) published(scopes []string) (stale []graph.Key) {
 // rejection is a Rejection and what the engine makes of it.
 type rejection struct {
 	Rejection
-	// counts says that the version is published, and origins is then whose fault the rejection is.
-	counts  bool
-	origins []translate.Origin
+	// counts says that the version is published. Then parts is whose fault the rejection is as far as the resource says so, and origins
+	// are these and the routes of the streams among them.
+	counts         bool
+	parts, origins []translate.Origin
 }
 
 // verdicts are the rejections of a scope, and the objects whose statuses they may be in.
@@ -147,7 +149,7 @@ func (v *verdicts) replace(rejections []Rejection) bool {
 			// Who is to blame depends on both. What was found with less than there is now must not stay: another replica, or
 			// this one after a restart, would find something else.
 			if old.Message == r.Message && bytes.Equal(old.Good, r.Good) {
-				known.counts, known.origins = old.counts, old.origins
+				known.counts, known.parts, known.origins = old.counts, old.parts, old.origins
 			} else {
 				same = false
 			}
@@ -163,14 +165,17 @@ func (v *verdicts) replace(rejections []Rejection) bool {
 // judge finds which of the rejections of a scope count now, and returns the statuses that aren't what is stored any more.
 func (e *Engine) judge(scope string) []graph.Key {
 	v := e.verdicts[scope]
+	streamRoutes := sync.OnceValue(func() map[translate.Origin]translate.Origin { return e.streamRoutes(scope) })
 	for _, r := range v.rejections {
 		published := e.publisher.xds.Resource(scope, cache.Name{TypeURL: r.TypeURL, Name: r.Name})
 		switch counts := published != nil && published.Version() == r.Version; {
 		case counts && !r.counts:
-			r.counts, r.origins = true, translate.Blame(r.TypeURL, published.Any().GetValue(), r.Good, r.Message)
+			r.counts, r.parts = true, translate.Blame(r.TypeURL, published.Any().GetValue(), r.Good, r.Message)
 		case !counts && r.counts:
-			r.counts, r.origins = false, nil
+			r.counts, r.parts = false, nil
 		}
+		// Also if it has counted before: what is published stays the same when a route takes the place of one that is like it.
+		r.origins = withRoutes(r.parts, streamRoutes)
 	}
 	before := v.concerned
 	v.concerned = e.concerned(scope, v.rejections)
@@ -181,6 +186,40 @@ func (e *Engine) judge(scope string) []graph.Key {
 		maps.Copy(look, before)
 	}
 	return e.stale(graph.Dirty{Statuses: look})
+}
+
+// withRoutes returns origins and the routes of those of them that are streams.
+func withRoutes(origins []translate.Origin, streamRoutes func() map[translate.Origin]translate.Origin) []translate.Origin {
+	all := slices.Clone(origins)
+	for _, o := range origins {
+		if o.Domain == "" {
+			continue
+		}
+		if route, ok := streamRoutes()[o]; ok {
+			all = append(all, route)
+		}
+	}
+	return all
+}
+
+// streamRoutes returns the routes that streams of a scope follow, both as origins.
+func (e *Engine) streamRoutes(scope string) map[translate.Origin]translate.Origin {
+	key, ok := scopeKey(scope)
+	if !ok {
+		return nil
+	}
+	facts := e.graph.Scope(key)
+	if facts == nil {
+		return nil
+	}
+	routes := map[translate.Origin]translate.Origin{}
+	for _, s := range facts.Streams {
+		if len(s.Routes) > 0 {
+			key := s.Routes[0].Key
+			routes[translate.StreamOrigin(s.Key)] = translate.Origin{Kind: key.Kind, Namespace: key.Namespace, Name: key.Name}
+		}
+	}
+	return routes
 }
 
 // concerned returns the objects that may have to say something about rejections: those that are to blame, all Gateways and
@@ -212,21 +251,30 @@ func (e *Engine) concerned(scope string, rejections []*rejection) map[graph.Key]
 
 // gatewaysOf returns the Gateways of a scope of the cache, in no order.
 func (e *Engine) gatewaysOf(scope string) []graph.Key {
-	of := graph.Key{Kind: graph.KindGateway}
-	kind, object := nodes.ParseScope(scope)
-	switch kind {
-	case nodes.OfGateway:
-	case nodes.OfFleet:
-		of.Kind = graph.KindEnvoyFleet
-	default:
+	of, ok := scopeKey(scope)
+	if !ok {
 		return nil
 	}
-	of.Namespace, of.Name, _ = strings.Cut(object, "/")
 	var gateways []graph.Key
 	for _, name := range e.graph.GatewaysOf(of) {
 		gateways = append(gateways, graph.Key{Kind: graph.KindGateway, Namespace: name.Namespace, Name: name.Name})
 	}
 	return gateways
+}
+
+// scopeKey is the reverse of scopeName; false for scopes of the mesh.
+func scopeKey(scope string) (graph.Key, bool) {
+	key := graph.Key{Kind: graph.KindGateway}
+	kind, object := nodes.ParseScope(scope)
+	switch kind {
+	case nodes.OfGateway:
+	case nodes.OfFleet:
+		key.Kind = graph.KindEnvoyFleet
+	default:
+		return key, false
+	}
+	key.Namespace, key.Name, _ = strings.Cut(object, "/")
+	return key, true
 }
 
 func originKey(o translate.Origin) graph.Key {

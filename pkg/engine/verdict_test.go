@@ -129,6 +129,66 @@ func TestRejectedListener(t *testing.T) {
 	})
 }
 
+// TestRejectedStreams: nodes reject what a listener forwards connections by. The route that says where to is to blame, and no other route
+// of the listener. One that takes its place is then, though what is published stays the same.
+func TestRejectedStreams(t *testing.T) {
+	inRig(t, func(m *memory) {
+		gw := gateway("gw")
+		gw.Spec.Listeners = []gwv1.Listener{
+			{Name: "tls", Port: 443, Protocol: gwv1.TLSProtocolType, TLS: &gwv1.ListenerTLSConfig{Mode: new(gwv1.TLSModePassthrough)}},
+			{Name: "udp", Port: 53, Protocol: gwv1.UDPProtocolType},
+		}
+		m.put(gw)
+	}, func(r *rig) {
+		r.engine.SetLeader(true)
+		to := gwv1.CommonRouteSpec{ParentRefs: []gwv1.ParentReference{{Name: "gw"}}}
+		writeRoute := func(name string, hostname gwv1.Hostname) {
+			route := &gwv1.TLSRoute{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name}, Spec: gwv1.TLSRouteSpec{CommonRouteSpec: to}}
+			route.Spec.Hostnames, route.Spec.Rules = []gwv1.Hostname{hostname}, []gwv1.TLSRouteRule{{}}
+			r.write(route)
+		}
+		key := func(name string) graph.Key { return graph.Key{Kind: graph.KindTLSRoute, Namespace: "ns", Name: name} }
+		condition := func(name string) string {
+			return said(r.read(key(name)).(*gwv1.TLSRoute).Status.Parents[0].Conditions, status.ConditionProgrammed)
+		}
+		writeRoute("good", "good.example.com")
+		good := r.xds.Resource(gwScope, cache.Name{TypeURL: resource.ListenerType, Name: "ns/gw:443"})
+		writeRoute("bad", "bad.example.com")
+		writeRoute("next", "bad.example.com")
+		rejection := r.rejects(resource.ListenerType, "ns/gw:443", "no")
+		rejection.Good = good.Any().GetValue()
+		r.engine.SetRejections([]Rejection{rejection})
+		synctest.Wait()
+		const want = `False Invalid: 1 node rejected this configuration: "no"`
+		r.check("of the route that is to blame", condition("bad"), want)
+		r.check("of one for other connections", condition("good"), "")
+		r.check("of one that gets none of them", condition("next"), "")
+		r.engine.SetRejections([]Rejection{rejection})
+		r.passes(rejectionPause)
+		again := r.read(key("bad")).(*gwv1.TLSRoute)
+		again.Status = gwv1.TLSRouteStatus{}
+		r.engine.Render(again)
+		r.check("when the same is heard again", said(again.Status.Parents[0].Conditions, status.ConditionProgrammed), want)
+		r.check("of the listener", r.listenerCondition("gw", "Programmed"), want)
+		r.check("of the Gateway", r.gatewayCondition("gw", "Programmed"), want)
+
+		r.engine.Deleted(r.remove(key("bad")))
+		synctest.Wait()
+		r.check("of the one that gets them now", condition("next"), want)
+		writeRoute("next", "next.example.com")
+		r.check("when something else is published", condition("next"), "")
+		r.check("of the listener then", r.listenerCondition("gw", "Programmed"), programmedSays)
+
+		packets := &gwv1.UDPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "packets"}, Spec: gwv1.UDPRouteSpec{CommonRouteSpec: to}}
+		packets.Spec.Rules = []gwv1.UDPRouteRule{{}}
+		r.write(packets)
+		r.engine.SetRejections([]Rejection{r.rejects(resource.ListenerType, "ns/gw:53/udp", "no")})
+		r.passes(rejectionPause)
+		stored := r.read(graph.Key{Kind: graph.KindUDPRoute, Namespace: "ns", Name: "packets"}).(*gwv1.UDPRoute)
+		r.check("of a route of packets", said(stored.Status.Parents[0].Conditions, status.ConditionProgrammed), want)
+	})
+}
+
 // TestRejectedSecret: nodes reject a certificate. It is said of the listener that shows it, of its Gateway, and of no other.
 func TestRejectedSecret(t *testing.T) {
 	a, b := secretKey("a"), secretKey("b")

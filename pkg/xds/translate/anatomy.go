@@ -115,17 +115,51 @@ func routePieces(table *routev3.RouteConfiguration, outer []Origin) (routes, hos
 	return routes, hosts
 }
 
-// chainPieces returns the filter chains of a listener.
+// chainPieces returns the filter chains of a listener in the parts that different objects may have made: the TLS that the listener
+// terminates, and where a route has the connections go. A UDP listener has filters in place of a chain.
 func chainPieces(l *listenerv3.Listener, outer []Origin) []piece {
+	if l.GetAddress().GetSocketAddress().GetProtocol() == corev3.SocketAddress_UDP {
+		filters := &listenerv3.Listener{ListenerFilters: l.GetListenerFilters()}
+		return []piece{{content: content(filters), origins: streamOrigins(outer, nil)}}
+	}
 	var pieces []piece
 	for _, chain := range l.GetFilterChains() {
-		pieces = append(pieces, piece{
-			names:   append([]string{chain.GetName()}, chain.GetFilterChainMatch().GetServerNames()...),
-			content: content(chain),
-			origins: originsOr(chain, outer),
-		})
+		domains := chain.GetFilterChainMatch().GetServerNames()
+		names := append([]string{chain.GetName()}, domains...)
+		of := originsOr(chain, outer)
+		if chain.TransportSocket != nil {
+			pieces = append(pieces, piece{names: names, content: chain.GetName() + "\x00" + content(chain.TransportSocket), origins: of})
+			chain.TransportSocket = nil
+		}
+		if !readsHTTP(chain) {
+			of = streamOrigins(of, domains)
+		}
+		pieces = append(pieces, piece{names: names, content: content(chain), origins: of})
 	}
 	return pieces
+}
+
+// readsHTTP says that a filter chain is one of requests, whose routes are in a resource of their own.
+func readsHTTP(chain *listenerv3.FilterChain) bool {
+	return slices.ContainsFunc(chain.GetFilters(), func(f *listenerv3.Filter) bool {
+		return f.GetTypedConfig().MessageIs((*hcmv3.HttpConnectionManager)(nil))
+	})
+}
+
+// streamOrigins returns the StreamOrigin of what a listener forwards for server names, of which it has one or none. The listeners of
+// sidecars forward what no route is for.
+func streamOrigins(listener []Origin, domains []string) []Origin {
+	domain := anyDomain
+	if len(domains) > 0 {
+		domain = domains[0]
+	}
+	of := slices.Clone(listener)
+	for i := range of {
+		if of[i].Listener != "" {
+			of[i].Domain = domain
+		}
+	}
+	return of
 }
 
 // clusterPieces returns a cluster in the parts that different objects may have made: policies and the backend.

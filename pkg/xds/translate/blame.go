@@ -38,7 +38,7 @@ func Blame(typeURL string, rejected, good []byte, message string) []Origin {
 func compareOrigins(a, b Origin) int {
 	return cmp.Or(
 		cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name),
-		cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Listener, b.Listener), cmp.Compare(a.Port, b.Port),
+		cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Listener, b.Listener), cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Port, b.Port),
 	)
 }
 

@@ -39,6 +39,21 @@ func TestBlame(t *testing.T) {
 		listeners, _, _ := MeshListeners(&graph.MeshHostFacts{Key: service("a", 80), Routes: routes})
 		return marshalled(t, listeners[0])
 	}
+	// forwarding is an Envoy listener of the TLS listener sni or the UDP listener dns, with streams.
+	forwarding := func(l *graph.ListenerFacts, address string, streams ...graph.StreamFacts) []byte {
+		gw := gatewayFacts(l)
+		gw.Addresses = []string{address}
+		scope := scopeOf(gw)
+		scope.Streams = streams
+		listeners, _ := Listeners(scope)
+		return marshalled(t, listeners[0])
+	}
+	sni, dns := listener("sni", "TLS", 443, "", "a"), listener("dns", "UDP", 53, "")
+	oneTo := func(backend string) graph.StreamFacts { return stream(t, "sni", "one.example", `{name: `+backend+`}`) }
+	twoTo := func(backend string) graph.StreamFacts { return stream(t, "sni", "two.example", `{name: `+backend+`}`) }
+	packetsTo := func(backend string) graph.StreamFacts { return stream(t, "dns", "", `{name: `+backend+`}`) }
+	listenerSNI := Origin{Kind: graph.KindGateway, Namespace: "ns", Name: "gw", Listener: "sni"}
+	listenerDNS := Origin{Kind: graph.KindGateway, Namespace: "ns", Name: "gw", Listener: "dns"}
 	tlsPolicy := Origin{Kind: graph.KindBackendTLSPolicy, Namespace: "ns", Name: "tls"}
 	trafficPolicy := Origin{Kind: graph.KindBackendTrafficPolicy, Namespace: "ns", Name: "traffic"}
 	for _, tt := range []struct {
@@ -85,6 +100,34 @@ func TestBlame(t *testing.T) {
 		{
 			name: "a word in the message that a listener has for a name", typeURL: resource.ListenerType, rejected: gatewayOf(one, two), good: gatewayOf(listener("three", "HTTPS", 443, "", "a")),
 			message: "one of two", want: []Origin{{Kind: graph.KindGateway, Namespace: "ns", Name: "gw", Listener: "one"}, listenerTwo},
+		},
+		{
+			name: "a new stream", typeURL: resource.ListenerType, want: []Origin{listenerSNI, streamOf("sni", "two.example")},
+			rejected: forwarding(sni, "10.0.0.1", oneTo("a"), twoTo("a")), good: forwarding(sni, "10.0.0.1", oneTo("a")),
+		},
+		{
+			name: "a changed stream", typeURL: resource.ListenerType, want: []Origin{streamOf("sni", "one.example")},
+			rejected: forwarding(sni, "10.0.0.1", oneTo("b"), twoTo("a")), good: forwarding(sni, "10.0.0.1", oneTo("a"), twoTo("a")),
+		},
+		{
+			name: "a certificate of streams", typeURL: resource.ListenerType, want: []Origin{listenerSNI},
+			rejected: forwarding(listener("sni", "TLS", 443, "", "b"), "10.0.0.1", oneTo("a")), good: forwarding(sni, "10.0.0.1", oneTo("a")),
+		},
+		{
+			name: "an address of streams", typeURL: resource.ListenerType, want: []Origin{{Kind: graph.KindGateway, Namespace: "ns", Name: "gw", Port: 443}},
+			rejected: forwarding(sni, "10.0.0.2", oneTo("a")), good: forwarding(sni, "10.0.0.1", oneTo("a")),
+		},
+		{
+			name: "a server name in the message", typeURL: resource.ListenerType, want: []Origin{listenerSNI, streamOf("sni", "two.example")},
+			rejected: forwarding(sni, "10.0.0.1", oneTo("a"), twoTo("a")), message: "error adding listener: two.example is no name",
+		},
+		{
+			name: "another backend of packets", typeURL: resource.ListenerType, want: []Origin{streamOf("dns", "*")},
+			rejected: forwarding(dns, "10.0.0.1", packetsTo("b")), good: forwarding(dns, "10.0.0.1", packetsTo("a")),
+		},
+		{
+			name: "an address of packets", typeURL: resource.ListenerType, want: []Origin{listenerDNS},
+			rejected: forwarding(dns, "10.0.0.2", packetsTo("a")), good: forwarding(dns, "10.0.0.1", packetsTo("a")),
 		},
 		{name: "a cluster's TLS", typeURL: resource.ClusterType, rejected: cluster("other", 20), good: cluster("ca", 20), want: []Origin{tlsPolicy}},
 		{name: "a cluster's limits", typeURL: resource.ClusterType, rejected: cluster("ca", 30), good: cluster("ca", 20), want: []Origin{trafficPolicy}},

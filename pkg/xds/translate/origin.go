@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -28,6 +29,9 @@ type Origin struct {
 	Rule string
 	// Listener is the section name of the one listener of the Gateway or ListenerSet that it is about; empty if it is about more.
 	Listener string
+	// Domain is that of a stream of the Listener, which its routes say where to forward: the server name (SNI) of connections, or "*"
+	// for all that are left. It is empty if it is about the listener itself. Metadata don't have it.
+	Domain string
 	// Port of a scope's Gateway or EnvoyFleet, without Listener: it is about all listeners of the scope with that port, which
 	// share an Envoy listener or a table. 0 without such a port.
 	Port int32
@@ -55,6 +59,17 @@ func listenerOrigin(l graph.ListenerKey) Origin {
 	o.Listener = string(l.Name)
 	return o
 }
+
+// StreamOrigin is that of what forwards a stream. It doesn't say for which route: one that takes the place of another must not close
+// the connections of both, which it would if their filter chain named it.
+func StreamOrigin(s graph.StreamKey) Origin {
+	o := listenerOrigin(s.Listener)
+	o.Domain = cmp.Or(s.Domain, anyDomain)
+	return o
+}
+
+// anyDomain is the Domain of connections with any server name, or none, and of those without TLS.
+const anyDomain = "*"
 
 // portOrigin is that of what the listeners of a port of a scope make together. It names none of them: an Envoy listener that
 // becomes another one closes connections, and must not when listeners come and go that change nothing else of it.

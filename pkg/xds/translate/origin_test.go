@@ -1,8 +1,10 @@
 package translate
 
 import (
+	"slices"
 	"testing"
 
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -40,6 +42,11 @@ var (
 
 func httpRule(route, rule string) Origin {
 	return Origin{Kind: graph.KindHTTPRoute, Namespace: "ns", Name: route, Rule: rule}
+}
+
+// streamOf is a stream of a listener of ns/gw.
+func streamOf(listener, domain string) Origin {
+	return Origin{Kind: graph.KindGateway, Namespace: "ns", Name: "gw", Listener: listener, Domain: domain}
 }
 
 // merged is an EnvoyFleet that merges its Gateways.
@@ -119,12 +126,12 @@ func TestOriginsOfListeners(t *testing.T) {
 			"streams", &graph.ScopeFacts{
 				Key:      gateway,
 				Gateways: []*graph.GatewayFacts{gatewayFacts(listener("tcp", "TCP", 9000, ""), listener("udp", "UDP", 53, ""), listener("sni", "TLS", 443, "", "a"))},
-				Streams:  []graph.StreamFacts{stream(t, "tcp", "", `{name: a}`), stream(t, "udp", "", `{name: a}`), stream(t, "sni", "a.example", `{name: a}`)},
+				Streams:  []graph.StreamFacts{stream(t, "tcp", "", `{name: a}`), stream(t, "udp", "", `{name: a}`), stream(t, "sni", "*"), stream(t, "sni", "a.example", `{name: a}`)},
 			},
 			map[string][]Origin{
-				"ns/gw:9000":   {{Kind: graph.KindGateway, Namespace: "ns", Name: "gw", Port: 9000}, of("tcp")},
-				"ns/gw:53/udp": {of("udp")},
-				"ns/gw:443":    {on443, of("sni")},
+				"ns/gw:9000":   {{Kind: graph.KindGateway, Namespace: "ns", Name: "gw", Port: 9000}, streamOf("tcp", "*")},
+				"ns/gw:53/udp": {of("udp"), streamOf("udp", "*")},
+				"ns/gw:443":    {on443, of("sni"), streamOf("sni", "*"), streamOf("sni", "a.example")},
 			},
 		},
 	} {
@@ -132,6 +139,14 @@ func TestOriginsOfListeners(t *testing.T) {
 			t.Parallel()
 			got := map[string][]Origin{}
 			listeners, _ := Listeners(tt.scope)
+			for i := range tt.scope.Streams {
+				said := slices.ContainsFunc(listeners, func(l *listenerv3.Listener) bool {
+					return slices.Contains(Origins(resource.ListenerType, marshalled(t, l)), StreamOrigin(tt.scope.Streams[i].Key))
+				})
+				if !said {
+					t.Errorf("nothing is of %v", tt.scope.Streams[i].Key)
+				}
+			}
 			for _, l := range listeners {
 				got[l.GetName()] = Origins(resource.ListenerType, marshalled(t, l))
 			}

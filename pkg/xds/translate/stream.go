@@ -20,7 +20,7 @@ func (b *listenerBuilder) tls(l servedListener) []*listenerv3.FilterChain {
 	for _, stream := range b.streams[l.Key] {
 		chain := &listenerv3.FilterChain{
 			Name:             graph.TableName(b.scope.Key, l.Key) + "/" + stream.Key.Domain,
-			Metadata:         listenerOrigin(l.Key).metadata(),
+			Metadata:         listenerOrigin(l.Key).metadata(), // see StreamOrigin
 			FilterChainMatch: tlsMatch(serverName(stream.Key.Domain)),
 			Filters:          b.tcpProxy(l, stream, by),
 		}
@@ -35,7 +35,7 @@ func (b *listenerBuilder) tls(l servedListener) []*listenerv3.FilterChain {
 
 // serverName is how tlsMatch is told of a domain.
 func serverName(domain string) string {
-	if domain == "*" {
+	if domain == anyDomain {
 		return ""
 	}
 	return domain
