@@ -42,7 +42,7 @@ run: build ## Build and start a standalone server with the Gateway of artifacts/
 
 .PHONY: kubectl
 kubectl: ## Build bin/kubectl, for machines that have none.
-	$(GO) -C test/kubectl build -trimpath -ldflags '$(STAMP)Version=$(KUBERNETES)' -o ../../bin/kubectl .
+	CGO_ENABLED=0 $(GO) -C test/kubectl build -trimpath -ldflags '$(STAMP)Version=$(KUBERNETES)' -o ../../bin/kubectl .
 
 .PHONY: ldflags
 ldflags:
@@ -109,6 +109,9 @@ generate: ## Write all generated files anew.
 	hack/generate.sh
 
 .PHONY: lint
+# As in hack/verify.sh.
+lint: export CGO_ENABLED = 0
+lint: export GOFLAGS += -trimpath
 lint: ## Run staticcheck.
 	$(TOOL) staticcheck ./...
 	cd test/kubectl && $(GO) tool -modfile=../../hack/tools/go.mod staticcheck ./...

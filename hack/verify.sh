@@ -4,6 +4,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# As binaries are built, so that Go's build cache has everything once.
+export CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath"
+
 modules=(. hack/tools test/kubectl test/upstream/v* test/cluster test/cluster/{kubernetes,kubectl127,gwctl,coredns} test/conformance test/robustness)
 failed=()
 
