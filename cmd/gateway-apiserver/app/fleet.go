@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/duration"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -32,7 +33,7 @@ import (
 	fleetv1alpha1 "github.com/gateway-apiserver/gateway-apiserver/pkg/apis/fleet/v1alpha1"
 )
 
-// fleetPage is how many nodes are asked for at once.
+// fleetPage is how many objects are asked for at once.
 const fleetPage = 500
 
 // The resources that the fleet command reads.
@@ -71,6 +72,9 @@ late. What is waited for is better read in the condition gateway-apiserver.dev/D
   # The nodes that serve a Gateway, with all that is known of them
   gateway-apiserver fleet --gateway shop/web -o yaml
 
+  # The nodes that serve the Gateways of an EnvoyFleet
+  gateway-apiserver fleet --fleet shop/edge
+
   # What was rejected
   gateway-apiserver fleet --rejected`,
 		Args: cobra.NoArgs,
@@ -86,7 +90,7 @@ late. What is waited for is better read in the condition gateway-apiserver.dev/D
 	flags.StringVar(&c.server.path, "kubeconfig", "", "kubeconfig of the server; by default what KUBECONFIG says, then ~/.kube/config")
 	flags.StringVar(&c.server.context, "context", "", "context of the kubeconfig; by default its current one")
 	flags.Var(&c.gateway, "gateway", "only nodes that serve this Gateway, merged with others or not")
-	flags.Var(&c.fleet, "fleet", "only nodes that serve the merged Gateways of this EnvoyFleet")
+	flags.Var(&c.fleet, "fleet", "only nodes that serve Gateways of this EnvoyFleet, merged or not")
 	flags.BoolVar(&c.rejected, "rejected", false, "only nodes that have rejected something; the table shows what")
 	flags.VarP(&c.output, "output", "o", "print more columns, or all that is known as JSON or YAML")
 	cmd.MarkFlagsMutuallyExclusive("gateway", "fleet")
@@ -98,11 +102,7 @@ func (c *fleetCommand) run(ctx context.Context, config *rest.Config, stdout, std
 	if err != nil {
 		return err
 	}
-	selector, err := c.selector(ctx, client)
-	if err != nil {
-		return err
-	}
-	nodes, err := listNodes(ctx, client, selector)
+	nodes, err := c.nodes(ctx, client)
 	if err != nil {
 		return err
 	}
@@ -131,23 +131,71 @@ func (c *fleetCommand) run(ctx context.Context, config *rest.Config, stdout, std
 	return out.Flush()
 }
 
-// selector selects the nodes that the flags ask for. Those of a Gateway that is merged with others get the configuration of its
+// nodes returns the nodes that the flags ask for. Those of a Gateway that is merged with others get the configuration of its
 // EnvoyFleet.
-func (c *fleetCommand) selector(ctx context.Context, client dynamic.Interface) (fields.Selector, error) {
-	fleet := c.fleet
-	if c.gateway.Name != "" {
-		var err error
-		if fleet, err = mergedFleet(ctx, client, types.NamespacedName(c.gateway)); err != nil {
-			return nil, err
-		}
-	}
+func (c *fleetCommand) nodes(ctx context.Context, client dynamic.Interface) ([]fleetv1alpha1.EnvoyNode, error) {
 	switch {
-	case fleet.Name != "":
-		return fields.OneTermEqualSelector("status.fleet", fleet.String()), nil
-	case c.gateway.Name != "":
-		return fields.OneTermEqualSelector("status.gateway", c.gateway.String()), nil
+	case c.fleet.Name != "":
+		return nodesOfFleet(ctx, client, c.fleet)
+	case c.gateway.Name == "":
+		return listNodes(ctx, client, fields.Everything())
 	}
-	return fields.Everything(), nil
+	fleet, err := mergedFleet(ctx, client, types.NamespacedName(c.gateway))
+	if err != nil {
+		return nil, err
+	}
+	if fleet.Name != "" {
+		return listNodes(ctx, client, fields.OneTermEqualSelector("status.fleet", fleet.String()))
+	}
+	return listNodes(ctx, client, fields.OneTermEqualSelector("status.gateway", c.gateway.String()))
+}
+
+// nodesOfFleet returns the nodes that serve the Gateways of an EnvoyFleet. If it doesn't merge them, a node serves one of them, or waits
+// for the first.
+func nodesOfFleet(ctx context.Context, client dynamic.Interface, name gatewayFlag) ([]fleetv1alpha1.EnvoyNode, error) {
+	fleet := &fleetv1alpha1.EnvoyFleet{}
+	found, err := read(ctx, client.Resource(envoyFleets).Namespace(name.Namespace), name.Name, fleet)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading EnvoyFleet %s: %w", name.String(), err)
+	case !found:
+		return nil, fmt.Errorf("the server has no EnvoyFleet %s; \"kubectl get envoyfleets --all-namespaces\" lists those that it has", name.String())
+	case fleet.Spec.MergeGateways:
+		return listNodes(ctx, client, fields.OneTermEqualSelector("status.fleet", name.String()))
+	}
+	gateways, err := gatewaysOf(ctx, client, name)
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := listNodes(ctx, client, fields.Everything())
+	return slices.DeleteFunc(nodes, func(n fleetv1alpha1.EnvoyNode) bool {
+		return n.Status.Fleet != name.String() && !gateways.Has(n.Status.Gateway)
+	}), err
+}
+
+// gatewaysOf returns the Gateways of an EnvoyFleet, as NAMESPACE/NAME.
+func gatewaysOf(ctx context.Context, client dynamic.Interface, fleet gatewayFlag) (sets.Set[string], error) {
+	classes := sets.Set[string]{}
+	if err := list(ctx, client.Resource(gatewayClasses), metav1.ListOptions{}, func(class *gatewayv1.GatewayClass) {
+		if classFleet(class) == fleet {
+			classes.Insert(class.Name)
+		}
+	}); err != nil {
+		return nil, fmt.Errorf("listing GatewayClasses: %w", err)
+	}
+	namespace := fleet.Namespace // of Gateways that refer to it themselves
+	if len(classes) > 0 {
+		namespace = metav1.NamespaceAll
+	}
+	gateways := sets.Set[string]{}
+	if err := list(ctx, client.Resource(gatewaysV1).Namespace(namespace), metav1.ListOptions{}, func(gateway *gatewayv1.Gateway) {
+		if own, refers := ownFleet(gateway); own == fleet || !refers && classes.Has(string(gateway.Spec.GatewayClassName)) {
+			gateways.Insert(gateway.Namespace + "/" + gateway.Name)
+		}
+	}); err != nil {
+		return nil, fmt.Errorf("listing Gateways: %w", err)
+	}
+	return gateways, nil
 }
 
 // mergedFleet returns the EnvoyFleet that merges a Gateway with others, if one does. Nodes may name a Gateway that isn't there.
@@ -156,19 +204,13 @@ func mergedFleet(ctx context.Context, client dynamic.Interface, name types.Names
 	if found, err := read(ctx, client.Resource(gatewaysV1).Namespace(name.Namespace), name.Name, gateway); !found || err != nil {
 		return none, err
 	}
-	var fleet gatewayFlag
-	if infrastructure := gateway.Spec.Infrastructure; infrastructure != nil && infrastructure.ParametersRef != nil {
-		if ref := infrastructure.ParametersRef; ref.Kind == "EnvoyFleet" && ref.Group == fleetv1alpha1.GroupName {
-			fleet = gatewayFlag{Namespace: name.Namespace, Name: ref.Name}
-		}
-	} else {
+	fleet, refers := ownFleet(gateway)
+	if !refers {
 		class := &gatewayv1.GatewayClass{}
 		if found, err := read(ctx, client.Resource(gatewayClasses), string(gateway.Spec.GatewayClassName), class); !found || err != nil {
 			return none, err
 		}
-		if ref := class.Spec.ParametersRef; ref != nil && ref.Kind == "EnvoyFleet" && ref.Group == fleetv1alpha1.GroupName && ref.Namespace != nil {
-			fleet = gatewayFlag{Namespace: string(*ref.Namespace), Name: ref.Name}
-		}
+		fleet = classFleet(class)
 	}
 	if fleet.Name == "" {
 		return none, nil
@@ -178,6 +220,26 @@ func mergedFleet(ctx context.Context, client dynamic.Interface, name types.Names
 		return none, err
 	}
 	return fleet, nil
+}
+
+// ownFleet returns the EnvoyFleet that a Gateway refers to itself, and whether it refers to anything: that takes the place of what its
+// class refers to.
+func ownFleet(gateway *gatewayv1.Gateway) (fleet gatewayFlag, refers bool) {
+	if gateway.Spec.Infrastructure == nil || gateway.Spec.Infrastructure.ParametersRef == nil {
+		return gatewayFlag{}, false
+	}
+	if ref := gateway.Spec.Infrastructure.ParametersRef; ref.Kind == "EnvoyFleet" && ref.Group == fleetv1alpha1.GroupName {
+		fleet = gatewayFlag{Namespace: gateway.Namespace, Name: ref.Name}
+	}
+	return fleet, true
+}
+
+// classFleet returns the EnvoyFleet of the Gateways of a class that refer to none themselves, if there is one.
+func classFleet(class *gatewayv1.GatewayClass) (fleet gatewayFlag) {
+	if ref := class.Spec.ParametersRef; ref != nil && ref.Kind == "EnvoyFleet" && ref.Group == fleetv1alpha1.GroupName && ref.Namespace != nil {
+		fleet = gatewayFlag{Namespace: string(*ref.Namespace), Name: ref.Name}
+	}
+	return fleet
 }
 
 // read reads an object into one of its Go type, and says whether there is one.
@@ -195,24 +257,35 @@ func read(ctx context.Context, client dynamic.ResourceInterface, name string, in
 // listNodes returns the EnvoyNodes that a selector selects.
 func listNodes(ctx context.Context, client dynamic.Interface, selector fields.Selector) ([]fleetv1alpha1.EnvoyNode, error) {
 	nodes := []fleetv1alpha1.EnvoyNode{}
-	options := metav1.ListOptions{FieldSelector: selector.String(), Limit: fleetPage}
+	err := list(ctx, client.Resource(envoyNodes), metav1.ListOptions{FieldSelector: selector.String()}, func(node *fleetv1alpha1.EnvoyNode) {
+		nodes = append(nodes, *node)
+	})
+	switch {
+	case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
+		return nil, errors.New("the server has no EnvoyNodes: it is another one than gateway-apiserver, or an older release")
+	case err != nil:
+		return nil, fmt.Errorf("listing EnvoyNodes: %w", err)
+	}
+	return nodes, nil
+}
+
+// list has each of the objects that options select read into one of its Go type.
+func list[T any](ctx context.Context, client dynamic.ResourceInterface, options metav1.ListOptions, each func(*T)) error {
+	options.Limit = fleetPage
 	for {
-		page, err := client.Resource(envoyNodes).List(ctx, options)
-		if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
-			return nil, errors.New("the server has no EnvoyNodes: it is another one than gateway-apiserver, or an older release")
-		}
+		page, err := client.List(ctx, options)
 		if err != nil {
-			return nil, fmt.Errorf("listing EnvoyNodes: %w", err)
+			return err
 		}
 		for i := range page.Items {
-			node := fleetv1alpha1.EnvoyNode{}
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(page.Items[i].Object, &node); err != nil {
-				return nil, fmt.Errorf("reading EnvoyNode %s: %w", page.Items[i].GetName(), err)
+			into := new(T)
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(page.Items[i].Object, into); err != nil {
+				return fmt.Errorf("reading %s: %w", page.Items[i].GetName(), err)
 			}
-			nodes = append(nodes, node)
+			each(into)
 		}
 		if options.Continue = page.GetContinue(); options.Continue == "" {
-			return nodes, nil
+			return nil
 		}
 	}
 }
