@@ -14,6 +14,9 @@ import (
 // takes no more of ours: theirs must not be removed, and a longer list would be refused by the schema.
 const maxConditions = 8
 
+// ownDomain is what the types of conditions begin with that nobody else writes.
+const ownDomain = "gateway-apiserver.dev/"
+
 // A verdict is what a condition has to say, or with an empty status, that there must be no such condition.
 type verdict struct {
 	conditionType   string

@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -17,16 +18,17 @@ const (
 
 // Gateway returns the status of a Gateway of the given metadata.generation: the conditions Accepted, Programmed and
 // ResolvedRefs, and InsecureFrontendValidationMode and DefaultGateway where they are True, merged into old, the addresses and one entry per
-// listener, in the order of the spec. The status of a Gateway that isn't ours, or no longer, is returned as it is: it is
-// for the controller of its class to write.
+// listener, in the order of the spec. The status of a Gateway that isn't ours, or no longer, is
+// for the controller of its class to write, which knows nothing of conditions of our own domain: they go, the rest is as it was.
 func Gateway(f *graph.GatewayFacts, old gwv1.GatewayStatus, generation int64, now metav1.Time) gwv1.GatewayStatus {
 	if f.ClassMissing {
 		return unclaimed(f, old, generation, now)
 	}
-	if !f.Managed {
-		return old
-	}
 	status := *old.DeepCopy()
+	if !f.Managed {
+		status.Conditions = slices.DeleteFunc(status.Conditions, func(c metav1.Condition) bool { return strings.HasPrefix(c.Type, ownDomain) })
+		return status
+	}
 	merge(&status.Conditions, generation, now, append(gatewayVerdicts(f), delivered(f.Delivery, old.Conditions, generation)...)...)
 	status.Addresses = addresses(f.Addresses)
 	if f.Infrastructure != nil {

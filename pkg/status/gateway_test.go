@@ -277,7 +277,12 @@ func TestGatewayAddresses(t *testing.T) {
 func TestGatewayUnmanaged(t *testing.T) {
 	t.Parallel()
 	f := gateway(listener("http"))
-	ours := status.Gateway(f, gwv1.GatewayStatus{Conditions: pending("Accepted", "Programmed")}, 1, now)
+	ours := status.Gateway(f, gwv1.GatewayStatus{Conditions: pending("Accepted", "Programmed", "example.com/Theirs")}, 1, now)
 	f.Managed = false
 	equal(t, "status", status.Gateway(f, ours, 2, later), ours)
+	with := *ours.DeepCopy()
+	with.Conditions = append(pending(status.ConditionDelivered), with.Conditions...)
+	before := *with.DeepCopy()
+	equal(t, "status without what only we write", status.Gateway(f, with, 2, later), ours)
+	equal(t, "what it was made of", with, before)
 }
