@@ -21,12 +21,15 @@ func TestGarbage(t *testing.T) {
 		}
 	}
 	r, broken := rejected("r", "2", routes("r", "1")), rejected("broken", "2", nil)
+	newer := rejected("newer", "2", nil)
+	newer.Name.TypeURL = "type.googleapis.com/envoy.service.runtime.v3.Runtime" // which another release may serve
 	record := func(r cache.Rejection, good *storedGood) string {
 		return string((&stored{Scope: r.Scope, Type: r.Name.TypeURL, Name: r.Name.Name, Version: r.Version, Good: good}).encode())
 	}
 	write(a.records+"x", "no JSON")
 	write(a.records+id(r), record(broken, nil)) // of another one
 	write(a.records+id(broken), record(broken, &storedGood{Chunks: "lost", Count: 1}))
+	write(a.records+id(newer), record(newer, nil))
 	write(a.chunks+"x", "not ours")
 	a.run()
 	a.await("the one that can be read", has(broken))

@@ -83,6 +83,9 @@ func decode(id string, value []byte) (*stored, error) {
 	if r.id() != id {
 		return nil, errors.New("it is another one than its key says")
 	}
+	if !slices.Contains(cache.TypeURLs(), r.Type) { // another release may know it
+		return nil, fmt.Errorf("resources of type %q are not served", r.Type)
+	}
 	if g := r.Good; g != nil && (g.Chunks == "" || strings.Contains(g.Chunks, "/") || g.Count < 1 || g.Count > maxChunks) {
 		return nil, fmt.Errorf("%d chunks below %q make no resource", g.Count, g.Chunks)
 	}
