@@ -32,7 +32,7 @@ func (s *Server) admit(srv any, str grpc.ServerStream, info *grpc.StreamServerIn
 	addr, hangUp := peerOf(p)
 	release, err := s.peers.take(addr, s.peers.streams())
 	if err != nil {
-		refused.WithLabelValues("streams").Inc()
+		s.refuse("streams", addr.String(), err)
 		return err
 	}
 	defer release()
@@ -40,7 +40,7 @@ func (s *Server) admit(srv any, str grpc.ServerStream, info *grpc.StreamServerIn
 	if s.authenticator != nil {
 		done, err := s.peers.take(addr, s.peers.unproven())
 		if err != nil {
-			refused.WithLabelValues("streams").Inc()
+			s.refuse("streams", addr.String(), err)
 			return err
 		}
 		elsewhere(func() { a.identity, err = s.ask(context.WithValue(str.Context(), admissionKey{}, a), false, "") })

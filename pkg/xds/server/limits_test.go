@@ -102,6 +102,9 @@ func TestConnectionsAreLimited(t *testing.T) {
 	if n, err := c.Read(make([]byte, 1)); err == nil {
 		t.Errorf("a third connection is served: read %d bytes", n)
 	}
+	if got := s.logged("--xds-max-streams"); len(got) != 1 {
+		t.Errorf("the log says of a refused connection: %q", got)
+	}
 	open[0].Close()
 	s.cache.Publish(scope, set(res(lds, "x", "x1")))
 	for s.try(t, method{deltaListeners, true, firstRequest(deltaListeners, gatewayNode("ns/gw"))}) != nil {

@@ -35,20 +35,46 @@ func newPeers(limits Limits) *peers { return &peers{limits: limits, usage: map[n
 // counter is one of the things that are counted, and how much of it there may be.
 type counter struct {
 	of           func(*usage) *int
-	all, address int
+	all, address bound
 	what         string
 }
 
+// bound is how much there may be of something, and the flag of the server that says so, if one does.
+type bound struct {
+	n    int
+	flag string
+}
+
+// raise says how to have more.
+func (b bound) raise() string {
+	if b.flag == "" {
+		return ""
+	}
+	return " (" + b.flag + " raises that)"
+}
+
 func (p *peers) connections() counter {
-	return counter{func(u *usage) *int { return &u.connections }, p.limits.Connections, p.limits.ConnectionsPerAddress, "connections"}
+	return counter{
+		func(u *usage) *int { return &u.connections },
+		bound{p.limits.Connections, "--xds-max-streams"}, bound{p.limits.ConnectionsPerAddress, "--xds-max-connections-per-address"},
+		"connections",
+	}
 }
 
 func (p *peers) streams() counter {
-	return counter{func(u *usage) *int { return &u.streams }, p.limits.Streams, p.limits.StreamsPerAddress, "streams"}
+	return counter{
+		func(u *usage) *int { return &u.streams },
+		bound{p.limits.Streams, "--xds-max-streams"}, bound{p.limits.StreamsPerAddress, "--xds-max-streams-per-address"},
+		"streams",
+	}
 }
 
 func (p *peers) unproven() counter {
-	return counter{func(u *usage) *int { return &u.unproven }, maxUnproven, p.limits.Unproven, "streams whose clients have not been authenticated yet"}
+	return counter{
+		func(u *usage) *int { return &u.unproven },
+		bound{n: maxUnproven}, bound{n: p.limits.Unproven},
+		"streams whose clients have not been authenticated yet",
+	}
 }
 
 // take counts one more of something until release is called, or returns an error if there are too many.
@@ -60,10 +86,12 @@ func (p *peers) take(addr netip.Addr, what counter) (release func(), err error) 
 		u = &usage{}
 	}
 	switch {
-	case *what.of(&p.all) >= what.all:
-		return nil, status.Errorf(codes.ResourceExhausted, "this server has %d %s, which is all it takes: use another replica, or try later", what.all, what.what)
-	case *what.of(u) >= what.address && !addr.IsLoopback():
-		return nil, status.Errorf(codes.ResourceExhausted, "this server has %d %s of the address %s, which is all it takes from one", what.address, what.what, addr)
+	case *what.of(&p.all) >= what.all.n:
+		return nil, status.Errorf(codes.ResourceExhausted, "this server has %d %s, which is all it takes%s: use another replica, or try later",
+			what.all.n, what.what, what.all.raise())
+	case *what.of(u) >= what.address.n && !addr.IsLoopback():
+		return nil, status.Errorf(codes.ResourceExhausted, "this server has %d %s of the address %s, which is all it takes from one%s",
+			what.address.n, what.what, addr, what.address.raise())
 	}
 	p.usage[addr] = u
 	*what.of(&p.all)++
@@ -108,12 +136,13 @@ func address(a net.Addr) netip.Addr {
 	return addr
 }
 
-// limit returns a listener that closes what is too much.
-func (p *peers) limit(l net.Listener) net.Listener { return limited{l, p} }
+// limit returns a listener that refuses what is too much.
+func (s *Server) limit(l net.Listener) net.Listener { return limited{l, s.peers, s.refuse} }
 
 type limited struct {
 	net.Listener
-	peers *peers
+	peers  *peers
+	refuse func(what, who string, err error)
 }
 
 // Accept returns the next connection that is not too much.
@@ -123,9 +152,10 @@ func (l limited) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		release, err := l.peers.take(address(c.RemoteAddr()), l.peers.connections())
+		addr := address(c.RemoteAddr())
+		release, err := l.peers.take(addr, l.peers.connections())
 		if err != nil {
-			refused.WithLabelValues("connections").Inc()
+			l.refuse("connections", addr.String(), err)
 			c.Close()
 			continue
 		}

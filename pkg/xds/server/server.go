@@ -124,7 +124,7 @@ func withoutResumption(c *tls.Config) *tls.Config {
 
 // Serve serves on l until Shutdown, which makes it return nil, or until l fails. It closes l.
 func (s *Server) Serve(l net.Listener) error {
-	err := s.grpc.Serve(s.peers.limit(l))
+	err := s.grpc.Serve(s.limit(l))
 	if errors.Is(err, grpc.ErrServerStopped) {
 		return nil
 	}
