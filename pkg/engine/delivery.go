@@ -13,8 +13,9 @@ const (
 	// deliveryDoubt is how long a replica that doesn't lead may leave it at having said that something else is published. So long the
 	// leader, too, makes no more than those two writes, so that three replicas together make one a second.
 	deliveryDoubt = 4 * time.Second
-	// deliveryLag is how long a node that has just connected may take to acknowledge what it is sent before it makes a
-	// difference: in a large fleet there is always one.
+	// deliveryLag is how long there may be nodes that are neither current nor new before that makes a difference to what is True. Those
+	// that have something to acknowledge make none before that, as something else is published then. For each node there is
+	// Delivery.Late.
 	deliveryLag = 10 * time.Second
 	// deliveryAbsence is how long there is no node at all before that is shown. The nodes of a replica that restarts are back
 	// by then.
@@ -32,6 +33,9 @@ type Delivery struct {
 	// Nodes is how many there are, Current how many of them have acknowledged all of that version, and Rejecting how many have
 	// rejected some of it.
 	Nodes, Current, Rejecting int
+	// New is how many of the others have only just connected, with nothing older than that version, and Late how many haven't been current
+	// for longer than that may take.
+	New, Late int
 }
 
 // SetDeliveries replaces what replicas have said of a scope. It returns at once, and may be called at any time, also before Run.
@@ -65,25 +69,33 @@ type delivery struct {
 	nodes   int
 	counted time.Time
 	// heard is when there was a node last, or when this replica began to look, and behind is since when there has been one
-	// that isn't current.
+	// that is neither current, new nor late: it lacks something that it subscribes to since a moment ago, or its replica has published
+	// something else, or doesn't count those that are new.
 	heard, behind time.Time
 	// due is when to show what is known; zero if that is shown. armed is the last time for which a timer has been set.
 	due, armed time.Time
 	claim      claim
 }
 
-// sum adds up what replicas have said. Who has reported another version than that which is published has no current nodes.
+// sum adds up what replicas have said. New nodes don't count until they are current or late: in a large fleet there are always some. Who
+// has reported another version than that which is published has no current nodes.
 func (d *delivery) sum(now time.Time) graph.DeliveryFacts {
-	var s graph.DeliveryFacts
+	s, late := d.count()
+	s.Late = late > 0 || !d.behind.IsZero() && now.Sub(d.behind) >= deliveryLag
+	return s
+}
+
+func (d *delivery) count() (s graph.DeliveryFacts, late int) {
 	for _, r := range d.reports {
 		s.Nodes += r.Nodes
 		if r.Version == d.version {
+			s.Nodes -= r.New
 			s.Current += r.Current
 			s.Rejecting += r.Rejecting
+			late += r.Late
 		}
 	}
-	s.Late = !d.behind.IsZero() && now.Sub(d.behind) >= deliveryLag
-	return s
+	return s, late
 }
 
 // report takes what replicas say now.
@@ -116,12 +128,12 @@ func (d *delivery) publish(version string, now time.Time) bool {
 
 // look takes note of when something was so.
 func (d *delivery) look(now time.Time) {
-	s := d.sum(now)
+	s, late := d.count()
 	if s.Nodes != d.nodes {
 		d.nodes, d.counted = s.Nodes, now
 	}
 	switch {
-	case s.Current == s.Nodes:
+	case s.Current+late == s.Nodes:
 		d.behind = time.Time{}
 	case d.behind.IsZero():
 		d.behind = now

@@ -109,7 +109,7 @@ func TestDelivered(t *testing.T) {
 	})
 }
 
-// TestDeliveredLate: a node that has just connected makes no difference, unless it takes long.
+// TestDeliveredLate: a node makes no difference that isn't current, of a replica that doesn't say since when, unless there is one for long.
 func TestDeliveredLate(t *testing.T) {
 	inRig(t, putGateway, func(r *rig) {
 		r.engine.SetLeader(true)
@@ -120,6 +120,83 @@ func TestDeliveredLate(t *testing.T) {
 		r.check("with a node that has just connected", r.delivered(), threeServe)
 		r.passes(time.Second)
 		r.check("when it is late", r.delivered(), "False Pending: 3 of 4 nodes have acknowledged the latest configuration of generation 0")
+	})
+}
+
+// rollingFleet is a fleet of which all nodes have what is published, but for one that has just connected: another one in each report.
+func (r *rig) rollingFleet() Delivery {
+	d := r.says("x", 10000, 9999, 0)
+	d.New = 1
+	return d
+}
+
+const rollingServe = "True Delivered: 9999 of 9999 nodes serve generation 0"
+
+// TestDeliveredNew: in a large fleet there is always a node that has just connected. It keeps nobody from being delivered, nor makes
+// what is delivered undelivered, until it is late.
+func TestDeliveredNew(t *testing.T) {
+	inRig(t, putGateway, func(r *rig) {
+		r.engine.SetLeader(true)
+		for range 3 {
+			r.hears(r.rollingFleet())
+			r.passes(time.Second)
+		}
+		r.check("with one that has just connected", r.delivered(), rollingServe)
+		before := r.gatewayWrites()
+		for i := range 60 {
+			d := r.rollingFleet()
+			d.Nodes, d.New = d.Nodes+i%3, d.New+i%3
+			r.hears(d)
+			r.passes(time.Second)
+			r.check("with another one each time", r.delivered(), rollingServe)
+		}
+		r.check("writes meanwhile", r.gatewayWrites()-before, 0)
+
+		late := r.rollingFleet()
+		late.New, late.Late = 0, 1
+		r.hears(late)
+		r.passes(deliveryPause)
+		r.check("with one that is late", r.delivered(), "False Pending: 9999 of 10000 nodes have acknowledged the latest configuration of generation 0")
+		for range 3 {
+			r.hears(r.rollingFleet())
+			r.passes(time.Second)
+		}
+		r.check("when it is gone", r.delivered(), rollingServe)
+
+		r.write(hostRoute("a"))
+		r.check("after a write", r.delivered(), r.notYet(0))
+		for range 60 {
+			lacks := r.rollingFleet()
+			lacks.Current--
+			r.hears(lacks)
+			r.passes(time.Second)
+			if c := r.delivered(); c == rollingServe {
+				t.Fatalf("while a node that was current has still to acknowledge it: %s", c)
+			}
+		}
+		r.hears(r.rollingFleet())
+		r.passes(deliveryPause)
+		r.check("when that one has it", r.delivered(), rollingServe)
+	})
+}
+
+// TestDeliveredNewAlone: of nodes that are all new, nothing is said before one of them is current, or late.
+func TestDeliveredNewAlone(t *testing.T) {
+	inRig(t, putGateway, func(r *rig) {
+		r.engine.SetLeader(true)
+		d := r.says("x", 3, 0, 0)
+		d.New = 3
+		r.hears(d)
+		r.passes(deliveryPause)
+		r.check("when all have just connected", r.delivered(), "")
+		d.New, d.Late = 0, 3
+		r.hears(d)
+		r.passes(deliveryPause)
+		r.check("when all are late", r.delivered(), "False Pending: 0 of 3 nodes have acknowledged the latest configuration of generation 0")
+		d.Current, d.Late = 3, 0
+		r.hears(d)
+		r.passes(deliveryPause)
+		r.check("when all have it", r.delivered(), threeServe)
 	})
 }
 

@@ -14,14 +14,14 @@ type RejectionFacts struct {
 
 // DeliveryFacts is how far the nodes of a Gateway have come, of which there may be none.
 type DeliveryFacts struct {
-	// Nodes is how many are connected, Current how many of them have acknowledged all that is published for them, and Rejecting
+	// Nodes is how many are connected, but for those that have just connected, Current how many of them have acknowledged all that is published for them, and Rejecting
 	// how many have rejected some of it.
 	Nodes, Current, Rejecting int
 	// Outdated says that something else has been published since the nodes were last heard of. Nothing is known of it but its Version,
 	// which is that of the scope in the xDS cache.
 	Outdated bool
 	Version  string
-	// Late says that there have been nodes that aren't current for longer than it takes one that has just connected.
+	// Late says that a node hasn't been current for longer than it takes one that has just connected.
 	Late bool
 	// Proven says that nothing is stored that isn't published, so that what all nodes have is all that there is.
 	Proven bool

@@ -23,7 +23,7 @@ type benchClient struct {
 func benchClients(b *testing.B, c *Cache, n int, typ string, names ...string) []benchClient {
 	clients := make([]benchClient, n)
 	for i := range clients {
-		clients[i] = benchClient{Stream: c.Stream("s", nil), b: b, typ: typ}
+		clients[i] = benchClient{Stream: c.Stream("s", nil, nil), b: b, typ: typ}
 		clients[i].request(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: typ, ResourceNamesSubscribe: names})
 		clients[i].receive()
 		clients[i].acknowledge()
@@ -32,9 +32,11 @@ func benchClients(b *testing.B, c *Cache, n int, typ string, names ...string) []
 }
 
 func (c *benchClient) request(req *discoveryv3.DeltaDiscoveryRequest) {
-	if err := c.Delta(req, func(r *DeltaResponse) { c.resp = r }); err != nil {
-		c.b.Fatal(err)
-	}
+	c.Delta(req, func(r *DeltaResponse, err error) {
+		if c.resp = r; err != nil {
+			c.b.Error(err)
+		}
+	})
 }
 
 // receive is what is done until the response is with gRPC.

@@ -83,12 +83,14 @@ func (c *Cache) Resources(scope string) []*Resource {
 }
 
 // Stream returns the view that one xDS stream has of a scope, which need not have been published. The caller closes it. Rejections
-// name the node, which may be anything.
-func (c *Cache) Stream(scope string, node any) *Stream {
-	return c.open(scope, &Stream{node: node})
+// name the node, which may be anything. Until the stream is closed, moved is called as hooks are when it has become Current, or isn't any
+// more, or when it begins or ceases to reject something; unless it is nil.
+func (c *Cache) Stream(scope string, node any, moved func()) *Stream {
+	return c.open(scope, &Stream{node: node, moved: moved})
 }
 
-// Observer opens a stream of a client that serves nothing of what it is sent: it isn't in the Delivery of the scope.
+// Observer opens a stream of a client that serves nothing of what it is sent: it isn't in the Delivery of the scope, and no version is
+// good because it has acknowledged it.
 func (c *Cache) Observer(scope string, node any) *Stream {
 	return c.open(scope, &Stream{node: node, observes: true})
 }
@@ -102,6 +104,7 @@ func (c *Cache) open(scope string, st *Stream) *Stream {
 	if st.observes {
 		s.observers++
 	} else {
+		s.opens(st)
 		s.moved()
 	}
 	return st
@@ -171,6 +174,7 @@ type scope struct {
 	observers int
 	// How many of the streams are current and rejecting, and how many of the readers unsettled.
 	current, rejecting, unsettled int
+	lag                           lag
 }
 
 // history is shared by a scope and those that lie over it. Its lock guards what is below it in each of them.
@@ -239,9 +243,9 @@ func (s *scope) apply(u Update) {
 	if s.rev == before {
 		return
 	}
-	s.moved()
+	s.replaced()
 	for over := range s.over {
-		over.moved()
+		over.replaced()
 	}
 }
 
@@ -279,7 +283,7 @@ func (s *scope) table(typeURL string) *table {
 // tell answers the streams that wait for a change, and drops what all of them know from the logs.
 func (s *scope) tell() {
 	for st := range s.readers() {
-		st.flush() // an error is about the stream alone, and comes again with its next request
+		st.flush()
 	}
 	for i := range s.tables {
 		if t := &s.tables[i]; len(t.log) > t.trimAt {

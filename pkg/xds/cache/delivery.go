@@ -15,6 +15,8 @@ type counts struct {
 	unsettled bool
 	// current and rejecting are as in Delivery.
 	current, rejecting bool
+	// short: it is served something older than what is published, because that is parked.
+	short bool
 }
 
 // Delivery returns how far a scope has got.
@@ -31,7 +33,8 @@ func (s *scope) delivery() Delivery {
 	for i := range s.views {
 		sums = binary.LittleEndian.AppendUint64(sums, s.views[i].sum())
 	}
-	return Delivery{Version: version(xxhash.Sum64(sums)), Streams: len(s.streams) - s.observers, Current: s.current, Rejecting: s.rejecting}
+	return Delivery{Version: version(xxhash.Sum64(sums)), Streams: len(s.streams) - s.observers, Current: s.current, Rejecting: s.rejecting,
+		New: s.lag.new, Late: s.lag.late}
 }
 
 // Current reports whether the client has acknowledged all that is published of what it subscribes to, and rejected none of it.
@@ -98,11 +101,12 @@ func (s *Stream) recount() counts {
 		for name, r := range w.rejected {
 			c.rejecting = c.rejecting || w.rejects(name, r)
 		}
-		c.current = c.current && w.answeredAll() && !w.fresh && len(w.stale) == 0 && !w.short()
+		c.short = c.short || !w.fresh && w.short()
+		c.current = c.current && w.answeredAll() && !w.fresh && len(w.stale) == 0
 	}
-	c.current = c.current && !c.rejecting
+	c.current = c.current && !c.rejecting && !c.short
 	if s.observes {
-		c.current, c.rejecting = false, false
+		c.current, c.rejecting, c.short = false, false, false
 	}
 	return c
 }
@@ -110,6 +114,7 @@ func (s *Stream) recount() counts {
 // uncount takes a stream that is closed out of what is counted.
 func (s *Stream) uncount() {
 	s.counted(counts{})
+	s.scope.overtakes(s)
 	s.scope.moved()
 }
 
@@ -122,8 +127,16 @@ func (s *Stream) counted(c counts) {
 	switch {
 	case c.current && !last.current:
 		in.raiseCurrent(time.Since(s.since))
+		in.overtakes(s)
 	case last.current && !c.current:
 		s.since = time.Now()
+		in.lags(s)
+	}
+	if c.rejecting || c.short {
+		in.isKnown(s)
+	}
+	if s.moved != nil && (c.current != last.current || c.rejecting != last.rejecting) {
+		in.raise(s.moved)
 	}
 	in.unsettled += step(last.unsettled, c.unsettled)
 	if in.base != nil {

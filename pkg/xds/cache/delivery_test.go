@@ -55,3 +55,47 @@ func TestOnCurrent(t *testing.T) {
 		want("one that has gone")
 	})
 }
+
+// TestMoved: who opened a stream is told when its client comes to be current, lacks something or rejects it, be it sent something or not.
+func TestMoved(t *testing.T) {
+	t.Parallel()
+	c, told := New(), 0
+	d := newDelta(t, c, "s")
+	d.stream.Close()
+	d.stream = c.Stream("s", nil, func() {
+		told++
+		d.stream.Rejected() // no lock is held
+	})
+	want := func(what string, times int) {
+		t.Helper()
+		if told != times {
+			t.Errorf("%s: told %d times, want %d", what, told, times)
+		}
+		told = 0
+	}
+	c.Publish("s", set(res(lds, "l", "1")))
+	d.subscribe(lds)
+	want("on its way", 0)
+	d.wantAck("listeners +l=1")
+	want("current", 1)
+	c.Publish("s", set(res(rds, "r", "1")))
+	want("nothing for this client", 0)
+
+	parked := res(lds, "l", "2")
+	c.Park("s", Name{lds, "l"}, parked.Version(), nil)
+	want("not published", 0)
+	c.Publish("s", set(parked))
+	d.wantNothing()
+	want("parked", 1)
+	c.Unpark("s", Name{lds, "l"}, parked.Version())
+	want("not parked", 0)
+	d.nack(d.want("listeners +l=2"))
+	want("rejected", 1)
+	c.Publish("s", del(lds, "l"))
+	want("nothing to reject any more", 1)
+	d.wantAck("listeners +l=1")
+	d.wantAck("listeners -l")
+	want("current", 1)
+	d.close()
+	want("closed", 0)
+}

@@ -84,7 +84,7 @@ func (s *Stream) respond(w *watch, d *difference) {
 	s.nonces++
 	resp := &DeltaResponse{typeURL: w.kind.typeURL, version: w.view.version(), nonce: strconv.FormatUint(s.nonces, 10), content: d}
 	w.awaits(pending{delta: resp, content: d, version: resp.version, at: s.scope.rev})
-	w.delta.respond(resp)
+	w.delta.respond(resp, nil)
 }
 
 // changes returns what changed of the subscription since the client was last sent something.
@@ -233,7 +233,7 @@ func (s *Stream) compare(w *watch, d *difference, name string) bool {
 		if e.withheld() {
 			w.hold(e.res)
 		}
-		if !e.removed {
+		if !e.removed && !s.observes {
 			s.scope.acknowledge(e.res, s.scope.rev)
 		}
 		return true

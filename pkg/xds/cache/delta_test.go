@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -302,6 +303,47 @@ func TestDeltaBehindTheLog(t *testing.T) {
 	again.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: lds, InitialResourceVersions: map[string]string{
 		"a": "any", "c": res(lds, "c", "c640").Version()}})
 	again.wantAck("listeners -a")
+}
+
+// TestIdleClientBehind has a client that has answered everything, and keeps a route table for which the removal of clusters is held back,
+// miss more removals than are kept: its stream ends with the next change, without a request of its own.
+func TestIdleClientBehind(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.keep = 8
+	clusters, removal := set(), Update{}
+	for i := range 2 * minTrim {
+		cluster := edsCluster(fmt.Sprint("c", i), 1)
+		clusters.Set = append(clusters.Set, cluster)
+		removal.Delete = append(removal.Delete, Name{cds, cluster.Name()})
+	}
+	c.Publish("s", clusters)
+	c.Publish("s", set(res(rds, "r", "old")))
+	d := newDelta(t, c, "s")
+	d.subscribe(cds)
+	d.ack(d.next())
+	d.subscribe(rds, "r")
+	d.wantAck("routes +r=old")
+	c.Publish("s", set(res(rds, "r", "bad")))
+	d.nack(d.want("routes +r=bad"))
+	d.wantAck("routes +r=old")
+	c.Publish("s", removal)
+	d.wantNothing()
+	if d.err != nil {
+		t.Fatal(d.err)
+	}
+
+	c.Publish("s", set(edsCluster("new", 1), res(rds, "r", "new")))
+	d.wantNothing()
+	if !errors.Is(d.err, ErrBehind) {
+		t.Fatalf("a client that can't be told what was removed is told %v", d.err)
+	}
+	c.Publish("s", set(edsCluster("new", 2)))
+	d.wantNothing()
+	again := newDelta(t, c, "s")
+	again.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: cds, InitialResourceVersions: map[string]string{"c0": "any"}})
+	again.wantAck("clusters +new=2")
+	again.wantAck("clusters -c0")
 }
 
 // TestLogIsTrimmed holds that nothing is remembered for clients that are up to date.

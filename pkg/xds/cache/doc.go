@@ -21,9 +21,12 @@
 // What a client rejects (NACK) is parked: that version of the resource goes to no stream that hasn't got it. Such streams are served
 // the last version before that some stream acknowledged, which is kept for as long as one may need it, with the clusters,
 // endpoints and secrets that it may use; or nothing, if there is none. Streams that accepted the version keep it, and if nothing
-// older is known, that one is good enough for those that haven't rejected it. Another version lifts all this. It is the same for a
-// version that somebody else has parked (Park), such as another replica, or this one before it was restarted. What that says is good
-// may never have been published here, so it comes with the clusters and endpoints that it uses, which are kept for it in turn.
+// older is known, that one is good enough for those that haven't rejected it. Another version lifts all this. What observers
+// acknowledge says nothing: they serve nothing of it.
+//
+// It is the same for a version that somebody else has parked (Park), such as another replica, or this one before it was restarted.
+// What that says is good may never have been published here, so it comes with the clusters and endpoints that it uses, which are kept
+// for it in turn.
 //
 // A scope may lie over another one, of which its clients see what it doesn't have itself. What shows again when a resource over it
 // is removed is sent, be it the same. A rejection of what is seen of the other one parks it there.

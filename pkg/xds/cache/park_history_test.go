@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 )
@@ -330,16 +332,32 @@ func (w *verdictWorld) park(c *Cache, scope string) {
 // checkCounts compares what is counted with a recount.
 func checkCounts(t *testing.T, c *Cache) {
 	t.Helper()
+	root := c.acquire("s")
+	defer c.release(root)
+	root.mu.Lock() // of all scopes
+	defer root.mu.Unlock()
 	unsettled := map[*scope]int{}
 	for name, s := range c.scopes {
-		current, rejecting := 0, 0
+		current, rejecting, recent := 0, 0, 0
+		var lag struct{ new, late int }
 		for st := range s.streams {
 			n := st.recount()
 			current += step(false, n.current)
 			rejecting += step(false, n.rejecting)
+			lag.new += step(false, st.new)
+			lag.late += step(false, st.late)
+			recent += step(false, st.recent != nil)
+			late := !n.current && time.Since(st.since) >= lateAfter
+			if st.late != late || st.recent != nil != (!n.current && !late) || st.new && (st.recent == nil || n.rejecting || n.short) {
+				t.Fatalf("%s has a stream that is counted as %+v: since %v, %+v", name, st.lagging, time.Since(st.since), n)
+			}
 			for in := s; in != nil; in = in.base {
 				unsettled[in] += step(false, n.unsettled)
 			}
+		}
+		if s.lag.new != lag.new || s.lag.late != lag.late || s.lag.recent.Len() != recent {
+			t.Fatalf("%s counts %d new and %d late streams, and %d that are not late yet, there are %+v and %d", name,
+				s.lag.new, s.lag.late, s.lag.recent.Len(), lag, recent)
 		}
 		if s.current != current || s.rejecting != rejecting {
 			t.Fatalf("%s counts %d current and %d rejecting streams, there are %d and %d", name, s.current, s.rejecting, current, rejecting)
@@ -360,68 +378,76 @@ func TestHistoryOfVerdicts(t *testing.T) {
 	for seed := range uint64(200) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			r := rand.New(rand.NewPCG(seed, 7))
-			c := New("s")
-			moved := map[string]Delivery{}
-			c.OnDelivery(func(scope string) { moved[scope] = c.Delivery(scope) })
-			w := &verdictWorld{rand: r, history: map[Name][]string{}}
-			for range 5 { // a state-of-the-world client can't be told that a route is gone
-				c.Publish("s", w.update())
-			}
-			var clients []*judge
-			for i := range 5 {
-				j := &judge{t: t, rand: r, cache: c, scope: "s", strict: i%2 == 0, has: map[Name]string{}}
-				if seed%2 == 0 && i%3 > 0 {
-					j.scope = "s/over"
-				}
-				if i == 1 || i == 4 {
-					j.state = newState(t, c, j.scope)
-				} else {
-					j.delta = newDelta(t, c, j.scope)
-				}
-				j.connect()
-				clients = append(clients, j)
-			}
-			scopes := []string{"s", "s", clients[1].scope}
-			for range 300 {
-				scope := scopes[r.IntN(3)]
-				switch n := r.IntN(20); {
-				case n < 4:
-					c.Publish(scope, w.update())
-				case n == 4:
-					w.park(c, scope)
-				case n == 5 && r.IntN(4) == 0:
-					clients[r.IntN(5)].connect()
-				default:
-					clients[r.IntN(5)].step()
-				}
-				checkCounts(t, c)
-				for _, j := range clients {
-					j.forget()
-				}
-			}
-			for again := true; again; {
-				again = false
-				for _, j := range clients {
-					again = j.step() || again
-				}
-			}
-			checkCounts(t, c)
-			for _, j := range clients {
-				j.check()
-				if got, want := moved[j.scope], c.Delivery(j.scope); got != want {
-					t.Errorf("the last that was told of %s is %+v, it is %+v", j.scope, got, want)
-				}
-			}
-			for _, s := range c.scopes {
-				for i := range s.tables {
-					for name, e := range s.tables[i].entries {
-						if e.good != nil && e.parked == nil && e.acked {
-							t.Errorf("%s is kept in an older version", name)
-						}
-					}
-				}
-			}
+			synctest.Test(t, func(t *testing.T) { historyOfVerdicts(t, seed) })
 		})
+	}
+}
+
+func historyOfVerdicts(t *testing.T, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 7))
+	c := New("s")
+	moved := map[string]Delivery{}
+	c.OnDelivery(func(scope string) { moved[scope] = c.Delivery(scope) })
+	w := &verdictWorld{rand: r, history: map[Name][]string{}}
+	for range 5 { // a state-of-the-world client can't be told that a route is gone
+		c.Publish("s", w.update())
+	}
+	var clients []*judge
+	for i := range 5 {
+		j := &judge{t: t, rand: r, cache: c, scope: "s", strict: i%2 == 0, has: map[Name]string{}}
+		if seed%2 == 0 && i%3 > 0 {
+			j.scope = "s/over"
+		}
+		if i == 1 || i == 4 {
+			j.state = newState(t, c, j.scope)
+		} else {
+			j.delta = newDelta(t, c, j.scope)
+		}
+		j.connect()
+		clients = append(clients, j)
+	}
+	scopes := []string{"s", "s", clients[1].scope}
+	for i := range 300 {
+		if i%10 == 9 {
+			time.Sleep(lateAfter / 3)
+			synctest.Wait()
+		}
+		scope := scopes[r.IntN(3)]
+		switch n := r.IntN(20); {
+		case n < 4:
+			c.Publish(scope, w.update())
+		case n == 4:
+			w.park(c, scope)
+		case n == 5 && r.IntN(4) == 0:
+			clients[r.IntN(5)].connect()
+		default:
+			clients[r.IntN(5)].step()
+		}
+		checkCounts(t, c)
+		for _, j := range clients {
+			j.forget()
+		}
+	}
+	for again := true; again; {
+		again = false
+		for _, j := range clients {
+			again = j.step() || again
+		}
+	}
+	checkCounts(t, c)
+	for _, j := range clients {
+		j.check()
+		if got, want := moved[j.scope], c.Delivery(j.scope); got != want {
+			t.Errorf("the last that was told of %s is %+v, it is %+v", j.scope, got, want)
+		}
+	}
+	for _, s := range c.scopes {
+		for i := range s.tables {
+			for name, e := range s.tables[i].entries {
+				if e.good != nil && e.parked == nil && e.acked {
+					t.Errorf("%s is kept in an older version", name)
+				}
+			}
+		}
 	}
 }

@@ -89,6 +89,10 @@ func (s *Stream) hears(w *watch, nonce string, detail *status.Status) {
 	if w.pending = slices.Delete(w.pending, 0, i+1); len(w.pending) == 0 {
 		w.pending = nil
 	}
+	if s.observes { // it serves nothing, so its word makes nothing good or bad
+		w.version = answers[0].version
+		return
+	}
 	if detail != nil {
 		w.usesFrom = min(w.usesFrom, has) // it keeps what it has
 		s.rejects(w, news(answers), detail.GetMessage())

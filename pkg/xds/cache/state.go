@@ -46,6 +46,9 @@ func (s *Stream) answerState(w *watch, limit int64) {
 		return
 	}
 	if asked || changed {
+		if has := w.state.req.GetVersionInfo(); w.fresh && has != "" && has != c.version {
+			s.scope.isKnown(s)
+		}
 		if !s.sendState(w, c, rewarmed) {
 			return
 		}

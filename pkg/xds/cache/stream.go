@@ -17,6 +17,7 @@ type Stream struct {
 	cache *Cache
 	scope *scope
 	node  any
+	moved func() // or nil
 	// observes: the client isn't one of those that Delivery counts.
 	observes bool
 	watches  [len(kinds)]*watch
@@ -26,10 +27,13 @@ type Stream struct {
 
 	// nonces is how many responses of the delta protocol there were.
 	nonces uint64
+	// ended: it has been told an error, and is answered no more.
+	ended bool
 
 	counts // as they are in those of the scope
 	// since is when the client ceased to be current, or the stream began.
 	since time.Time
+	lagging
 }
 
 // watch is the subscription of a stream to a type.
@@ -72,7 +76,7 @@ type watch struct {
 
 type deltaWatch struct {
 	sub     subscription
-	respond func(*DeltaResponse)
+	respond func(*DeltaResponse, error)
 	// asked are the names that the client asks for and has to be answered, whatever it has been sent before.
 	asked []string
 }
@@ -86,14 +90,14 @@ type stateWatch struct {
 
 // Delta takes a request of the delta protocol, which is answered by a call of respond, now or when there is something to say. That
 // happens in the order in which responses have to be sent, until the stream is closed, and under a lock: respond must neither block
-// nor call the cache. Types that are not served are never answered. An error ends the stream. What is in the request may be kept, and
-// changed.
-func (s *Stream) Delta(req *discoveryv3.DeltaDiscoveryRequest, respond func(*DeltaResponse)) error {
+// nor call the cache. Types that are not served are never answered. Instead of a response there may be an error, after which none comes:
+// the stream is to end, be its client idle or not. What is in the request may be kept, and changed.
+func (s *Stream) Delta(req *discoveryv3.DeltaDiscoveryRequest, respond func(*DeltaResponse, error)) {
 	s.scope.mu.Lock()
 	defer s.scope.unlock()
 	w := s.watch(req.GetTypeUrl())
-	if w == nil {
-		return nil
+	if w == nil || s.ended {
+		return
 	}
 	d := w.delta
 	subscribe, unsubscribe := req.GetResourceNamesSubscribe(), req.GetResourceNamesUnsubscribe()
@@ -105,6 +109,9 @@ func (s *Stream) Delta(req *discoveryv3.DeltaDiscoveryRequest, respond func(*Del
 	if d == nil {
 		d = &deltaWatch{sub: newSubscription(w.kind.full, subscribe, unsubscribe, req.GetInitialResourceVersions()), respond: respond}
 		w.delta = d
+		if !w.view.publishes(req.GetInitialResourceVersions()) {
+			s.scope.isKnown(s)
+		}
 	} else {
 		d.sub.update(subscribe, unsubscribe)
 	}
@@ -115,12 +122,18 @@ func (s *Stream) Delta(req *discoveryv3.DeltaDiscoveryRequest, respond func(*Del
 		asked = slices.Compact(asked)
 	}
 	if s.size() > maxSubscribed {
-		return ErrTooMany
+		s.fail(w, ErrTooMany)
+		return
 	}
 	s.hears(w, req.GetResponseNonce(), req.GetErrorDetail())
 	d.asked = slices.DeleteFunc(asked, func(name string) bool { return !d.sub.knows(name) })
-	_, err := s.request(w, &d.sub)
-	return err
+	s.request(w, &d.sub)
+}
+
+// fail tells a delta client of an error, for good.
+func (s *Stream) fail(w *watch, err error) {
+	s.ended = true
+	w.delta.respond(nil, err)
 }
 
 // CreateWatch answers a request of the state-of-the-world protocol, now or when there is something to say. Types that are
@@ -146,23 +159,21 @@ func (s *Stream) CreateWatch(req *discoveryv3.DiscoveryRequest, sub xdscache.Sub
 	if s.size() > maxSubscribed {
 		return nil, ErrTooMany
 	}
-	return s.request(w, sub)
+	return s.request(w, sub), nil
 }
 
 // Late takes the answer to a response after which another one of its type has been sent. go-control-plane ignores such requests, and
 // calls CreateWatch for all others. So it has to be given every request before that, by OnStreamRequest, and leaves those others alone.
-// An error ends the stream.
-func (s *Stream) Late(req *discoveryv3.DiscoveryRequest) error {
+func (s *Stream) Late(req *discoveryv3.DiscoveryRequest) {
 	s.scope.mu.Lock()
 	defer s.scope.unlock()
 	w := s.watch(req.GetTypeUrl())
 	if w == nil || w.state == nil || !w.state.overtook(req.GetResponseNonce()) {
-		return nil
+		return
 	}
 	s.hearsState(w, req)
-	err := s.flush()
+	s.flush()
 	s.scope.tellChanged()
-	return err
 }
 
 // overtook reports whether the response to the request has been sent, and is another one than that with a nonce.
@@ -189,6 +200,7 @@ func (s *Stream) size() int {
 func (s *Stream) Close() {
 	s.scope.mu.Lock()
 	delete(s.scope.streams, s)
+	s.moved = nil
 	if s.observes {
 		s.scope.observers--
 	}
@@ -211,22 +223,25 @@ func (s *Stream) watch(typeURL string) *watch {
 
 // request opens a watch and answers what can be answered. What other types hold back may depend on it, so all of the
 // stream is looked at.
-func (s *Stream) request(w *watch, sub xdscache.Subscription) (func(), error) {
+func (s *Stream) request(w *watch, sub xdscache.Subscription) (cancel func()) {
 	if len(w.pending) == 0 {
 		w.acked, w.ackedRemoved = w.set, w.removed
 	}
 	w.sub, w.open, w.requested = sub, true, true
-	err := s.flush()
+	s.flush()
 	s.scope.tellChanged()
 	return func() {
 		s.scope.mu.Lock()
 		defer s.scope.mu.Unlock()
 		w.open = false
-	}, err
+	}
 }
 
 // flush answers the open watches, in the order that makes before it breaks.
-func (s *Stream) flush() error {
+func (s *Stream) flush() {
+	if s.ended {
+		return
+	}
 	defer s.count()
 	for _, w := range s.watches {
 		if w != nil && w.requested && w.delta != nil {
@@ -239,14 +254,14 @@ func (s *Stream) flush() error {
 				continue
 			}
 			if err := s.answer(w); err != nil {
-				return err
+				s.fail(w, err)
+				return
 			}
 		}
 	}
-	return nil
 }
 
-// answer sends the client what it lacks, if that is anything, and not for later.
+// answer sends the client what it lacks, if that is anything, and not for later. An error is for a delta client.
 func (s *Stream) answer(w *watch) error {
 	if w.fresh && !s.scope.exists() {
 		return nil

@@ -41,6 +41,10 @@ type Report struct {
 	Nodes     int `json:"nodes"`
 	Current   int `json:"current"`
 	Rejecting int `json:"rejecting"`
+	// New and Late are how many of the others have only just connected, and how many haven't been current for long (cache.Delivery). A
+	// replica that doesn't count them, because it is of an older release, has none.
+	New  int `json:"new,omitempty"`
+	Late int `json:"late,omitempty"`
 }
 
 // Nodes has the nodes that are connected to this replica. An xDS server does.

@@ -319,6 +319,28 @@ func TestEarlierRun(t *testing.T) {
 	other.hears(t, "the second run", report("a", "both", "v2", 2, 2))
 }
 
+// TestReportedNewAndLate: what a replica says of those that aren't current is heard, and of what an older release says, that there are none.
+func TestReportedNewAndLate(t *testing.T) {
+	t.Parallel()
+	endpoint, _ := startEtcd(t, t.TempDir())
+	r := startReplica(t, endpoint, "a")
+	want := Report{Replica: "a", Scope: "mesh", Version: "v1", Nodes: 9, Current: 4, New: 3, Late: 2}
+	for range 2 {
+		r.connections.mu.Lock()
+		r.deliveries["mesh"] = cache.Delivery{Version: want.Version, Streams: want.Nodes, Current: want.Current, New: want.New, Late: want.Late}
+		r.connections.mu.Unlock()
+		r.store.Delivered("mesh")
+		r.hears(t, "with new and late nodes", want)
+		want.New, want.Late = 2, 3 // nothing else has changed
+	}
+	config := r.config(nil)
+	config.Replica = "older"
+	if _, err := r.client.Put(t.Context(), config.report("mesh"), `{"version":"v1","nodes":5,"current":4,"rejecting":1}`); err != nil {
+		t.Fatal(err)
+	}
+	r.hears(t, "with a replica of an older release", want, Report{Replica: "older", Scope: "mesh", Version: "v1", Nodes: 5, Current: 4, Rejecting: 1})
+}
+
 // TestCompacted: what etcd has forgotten before it was heard is found by a list.
 func TestCompacted(t *testing.T) {
 	t.Parallel()

@@ -227,6 +227,7 @@ func (r *reporter) look(scope string) Report {
 	if r.config.Deliveries != nil {
 		d := r.config.Deliveries.Delivery(scope)
 		report.Version, report.Nodes, report.Current, report.Rejecting = d.Version, d.Streams, d.Current, d.Rejecting
+		report.New, report.Late = d.New, d.Late
 	}
 	return report
 }

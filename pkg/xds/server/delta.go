@@ -73,7 +73,7 @@ func (d *deltaSession) take(r *rawRequest) {
 		return
 	}
 	if err := d.request(r); err != nil {
-		d.end(asEnd(err))
+		d.end(err)
 		return
 	}
 	d.send()
@@ -101,13 +101,17 @@ func (d *deltaSession) request(r *rawRequest) error {
 		return nil
 	}
 	d.rejected(req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail())
-	err := d.stream.Delta(req, d.respond)
+	d.stream.Delta(req, d.respond)
 	d.server.roster.touch(d.session)
-	return err
+	return nil
 }
 
-// respond has a response sent. The cache calls it.
-func (d *deltaSession) respond(r *cache.DeltaResponse) {
+// respond has a response sent, or ends the stream. The cache calls it.
+func (d *deltaSession) respond(r *cache.DeltaResponse, err error) {
+	if err != nil {
+		d.end(asEnd(err))
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.responses = append(d.responses, r)

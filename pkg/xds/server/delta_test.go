@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
@@ -93,4 +96,37 @@ func TestDeltaTurns(t *testing.T) {
 			return
 		}
 	}
+}
+
+// TestIdleStreamBehind has a client that has nothing to say miss more removals than the cache keeps, which are held back because it
+// rejected the route table that uses none of them any more: the stream ends, so that it connects again and says what it has.
+func TestIdleStreamBehind(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	var clusters, removal cache.Update
+	for i := range 20_000 {
+		r := res(cds, fmt.Sprint("c", i), "")
+		clusters.Set = append(clusters.Set, r)
+		removal.Delete = append(removal.Delete, cache.Name{TypeURL: cds, Name: r.Name()})
+	}
+	s.cache.Publish(scope, clusters)
+	s.cache.Publish(scope, set(res(rds, "r", "old")))
+	d := s.delta(t, gatewayNode("ns/gw"))
+	d.subscribe(cds)
+	resp, err := d.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.ack(resp)
+	d.subscribe(rds, "r")
+	d.wantAck("routes +r=old")
+	s.cache.Publish(scope, set(res(rds, "r", "bad")))
+	d.nack(d.want("routes +r=bad"), "no")
+	d.want("routes +r=old")
+	s.cache.Publish(scope, removal)
+	s.cache.Publish(scope, set(res(rds, "r", "new")))
+	if resp, err := d.Recv(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), cache.ErrBehind.Error()) {
+		t.Errorf("got %v with %d resources, want the stream to end with %q", err, len(resp.GetResources()), cache.ErrBehind)
+	}
+	s.waitUnused()
 }

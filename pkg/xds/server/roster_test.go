@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/cache"
 	"github.com/gateway-apiserver/gateway-apiserver/pkg/xds/nodes"
 )
 
@@ -108,5 +109,55 @@ func TestNodes(t *testing.T) {
 	})()
 	if n := <-late; n.ID != "node-1" {
 		t.Errorf("got %+v", n)
+	}
+}
+
+// TestNodeIsLeftBehind: a node that has everything comes to lack something, of which it is sent nothing, because another replica has
+// parked it.
+func TestNodeIsLeftBehind(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{"delta", "sotw"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t)
+			next := res(lds, "l", "l2")
+			s.cache.Publish(scope, set(res(lds, "l", "l1")))
+			if protocol == "delta" {
+				d := s.delta(t, gatewayNode("ns/gw"))
+				d.subscribe(lds)
+				d.wantAck("listeners +l=l1")
+			} else {
+				d := s.state(t, gatewayNode("ns/gw"))
+				d.subscribe(lds)
+				d.wantAck("listeners l1")
+			}
+			current := make(chan bool)
+			stop := make(chan struct{})
+			defer s.Follow(func(n NodeInfo, _ bool) {
+				select {
+				case current <- n.Current:
+				case <-stop:
+				}
+			})()
+			defer close(stop)
+			until := func(want bool) {
+				t.Helper()
+				timeout := time.After(10 * time.Second)
+				for {
+					select {
+					case got := <-current:
+						if got == want {
+							return
+						}
+					case <-timeout:
+						t.Fatalf("not told that the node is current: %v", want)
+					}
+				}
+			}
+			until(true)
+			s.cache.Park(scope, cache.Name{TypeURL: lds, Name: "l"}, next.Version(), nil)
+			s.cache.Publish(scope, set(next))
+			until(false)
+		})
 	}
 }

@@ -175,11 +175,12 @@ func (s *session) enroll(node *corev3.Node) error {
 
 // subscribe begins to follow the scope. If the fleets have changed since it was found and asked for, the stream ends.
 func (s *session) subscribe() {
-	open := s.server.cache.Stream
+	var stream *cache.Stream
 	if s.observes() {
-		open = s.server.cache.Observer
+		stream = s.server.cache.Observer(s.scope, s.id)
+	} else {
+		stream = s.server.cache.Stream(s.scope, s.id, func() { s.server.roster.touch(s) })
 	}
-	stream := open(s.scope, s.id)
 	s.server.mu.Lock()
 	s.stream = stream
 	if scope, err := s.server.nodes.Scope(s.node); err != nil || scope != s.scope || s.server.fleetOf(scope) != s.fleet {
@@ -297,9 +298,9 @@ func (s *session) OnStreamRequest(_ int64, req *discoveryv3.DiscoveryRequest) er
 	}
 	s.rejected(req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail())
 	forget(req.GetNode())
-	err := s.stream.Late(req)
+	s.stream.Late(req)
 	s.server.roster.touch(s)
-	return err
+	return nil
 }
 
 // OnStreamResponse implements sotw.Callbacks.
