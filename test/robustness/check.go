@@ -218,6 +218,7 @@ func (r *Run) checkRequests(ctx context.Context) error {
 		}
 	}
 	r.at = until
+	r.changes += len(events)
 	if len(errs) > 0 {
 		errs = append(errs, r.writeRequests(requests, events))
 	}

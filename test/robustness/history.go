@@ -38,12 +38,21 @@ func (r *Request) String() string {
 type History struct {
 	mu       sync.Mutex
 	requests []*Request
+
+	all, lost, refused int // requests, since the beginning
 }
 
 func (h *History) add(r *Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.requests = append(h.requests, r)
+	h.all++
+	if r.Lost {
+		h.lost++
+	}
+	if r.Refused {
+		h.refused++
+	}
 }
 
 // take returns the requests that there are, and forgets those that were answered: of those that were lost nobody knows for

@@ -38,7 +38,7 @@ type Node struct {
 	// ByName says that it asks for listeners and clusters by their names, as proxyless gRPC clients do. It can't have a cluster
 	// before it has the route that leads to it.
 	ByName bool
-	// Rejects says that it accepts no poison.
+	// Rejects says that it accepts no poison. It keeps what it had instead, so the clusters of that have to stay, too.
 	Rejects bool
 	// Slow is how long it takes it to apply a response, at most.
 	Slow time.Duration
@@ -55,6 +55,8 @@ type Node struct {
 	errs   []error
 	wrong  []string // after the last response
 	starts int      // of streams
+
+	responses, rejections int
 }
 
 // Names are a set that grows.
@@ -179,6 +181,10 @@ func (n *Node) apply(ctx context.Context, typeURL string, set map[string]Resourc
 	n.note("%s%s", describeResponse(typeURL, set, removed, all), rejectedNote(rejected))
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.responses++
+	if rejected != nil {
+		n.rejections++
+	}
 	if rejected != nil && !n.Delta {
 		return rejected // as a whole
 	}
@@ -202,7 +208,7 @@ func (n *Node) apply(ctx context.Context, typeURL string, set map[string]Resourc
 	if typeURL == lds {
 		n.listeners.add(has)
 	}
-	if !n.ByName && !n.Rejects {
+	if !n.ByName {
 		n.notice(n.has.dangling(n.judged()))
 	}
 	return rejected

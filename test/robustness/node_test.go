@@ -41,7 +41,8 @@ func leadsTo(t *testing.T, domain string, clusters ...string) Resource {
 	}}})
 }
 
-// TestNode shows that a node notices a route before its cluster, and a cluster that is removed too early.
+// TestNode shows that a node notices a route before its cluster, and a cluster that is removed too early, be it that of a route
+// that it keeps because it has rejected another one.
 func TestNode(t *testing.T) {
 	t.Parallel()
 	clusters := func(names ...string) map[string]Resource {
@@ -80,6 +81,19 @@ func TestNode(t *testing.T) {
 		{"a proxyless client, which asks for the cluster because of the route", &Node{ByName: true, Delta: true}, []response{
 			{rds, routes(leadsTo(t, "*", "a")), nil, false},
 		}, ""},
+		{"a cluster that is removed when nothing is kept any more that leads to it", &Node{Rejects: true, Delta: true}, []response{
+			{cds, clusters("a"), nil, false}, {rds, routes(leadsTo(t, "*", "a")), nil, false},
+			{rds, routes(leadsTo(t, poison, "b")), nil, false}, {cds, clusters("c"), nil, false},
+			{rds, routes(leadsTo(t, "*", "c")), nil, false}, {cds, nil, []string{"a"}, false},
+		}, ""},
+		{"a cluster that is removed after a rejection, with what is kept", &Node{Rejects: true, Delta: true}, []response{
+			{cds, clusters("a"), nil, false}, {rds, routes(leadsTo(t, "*", "a")), nil, false}, {cds, clusters("b"), nil, false},
+			{rds, routes(leadsTo(t, poison, "b")), nil, false}, {cds, nil, []string{"a"}, false},
+		}, `cluster "a"`},
+		{"such a one that isn't in the state of the world any more", &Node{Rejects: true}, []response{
+			{cds, clusters("a"), nil, true}, {rds, routes(leadsTo(t, "*", "a")), nil, false}, {cds, clusters("a", "b"), nil, true},
+			{rds, routes(leadsTo(t, poison, "b")), nil, false}, {cds, clusters("b"), nil, true},
+		}, `cluster "a"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -89,8 +103,9 @@ func TestNode(t *testing.T) {
 			n.asked = map[string]bool{"l": true}
 			n.has[lds]["l"] = Resource{refers: map[string]map[string]bool{rds: {"routes": true}}}
 			for _, r := range test.responses {
-				if err := n.apply(t.Context(), r.typeURL, r.set, r.removed, r.all); err != nil {
-					t.Error(err)
+				rejects := n.Rejects && r.set["routes"].poisoned()
+				if err := n.apply(t.Context(), r.typeURL, r.set, r.removed, r.all); (err != nil) != rejects {
+					t.Errorf("the answer to %s is %v", short(r.typeURL), err)
 				}
 			}
 			expect(t, n.check(), test.wrong)

@@ -43,6 +43,7 @@ func TestRobustness(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { t.Logf("-seed=%d -duration=%v: %s", *seed, *duration, run.record()) }() // of a run that fails, too
 	for end := time.Now().Add(*duration); time.Now().Before(end); {
 		if err := run.Round(t.Context(), roundLength); err != nil {
 			t.Fatalf("-seed=%d, round %d: %v", *seed, run.round, err)

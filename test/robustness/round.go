@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -31,6 +32,8 @@ type Run struct {
 	states    map[*Kind]State // at the end of the last round
 	at        uint64          // the revision of that
 	round     int
+	changes   int // that were stored, in all rounds
+	faults    atomic.Int64
 
 	following sync.WaitGroup // watchers and nodes
 	unfollow  context.CancelFunc
@@ -173,10 +176,10 @@ func (r *Run) trouble(ctx context.Context, length time.Duration) error {
 	})
 	for n, replica := range r.World.Replicas {
 		random := r.random("faults of a replica", n)
-		run(func() error { return suffer(ctx, random, r.World.faultsOfReplica(replica, random), r.Note) })
+		run(func() error { return r.suffer(ctx, random, r.World.faultsOfReplica(replica, random)) })
 	}
 	random := r.random("faults of etcd", 0)
-	run(func() error { return suffer(ctx, random, r.World.faultsOfEtcd(random), r.Note) })
+	run(func() error { return r.suffer(ctx, random, r.World.faultsOfEtcd(random)) })
 	running.Wait()
 	for _, replica := range r.World.Replicas {
 		if !replica.Running() {
@@ -184,6 +187,27 @@ func (r *Run) trouble(ctx context.Context, length time.Duration) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// suffer has one fault after the other happen until ctx ends. The last one is undone then.
+func (r *Run) suffer(ctx context.Context, random *rand.Rand, faults []Fault) error {
+	undoing := context.WithoutCancel(ctx)
+	for {
+		if !sleep(ctx, time.Duration(1000+random.IntN(6000))*time.Millisecond) {
+			return nil
+		}
+		fault := pick(random, faults...)
+		r.faults.Add(1)
+		r.Note("%s", fault.Name)
+		if err := fault.Begin(undoing); err != nil {
+			return fmt.Errorf("%s: %w", fault.Name, err)
+		}
+		sleep(ctx, time.Duration(random.IntN(6000))*time.Millisecond)
+		if err := fault.End(undoing); err != nil {
+			return fmt.Errorf("%s: undoing it: %w", fault.Name, err)
+		}
+		r.Note("no longer: %s", fault.Name)
+	}
 }
 
 // cleanse makes the Gateways that are missing, without which their nodes aren't told anything, and writes routes once more, without
@@ -230,6 +254,20 @@ func (r *Run) cleanse(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// record says how much there was of everything, for who keeps a record of the run.
+func (r *Run) record() string {
+	responses, rejections := 0, 0
+	for _, n := range r.nodes {
+		n.mu.Lock()
+		responses, rejections = responses+n.responses, rejections+n.rejections
+		n.mu.Unlock()
+	}
+	r.history.mu.Lock()
+	defer r.history.mu.Unlock()
+	return fmt.Sprintf("%d rounds in %v: %d requests, of which %d were lost and %d refused; %d changes; %d faults; %d responses to nodes, of which %d were rejected",
+		r.round, r.clock.now().Round(time.Second), r.history.all, r.history.lost, r.history.refused, r.changes, r.faults.Load(), responses, rejections)
 }
 
 // logs is where files about failures go, which outlives the cluster then.

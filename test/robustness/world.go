@@ -3,7 +3,6 @@ package robustness
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -190,26 +189,6 @@ func does(f func()) func(context.Context) error {
 	return func(context.Context) error {
 		f()
 		return nil
-	}
-}
-
-// suffer has one fault after the other happen until ctx ends. The last one is undone then.
-func suffer(ctx context.Context, random *rand.Rand, faults []Fault, note func(string, ...any)) error {
-	undoing := context.WithoutCancel(ctx)
-	for {
-		if !sleep(ctx, time.Duration(1000+random.IntN(6000))*time.Millisecond) {
-			return nil
-		}
-		fault := pick(random, faults...)
-		note("%s", fault.Name)
-		if err := fault.Begin(undoing); err != nil {
-			return fmt.Errorf("%s: %w", fault.Name, err)
-		}
-		sleep(ctx, time.Duration(random.IntN(6000))*time.Millisecond)
-		if err := fault.End(undoing); err != nil {
-			return fmt.Errorf("%s: undoing it: %w", fault.Name, err)
-		}
-		note("no longer: %s", fault.Name)
 	}
 }
 
