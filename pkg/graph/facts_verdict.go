@@ -14,8 +14,8 @@ type RejectionFacts struct {
 
 // DeliveryFacts is how far the nodes of a Gateway have come, of which there may be none.
 type DeliveryFacts struct {
-	// Nodes is how many are connected, but for those that have just connected, Current how many of them have acknowledged all that is published for them, and Rejecting
-	// how many have rejected some of it.
+	// Nodes is how many are connected, but for those that have just connected, Current how many of them have acknowledged all that is
+	// published for them, and Rejecting how many have rejected some of it.
 	Nodes, Current, Rejecting int
 	// Outdated says that something else has been published since the nodes were last heard of. Nothing is known of it but its Version,
 	// which is that of the scope in the xDS cache.

@@ -190,7 +190,7 @@ func (w *watch) withoutStale(d *difference) *difference {
 // removeStale returns what was stale, once the client has acknowledged its first response, and what may use it: a client that
 // reconnects subscribes to all types before it acknowledges any.
 func (s *Stream) removeStale(w *watch) []string {
-	if len(w.stale) == 0 || len(w.pending) > 0 || w.fresh || min(s.unused(w), s.heldBack(w)) < w.start {
+	if len(w.stale) == 0 || len(w.pending) > 0 || w.fresh || min(s.unused(w), s.heldBack(w)) < max(w.start, 1) {
 		return nil
 	}
 	stale := slices.DeleteFunc(w.stale, func(name string) bool {
@@ -239,6 +239,9 @@ func (s *Stream) compare(w *watch, d *difference, name string) bool {
 		return true
 	}
 	r := w.see(name, e)
+	if r == nil && told {
+		w.usesFrom = 0 // it keeps what it has, of which nothing is known, so it may use all that is stale
+	}
 	if r != nil && version != r.Version() {
 		d.set = append(d.set, r)
 	}

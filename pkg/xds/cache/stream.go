@@ -347,7 +347,9 @@ func (s *Stream) holdsBack(w *watch) int64 {
 }
 
 // settled reports whether the client has acknowledged all there is, removals included.
-func (w *watch) settled() bool { return len(w.pending) == 0 && w.view.rev() <= w.removed }
+func (w *watch) settled() bool {
+	return len(w.pending) == 0 && len(w.again) == 0 && w.view.rev() <= w.removed
+}
 
 // told returns the revision up to which the client has been sent all changes, even if the last response turns out to be dropped.
 func (w *watch) told() int64 {
