@@ -89,8 +89,8 @@ func (c *Cache) Stream(scope string, node any, moved func()) *Stream {
 	return c.open(scope, &Stream{node: node, moved: moved})
 }
 
-// Observer opens a stream of a client that serves nothing of what it is sent: it isn't in the Delivery of the scope, and no version is
-// good because it has acknowledged it.
+// Observer opens a stream of a client that serves nothing of what it is sent: it isn't in the Delivery of the scope, and what it
+// acknowledges or rejects makes nothing good or bad.
 func (c *Cache) Observer(scope string, node any) *Stream {
 	return c.open(scope, &Stream{node: node, observes: true})
 }
