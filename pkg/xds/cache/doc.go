@@ -22,7 +22,7 @@
 // the last version before that some stream acknowledged, which is kept for as long as one may need it, with the clusters,
 // endpoints and secrets that it may use; or nothing, if there is none. Streams that accepted the version keep it, and if nothing
 // older is known, that one is good enough for those that haven't rejected it. Another version lifts all this. What observers
-// acknowledge says nothing: they serve nothing of it.
+// acknowledge or reject says nothing: they serve nothing of it.
 //
 // It is the same for a version that somebody else has parked (Park), such as another replica, or this one before it was restarted.
 // What that says is good may never have been published here, so it comes with the clusters and endpoints that it uses, which are kept

@@ -65,6 +65,31 @@ func TestLateAcknowledgement(t *testing.T) {
 	s.wantNothing()
 }
 
+// TestLateAcknowledgementOfGood has a client reject what is unparked then, and another one acknowledge what was before that: the first
+// is served it.
+func TestLateAcknowledgementOfGood(t *testing.T) {
+	t.Parallel()
+	c, events := observed()
+	c.Publish("s", set(res(lds, "l", "1")))
+	d, slow := newDelta(t, c, "s"), newDelta(t, c, "s")
+	slow.subscribe(lds)
+	c.Publish("s", set(res(lds, "l", "2")))
+	d.subscribe(lds)
+	d.nack(d.want("listeners +l=2"))
+	wantEvents(t, events, "s: <nil> rejected listeners l, good is nothing")
+	c.Unpark("s", Name{lds, "l"}, res(lds, "l", "2").Version())
+	d.wantNothing()
+	slow.wantAck("listeners +l=1")
+	d.wantAck("listeners +l=1")
+	d.wantNothing()
+	slow.nack(slow.want("listeners +l=2"))
+	wantEvents(t, events, "s: <nil> rejected listeners l, good is 1")
+	slow.wantAck("listeners +l=1")
+	slow.wantNothing()
+	d.wantNothing()
+	wantDelivery(t, c, "s", 2, 0, 2)
+}
+
 // TestLateRejectionOfAll has a client answer responses that list everything. It rejects the first, which the second says nothing of any
 // more, but for what is in both.
 func TestLateRejectionOfAll(t *testing.T) {
@@ -165,6 +190,30 @@ func TestDropKeepsWhatIsParked(t *testing.T) {
 	c.Publish("s", set(res(rds, "x", "x2")))
 	s.subscribe(rds, last, "r", "x")
 	s.wantAck("routes x2")
+	s.wantNothing()
+	wantDelivery(t, c, "s", 2, 1, 1)
+}
+
+// TestDropKeepsWhatIsSentAgain drops a response with what the client has accepted, and another one has rejected since.
+func TestDropKeepsWhatIsSentAgain(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Publish("s", set(edsCluster("c1", 1), res(eds, "c1", "e1"), res(eds, "x", "x1")))
+	s, d := newState(t, c, "s"), newDelta(t, c, "s")
+	s.subscribe(cds, nil)
+	s.wantAck("clusters 1")
+	s.subscribe(eds, nil, "c1")
+	s.wantAck("endpoints e1")
+	d.subscribe(eds, "c1")
+	d.wantAck("endpoints +c1=e1")
+	c.Publish("s", set(res(eds, "c1", "e2")))
+	last := s.wantAck("endpoints e2")
+	c.Publish("s", set(edsCluster("c1", 2))) // which waits for its endpoints
+	d.nack(d.want("endpoints +c1=e2"))
+	d.wantAck("endpoints +c1=e1")
+	s.subscribe(eds, last, "c1", "x")
+	s.wantAck("clusters 2")
+	s.wantAck("endpoints e2 x1")
 	s.wantNothing()
 	wantDelivery(t, c, "s", 2, 1, 1)
 }

@@ -225,6 +225,49 @@ func TestPark(t *testing.T) {
 	}
 }
 
+// TestParkedAgain unparks a version and parks it again while clients that haven't got it can't be answered, or are sent what is dropped.
+func TestParkedAgain(t *testing.T) {
+	t.Parallel()
+	name, bad := Name{lds, "l"}, res(lds, "l", "2")
+	for _, when := range []string{"before they connect", "later"} {
+		t.Run(when, func(t *testing.T) {
+			t.Parallel()
+			c, _ := observed()
+			c.Park("s", name, bad.Version(), res(lds, "l", "1"))
+			if when == "later" {
+				c.Publish("s", set(res(lds, "l", "1")))
+			} else {
+				c.Publish("s", set(bad))
+			}
+			d, s := newDelta(t, c, "s"), newState(t, c, "s")
+			d.subscribe(lds)
+			d.wantAck("listeners +l=1")
+			s.subscribe(lds, nil)
+			s.wantAck("listeners 1")
+			c.Publish("s", set(bad, res(lds, "m", "1")))
+			delta, state := d.want("listeners +m=1"), s.want("listeners 1 1")
+			wantDelivery(t, c, "s", 2, 0, 0)
+
+			c.Unpark("s", name, bad.Version())
+			c.Park("s", name, bad.Version(), nil)
+			d.ack(delta)
+			d.wantAck("listeners +l=1")
+			s.ack(state)
+			state = s.wantAck("listeners 1 1")
+			wantDelivery(t, c, "s", 2, 0, 0)
+
+			c.Unpark("s", name, bad.Version())
+			c.Park("s", name, bad.Version(), nil)
+			s.subscribe(lds, state) // before it was sent
+			s.wantAck("listeners 1 1")
+			s.wantNothing()
+			d.wantAck("listeners +l=2")
+			d.wantNothing()
+			wantDelivery(t, c, "s", 2, 1, 0)
+		})
+	}
+}
+
 // TestParkedVersionThatAClientHas has clients that reconnect and say what they have.
 func TestParkedVersionThatAClientHas(t *testing.T) {
 	t.Parallel()

@@ -339,7 +339,8 @@ func (w *watch) tidy() {
 	for _, versions := range []map[string]string{w.holds, w.lacks} {
 		for name, version := range versions {
 			e, ok := w.view.entry(name)
-			if !ok || e.res.Version() != version || !e.withheld() || !subscribed(w.sub, name) {
+			_, again := w.again[name] // it is on its way, and may be parked once more before it is sent
+			if !ok || e.res.Version() != version || !e.withheld() && !again || !subscribed(w.sub, name) {
 				delete(versions, name)
 			}
 		}

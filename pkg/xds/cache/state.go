@@ -93,6 +93,7 @@ type stateResponse struct {
 	fresh           bool
 	sum             uint64
 	kept            map[string]struct{}
+	lacks           map[string]string
 }
 
 // GetDiscoveryResponse is called by go-control-plane to send the response.
@@ -121,6 +122,7 @@ func (s *Stream) sendState(w *watch, c content, rewarmed []string) bool {
 		fresh:    w.fresh,
 		sum:      w.sum,
 		kept:     w.kept,
+		lacks:    maps.Clone(w.lacks),
 	}
 	select {
 	case w.state.ch <- resp:

@@ -427,21 +427,8 @@ func (s *Stream) dropped(w *watch) {
 	resp := w.state.resp
 	s.rewarms(resp.rewarmed)
 	w.resend(resp.again)
-	w.set, w.removed, w.fresh, w.sum, w.kept = resp.set, resp.removed, resp.fresh, resp.sum, resp.kept
-	last := w.pending[len(w.pending)-1] // it
-	w.pending = w.pending[:len(w.pending)-1]
-	keep := func(name string, e entry) {
-		if e.withheld() && w.has(name, e) && !slices.Contains(last.content.set, e.res) {
-			w.hold(e.res)
-		}
-	}
-	for name, e := range w.view.parked() {
-		keep(name, e)
-	}
-	for name, e := range w.view.heldBack(w.removed) {
-		keep(name, e)
-	}
-	w.began = s.scope.rev // what else is parked by now is not sent again
+	w.set, w.removed, w.fresh, w.sum, w.kept, w.lacks = resp.set, resp.removed, resp.fresh, resp.sum, resp.kept, resp.lacks
+	w.pending = w.pending[:len(w.pending)-1] // it was the last
 }
 
 // replaces notes the endpoints of clusters that are sent to a client that may have them already.

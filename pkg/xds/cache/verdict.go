@@ -215,11 +215,13 @@ func (s *scope) improve(e entry, acknowledged *Resource) {
 			again.Good = e.good
 			s.raiseRejected(again)
 		}
+	} else if e.good != last.good {
+		s.offer(name) // to who rejected what has been unparked since
 	}
 	t.store(name.Name, e)
 }
 
-// offer has the streams that lack what is published under a name answered once more, when they are told of something.
+// offer has the streams that lack what is published under a name, or rejected it, answered once more.
 func (s *scope) offer(name Name) {
 	kind := kindOf(name.TypeURL)
 	for st := range s.readers() {
@@ -227,8 +229,10 @@ func (s *scope) offer(name Name) {
 		if w == nil || w.fresh || !subscribed(w.sub, name.Name) {
 			continue
 		}
-		if e, _ := w.view.entry(name.Name); e.withheld() && !w.has(name.Name, e) {
+		if e, _ := w.view.entry(name.Name); w.hasRejected(name.Name, e.res.Version()) || e.withheld() && !w.has(name.Name, e) {
+			w.lack(e.res)
 			w.resend([]string{name.Name})
+			s.retell()
 		}
 	}
 }
