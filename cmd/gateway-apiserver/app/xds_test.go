@@ -182,7 +182,7 @@ func TestXDSOfAnotherServer(t *testing.T) {
 		want    string
 	}{
 		{"hangs up", func(c net.Conn) { c.Close() }, "1m", "the connection to %s broke; does --server name an xDS address? "},
-		{"says nothing", func(c net.Conn) { io.Copy(io.Discard, c) }, "100ms", "server %s did not answer everything within --timeout 100ms; does --server name an xDS address? "},
+		{"says nothing", func(c net.Conn) { io.Copy(io.Discard, c) }, "5s", "server %s did not answer everything within --timeout 5s; does --server name an xDS address? "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -240,11 +240,11 @@ func TestXDSErrors(t *testing.T) {
 			`invalid argument "web" for "--gateway" flag: want NAMESPACE/NAME, for example default/web`,
 		},
 		{
-			"unknown gateway", []string{"--gateway", "default/other", "--server", address, "--timeout", "1s"},
+			"unknown gateway", []string{"--gateway", "default/other", "--server", address, "--timeout", "5s"},
 			"server " + address + " has no configuration for Gateway default/other: check the name, and that its status says Programmed",
 		},
 		{
-			"unknown fleet", []string{"--fleet", "default/other", "--server", address, "--timeout", "1s"},
+			"unknown fleet", []string{"--fleet", "default/other", "--server", address, "--timeout", "5s"},
 			"server " + address + " has no configuration for EnvoyFleet default/other: check the name, that it has mergeGateways, and that the status of a Gateway of it says Programmed",
 		},
 		{
