@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -52,7 +53,7 @@ func TestWritableDenied(t *testing.T) {
 		e.becomes("denied", func() bool { return TroubleOf(w.Check(t.Context())) == Denied })
 		canceled, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := w.try(canceled); TroubleOf(err) != Denied {
+		if err := w.try(canceled, true); TroubleOf(err) != Denied {
 			t.Errorf("a write without an answer is taken for one that is allowed: %v", err)
 		}
 		r, err := client.Get(t.Context(), key)
@@ -62,7 +63,22 @@ func TestWritableDenied(t *testing.T) {
 		}
 		may(clientv3.PermissionType(clientv3.PermReadWrite))
 		e.becomes("allowed", func() bool { return w.Check(t.Context()) == nil })
+		if told, untold := w.try(canceled, true), w.try(canceled, false); told != nil || untold == nil {
+			t.Errorf("no answer is taken for %v if members say that they take writes, and for %v if they don't say", told, untold)
+		}
 	}
+	alarm := func(action etcdserverpb.AlarmRequest_AlarmAction) {
+		t.Helper()
+		_, err := etcdserverpb.NewMaintenanceClient(root.ActiveConnection()).Alarm(t.Context(),
+			&etcdserverpb.AlarmRequest{Action: action, MemberID: written.Header.MemberId, Alarm: etcdserverpb.AlarmType_NOSPACE})
+		e.must(err)
+	}
+	alarm(etcdserverpb.AlarmRequest_ACTIVATE)
+	if err := w.try(t.Context(), false); TroubleOf(err) != NoSpace {
+		t.Errorf("a write that there is no space for gets %v", err)
+	}
+	alarm(etcdserverpb.AlarmRequest_DEACTIVATE)
+	e.must(w.try(t.Context(), false))
 }
 
 // authenticating is an etcd that knows its users by their certificates: root, and server, who has no role.

@@ -97,10 +97,10 @@ type Writable struct {
 	client *clientv3.Client
 	prefix string
 
-	mu     sync.Mutex
-	asked  time.Time
-	err    error
-	denied error // until a write is allowed again
+	mu      sync.Mutex
+	asked   time.Time
+	err     error
+	refused error // until a write is allowed again
 }
 
 // NewWritable returns one for the etcd of a client, which has to be allowed to write below a prefix.
@@ -109,44 +109,55 @@ func NewWritable(client *clientv3.Client, prefix string) *Writable {
 }
 
 // Check says why etcd takes no writes. One member that says it does is enough: an alarm of any member holds for all, and each
-// knows whether there is a leader. What none of them says is whether we may write.
+// knows whether there is a leader. What none of them says is whether we may write, and some releases (3.6) tell nobody but root anything.
 func (w *Writable) Check(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.asked.IsZero() && time.Since(w.asked) < statusAge {
 		return w.err
 	}
-	var errs []error
+	told := false
+	var silent, errs []error
 	for _, endpoint := range w.client.Endpoints() {
-		err := w.ask(ctx, endpoint)
-		if err == nil {
-			errs = nil
+		switch err := w.ask(ctx, endpoint); {
+		case err == nil:
+			told = true
+		case TroubleOf(err) == Denied:
+			silent = append(silent, fmt.Errorf("%s: %w", endpoint, err))
+		default:
+			errs = append(errs, fmt.Errorf("%s: %w", endpoint, err))
+		}
+		if told {
 			break
 		}
-		errs = append(errs, fmt.Errorf("%s: %w", endpoint, err))
 	}
-	w.err = errors.Join(errs...)
-	if w.err == nil {
-		w.err = w.try(ctx)
+	if told || len(silent) > 0 {
+		w.err = w.try(ctx, told)
+	} else {
+		w.err = errors.Join(errs...)
 	}
 	w.asked = time.Now()
 	return w.err
 }
 
-// try says that we may not write below the prefix, if that is so. It deletes a key that nobody ever writes: etcd allows or denies
-// that as it does any other write, and then nothing has changed, not even the revision. No write of a client is needed for it to
-// be noticed, nor for it to be over, and a denied write of something that isn't ours doesn't count.
-func (w *Writable) try(ctx context.Context) error {
+// try says why we may not write below the prefix, if that is so. It would write a key that nobody ever writes, on a condition that is
+// never met: etcd allows or refuses that as it does any other write, and nothing changes, not even the revision. No write of a
+// client is needed for it to be noticed, nor for it to be over, and a denied write of something that isn't ours doesn't count. Other
+// failures do only if no member has told us about itself.
+func (w *Writable) try(ctx context.Context, told bool) error {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	switch _, err := w.client.Delete(ctx, w.prefix+"/"); {
+	key := w.prefix + "/"
+	_, err := w.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "<", 0)).Then(clientv3.OpPut(key, "")).Commit()
+	switch trouble := TroubleOf(err); {
 	case err == nil:
-		w.denied = nil
-	case TroubleOf(err) == Denied:
-		w.denied = fmt.Errorf("writes below %s are not allowed: %w", w.prefix, err)
-	default: // it says nothing about what is allowed, and about the rest the members have been asked
+		w.refused = nil
+	case trouble == Denied || trouble == NoSpace:
+		w.refused = fmt.Errorf("writes below %s are refused: %w", w.prefix, err)
+	case !told:
+		return err
 	}
-	return w.denied
+	return w.refused
 }
 
 func (w *Writable) ask(ctx context.Context, endpoint string) error {

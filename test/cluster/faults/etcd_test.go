@@ -58,7 +58,7 @@ func TestEtcdTrouble(t *testing.T) {
 		{"out of space", s.fill, s.makeRoom, true, true, http.StatusInsufficientStorage, "out of space", "NOSPACE"},
 		{"standing still", installed.Etcd.Pause, installed.Etcd.Resume, false, false, http.StatusGatewayTimeout, "has not answered in time", "deadline exceeded"},
 		{"gone", installed.Etcd.Kill, func() error { return installed.Etcd.Start(t.Context()) }, false, false, http.StatusServiceUnavailable, "can't be reached", "can't be reached"},
-		{"read-only", s.deny, s.allow, true, false, http.StatusServiceUnavailable, "etcd doesn't allow this server", "are not allowed"}, // the last: users stay
+		{"read-only", s.deny, s.allow, true, false, http.StatusServiceUnavailable, "etcd doesn't allow this server", "are refused"}, // the last: users stay
 	} {
 		t.Logf("etcd is %s", trouble.name)
 		s.must(trouble.begin())
