@@ -116,25 +116,18 @@ func (w *Writable) Check(ctx context.Context) error {
 	if !w.asked.IsZero() && time.Since(w.asked) < statusAge {
 		return w.err
 	}
-	told := false
-	var silent, errs []error
+	told, silent := false, false
+	var errs []error
 	for _, endpoint := range w.client.Endpoints() {
-		switch err := w.ask(ctx, endpoint); {
-		case err == nil:
-			told = true
-		case TroubleOf(err) == Denied:
-			silent = append(silent, fmt.Errorf("%s: %w", endpoint, err))
-		default:
-			errs = append(errs, fmt.Errorf("%s: %w", endpoint, err))
-		}
-		if told {
+		err := w.ask(ctx, endpoint)
+		if told = err == nil; told {
 			break
 		}
+		silent = silent || TroubleOf(err) == Denied
+		errs = append(errs, fmt.Errorf("%s: %w", endpoint, err))
 	}
-	if told || len(silent) > 0 {
+	if w.err = errors.Join(errs...); told || silent {
 		w.err = w.try(ctx, told)
-	} else {
-		w.err = errors.Join(errs...)
 	}
 	w.asked = time.Now()
 	return w.err

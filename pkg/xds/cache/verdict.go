@@ -33,7 +33,8 @@ type Delivery struct {
 	// rejected some of it. The others are on their way, or have been served something older instead of what others rejected.
 	Streams, Current, Rejecting int
 	// New is how many of the others have only just been opened, by clients that neither have nor are served anything else than what
-	// is published: they have never been current nor rejected anything, and nothing has been published since. Late is how many haven't been current for longer than that may take.
+	// is published: they have never been current nor rejected anything, and nothing has been published since. Late is how many haven't
+	// been current for longer than that may take.
 	New, Late int
 }
 

@@ -38,6 +38,28 @@ func (c connectionFrom) RemoteAddr() net.Addr { return c.addr }
 // same is the address of all clients of a from.
 func same() net.IP { return net.IPv4(192, 0, 2, 1) }
 
+// plainFromOne is plain, with an address that all clients share.
+func (s *testServer) plainFromOne(t *testing.T) *testServer {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.Serve(from{l, same})
+	s.addr = l.Addr().String()
+	return s.plain(t)
+}
+
+// wantRefusals checks what is logged of eleven refusals of a second connection or stream.
+func (s *testServer) wantRefusals(t *testing.T, what, flag string) {
+	t.Helper()
+	lines := s.logged("Refused an xDS client")
+	if len(lines) != 2 || !strings.Contains(lines[0], `"refusals"=1`) || !strings.Contains(lines[1], `"refusals"=10`) ||
+		!strings.Contains(lines[0], `"client"="192.0.2.1" "reason"="this server has 1 `+what) || !strings.Contains(lines[0], "("+flag+" raises that)") {
+		t.Errorf("logged %q, want the first refusal and the tenth, of whom, and %s", lines, flag)
+	}
+}
+
 // TestRefusedConnectionsAreLogged connects more often than a server takes, in all and from one address.
 func TestRefusedConnectionsAreLogged(t *testing.T) {
 	t.Parallel()
@@ -71,11 +93,7 @@ func TestRefusedConnectionsAreLogged(t *testing.T) {
 				t.Fatalf("%s: connection %d is taken", flag, i)
 			}
 		}
-		lines := s.logged("Refused an xDS client")
-		if len(lines) != 2 || !strings.Contains(lines[0], `"refusals"=1`) || !strings.Contains(lines[1], `"refusals"=10`) ||
-			!strings.Contains(lines[0], `"client"="192.0.2.1" "reason"="this server has 1 connections`) || !strings.Contains(lines[0], "("+flag+" raises that)") {
-			t.Errorf("logged %q, want the first refusal and the tenth, of whom, and %s", lines, flag)
-		}
+		s.wantRefusals(t, "connections", flag)
 	}
 }
 
@@ -87,13 +105,7 @@ func TestRefusedStreamsAreLogged(t *testing.T) {
 		"--xds-max-streams-per-address": {StreamsPerAddress: 1, Drain: -1},
 	} {
 		s := serve(t, func(c *Config) { c.Limits = limits })
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		go s.Serve(from{l, same})
-		s.addr = l.Addr().String()
-		client := s.plain(t)
+		client := s.plainFromOne(t)
 		s.cache.Publish(nodes.MeshScope, set(res(lds, "l", "l1")))
 		first := client.delta(t, nil)
 		first.subscribe(lds)
@@ -103,11 +115,7 @@ func TestRefusedStreamsAreLogged(t *testing.T) {
 				t.Fatalf("%s: got %v, want ResourceExhausted", flag, err)
 			}
 		}
-		lines := s.logged("Refused an xDS client")
-		if len(lines) != 2 || !strings.Contains(lines[0], `"refusals"=1`) || !strings.Contains(lines[1], `"refusals"=10`) ||
-			!strings.Contains(lines[0], `"client"="192.0.2.1" "reason"="this server has 1 streams`) || !strings.Contains(lines[0], "("+flag+" raises that)") {
-			t.Errorf("logged %q, want the first refusal and the tenth, of whom, and %s", lines, flag)
-		}
+		s.wantRefusals(t, "streams", flag)
 	}
 }
 
@@ -120,13 +128,7 @@ func TestUnprovenStreamsAreLimited(t *testing.T) {
 		<-answer
 		return nil, status.Error(codes.Unauthenticated, "no")
 	}), func(c *Config) { c.Limits.Unproven = 1 })
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go s.Serve(from{l, same})
-	s.addr = l.Addr().String()
-	client := s.plain(t)
+	client := s.plainFromOne(t)
 	first := client.delta(t, nil)
 	<-asked
 	if _, err := client.delta(t, nil).Recv(); status.Code(err) != codes.ResourceExhausted {
